@@ -1,0 +1,24 @@
+"""The one exception that users are meant to read."""
+
+MAX_LISTED = 20  # a batch of bad files names this many, then counts the rest
+
+
+class SmoosegError(Exception):
+    """A problem the user can act on: its text is one sentence, shown without a traceback."""
+
+
+def raise_listed(summary: str, problems: list[str]) -> None:
+    """Raise one error that names every problem, or return when there is none.
+
+    Args:
+        summary: What is wrong with all of them, and what to do; ends without punctuation.
+        problems: One "file: what came" string for each offending file.
+
+    Raises:
+        SmoosegError: If ``problems`` is not empty; the first 20 are listed, the rest counted.
+    """
+    if not problems:
+        return
+    listed = "; ".join(problems[:MAX_LISTED])
+    more = len(problems) - MAX_LISTED
+    raise SmoosegError(f"{summary}: {listed}" + (f"; and {more} more" if more > 0 else ""))

@@ -1,0 +1,27 @@
+"""Heads by name: everything that can be fitted on a cache."""
+
+from pathlib import Path
+
+from ..errors import SmoosegError
+from .base import Head, read_head, save_head
+from .kmeans import KMeansHead
+from .smooseg import SmooSegHead
+
+HEADS: dict[str, type[Head]] = {"kmeans": KMeansHead, "smooseg": SmooSegHead}
+
+__all__ = ["HEADS", "Head", "load_head", "save_head"]
+
+
+def load_head(path: Path) -> tuple[Head, dict]:
+    """A saved head in evaluation mode, and the experiment it was trained for.
+
+    Raises:
+        SmoosegError: If the file is not a head or does not fit its own configuration.
+    """
+    facts, state = read_head(path)
+    try:
+        head = HEADS[facts["head"]](facts["channels"], facts["clusters"], facts["settings"])
+        head.load_state_dict(state)
+    except (KeyError, RuntimeError) as error:
+        raise SmoosegError(f"{path}: does not fit its own configuration ({error})") from error
+    return head.eval(), facts["experiment"]

@@ -1,0 +1,93 @@
+"""The interface every head shares, so that all later stages are shared too."""
+
+import json
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from ..errors import SmoosegError
+from ..store import Store
+
+
+class Head(nn.Module, ABC):
+    """Maps patch features to embeddings, and the direction of an embedding to cluster logits.
+
+    Args:
+        channels: Channels of the features.
+        clusters: Number of clusters K.
+        settings: The head's hyperparameters, with every default filled in.
+    """
+
+    def __init__(self, channels: int, clusters: int, settings: dict):
+        super().__init__()
+        self.channels, self.clusters, self.settings = channels, clusters, settings
+        self.register_buffer("mean", torch.zeros(channels))  # subtracted from every feature
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, store: Store, clusters: int, settings: dict, *, seed: int, budget: int) -> tuple["Head", pd.DataFrame]:
+        """Train on a store alone.
+
+        Args:
+            store: Training features.
+            clusters: Number of clusters K.
+            settings: Hyperparameters of the head.
+            seed: Fixes initialisation and order.
+            budget: Bytes of features to hold in memory.
+
+        Returns:
+            The head on the CPU in evaluation mode, and its history (one row per recorded step).
+        """
+
+    @abstractmethod
+    def embed(self, features: torch.Tensor) -> torch.Tensor:
+        """Embeddings (..., dimensions) of features (..., channels); no dropout."""
+
+    @abstractmethod
+    def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weights (K, dimensions) and bias (K,): a normalised embedding z has logits ``weights @ z + bias``."""
+
+    def logits(self, embeddings: torch.Tensor) -> torch.Tensor:
+        """Cluster logits (..., K) of embeddings (..., dimensions), in the range of a cosine."""
+        weights, bias = self.classifier()
+        return F.normalize(embeddings, dim=-1) @ weights.T + bias
+
+
+def save_head(head: Head, name: str, experiment: dict, path: Path) -> None:
+    """Write a head as safetensors with its full configuration inside; whole or not at all.
+
+    Args:
+        head: A fitted head.
+        name: Its key in ``HEADS``.
+        experiment: The resolved experiment it was trained for.
+        path: File to write.
+    """
+    facts = {"head": name, "channels": head.channels, "clusters": head.clusters, "settings": head.settings,
+             "experiment": experiment}
+    temporary = path.with_suffix(".partial")
+    save_file(head.state_dict(), temporary, metadata={"smooseg": json.dumps(facts)})
+    temporary.replace(path)
+
+
+def read_head(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
+    """Facts and tensors of a saved head.
+
+    Raises:
+        SmoosegError: If the file is not a head, or holds a value that is not finite.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            facts = json.loads((file.metadata() or {})["smooseg"])
+            state = {key: file.get_tensor(key) for key in file.keys()}
+    except Exception as error:  # safetensors raises its own kinds
+        raise SmoosegError(f"{path}: not a head written by smooseg ({type(error).__name__}: {error})") from error
+    broken = [key for key, tensor in state.items() if not torch.isfinite(tensor).all()]
+    if broken:
+        raise SmoosegError(f"{path}: {', '.join(broken)} holds NaN or infinite values; train the head again")
+    return facts, state

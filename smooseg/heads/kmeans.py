@@ -1,0 +1,59 @@
+"""Minibatch k-means on L2-normalised patch features: the baseline of every published table."""
+
+import logging
+import time
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from sklearn.cluster import MiniBatchKMeans
+
+from ..progress import progress
+from ..reader import mean_feature, shuffled_batches
+from ..store import Store
+from .base import Head
+
+
+class KMeansHead(Head):
+    """Nearest centroid; the embedding is the normalised feature itself."""
+
+    def __init__(self, channels: int, clusters: int, settings: dict):
+        super().__init__(channels, clusters, settings)
+        self.register_buffer("centroids", torch.zeros(clusters, channels))
+
+    def embed(self, features: torch.Tensor) -> torch.Tensor:
+        return F.normalize(features.float() - self.mean, dim=-1)
+
+    def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
+        # half the negative squared distance to each centroid, up to a constant
+        return self.centroids, -0.5 * self.centroids.square().sum(-1)
+
+    @classmethod
+    def fit(cls, store: Store, clusters: int, settings: dict, *, seed: int, budget: int) -> tuple[Head, pd.DataFrame]:
+        head = cls(store.shape[-1], clusters, settings)
+        if settings["subtract_mean"]:
+            head.mean.copy_(mean_feature(store))
+        began = time.perf_counter()
+        sample = head.embed(sample_patches(store, settings["samples"], budget, seed)).numpy()
+        model = MiniBatchKMeans(clusters, batch_size=settings["batch"], max_iter=settings["epochs"],
+                                n_init=settings["starts"], random_state=seed).fit(sample)
+        head.centroids.copy_(torch.from_numpy(model.cluster_centers_))
+        logging.info("k-means: %d patches, inertia %.4f after %d steps", len(sample), model.inertia_, model.n_steps_)
+        history = {"step": model.n_steps_, "loss": model.inertia_ / len(sample),
+                   "clusters": len(np.unique(model.labels_)),
+                   "steps_per_second": model.n_steps_ / (time.perf_counter() - began)}
+        return head.eval(), pd.DataFrame([history])
+
+
+def sample_patches(store: Store, samples: int, budget: int, seed: int) -> torch.Tensor:
+    """About ``samples`` patch features drawn evenly from all views: (patches, channels)."""
+    patches, rng = store.shape[1], np.random.default_rng(seed)
+    each = min(patches, -(-samples // store.views))
+    batches = shuffled_batches(store, store.chunk, budget, seed)
+    parts = []
+    for _ in progress(range(-(-min(store.views, samples) // store.chunk)), unit="block", desc="sample"):
+        views = next(batches)
+        order = torch.from_numpy(rng.permuted(np.tile(np.arange(patches), (len(views), 1)), axis=1)[:, :each])
+        parts.append(views.gather(1, order.unsqueeze(-1).expand(-1, -1, views.shape[2])).flatten(0, 1))
+    return torch.cat(parts)

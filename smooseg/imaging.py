@@ -1,0 +1,93 @@
+"""Pixels of views: files are read, checked and decoded once, then cropped and resized in memory."""
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from .datasets.base import Dataset
+from .errors import SmoosegError, raise_listed
+
+RESAMPLING = {"nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.BILINEAR,
+              "bicubic": Image.Resampling.BICUBIC}
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
+def read_bytes(path: Path, sha256: str | None = None) -> tuple[bytes, str]:
+    """Content and sha256 of a file, which must be ``sha256`` where that is given."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SmoosegError(f"{path}: cannot be read ({error.strerror})") from error
+    digest = hashlib.sha256(data).hexdigest()
+    if sha256 is not None and digest != sha256:
+        raise SmoosegError(f"{path}: changed since it was indexed (sha256 {digest[:12]}, expected {sha256[:12]}); "
+                           f"run again with --forcerun index_views")
+    return data, digest
+
+
+def decode(path: Path, data: bytes) -> Image.Image:
+    """RGB image from a file's bytes.
+
+    Raises:
+        SmoosegError: If the bytes do not decode whole.
+    """
+    try:
+        return Image.open(io.BytesIO(data)).convert("RGB")
+    except DECODE_ERRORS as error:
+        raise SmoosegError(f"{path}: image does not decode ({error})") from error
+
+
+def read_views(root: Path, rows: pd.DataFrame, size: int, resample: str) -> np.ndarray:
+    """Pixels of consecutive views; each image file is read, checked and decoded once.
+
+    Args:
+        root: The data set's folder.
+        rows: Rows of a manifest.
+        size: Side in pixels after rounding to the patch size.
+        resample: Key of :data:`RESAMPLING`.
+
+    Returns:
+        uint8 (views, size, size, 3).
+
+    Raises:
+        SmoosegError: Naming every file of these rows that changed or does not decode.
+    """
+    pixels = np.empty((len(rows), size, size, 3), np.uint8)
+    problems, path, image = [], None, None
+    for out, row in zip(pixels, rows.itertuples(), strict=True):
+        if row.image != path:
+            path = row.image
+            try:
+                image = decode(root / path, read_bytes(root / path, row.sha256)[0])
+            except SmoosegError as error:
+                image = None
+                problems.append(str(error))
+        if image is not None:
+            box = (row.left, row.top, row.right, row.bottom)
+            view = np.asarray(image.resize((size, size), RESAMPLING[resample], box))
+            out[:] = view[:, ::-1] if row.mirror else view
+    raise_listed("These images cannot be used", problems)
+    return pixels
+
+
+def read_label(dataset: Dataset, row: tuple, size: int) -> np.ndarray:
+    """Class ids of one evaluation view, resized by nearest: uint8 (size, size).
+
+    Args:
+        dataset: Data set that knows the label values.
+        row: A row of an evaluation manifest, as ``itertuples`` gives it.
+        size: Side in pixels.
+
+    Raises:
+        SmoosegError: If the label is missing, of another size than its image, or holds an unknown id.
+    """
+    path = dataset.root / row.label
+    label = dataset.read_label(path)
+    if label.shape != (row.height, row.width):
+        raise SmoosegError(f"{path}: label is {label.shape[1]}x{label.shape[0]}, its image {row.width}x{row.height}")
+    box = (row.left, row.top, row.right, row.bottom)
+    return np.asarray(Image.fromarray(label).resize((size, size), Image.Resampling.NEAREST, box))

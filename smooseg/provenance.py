@@ -1,0 +1,22 @@
+"""What a cache must have been made from, for its writer and for every reader to agree on."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from .views import manifest_sha256
+
+
+def feature_needs(settings: dict, manifest: Path, facts: Path) -> dict:
+    """Provenance that decides a feature store's content, apart from the code.
+
+    Args:
+        settings: model, block, norm, resample and precision, from the configuration.
+        manifest: Parquet file of the views.
+        facts: JSON file that :func:`smooseg.weights.fetch_weights` returned.
+    """
+    return settings | {
+        "manifest_sha256": manifest_sha256(pd.read_parquet(manifest)),
+        "weights_sha256": json.loads(Path(facts).read_text())["sha256"],
+    }

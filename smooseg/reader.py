@@ -1,0 +1,84 @@
+"""Shuffled batches of a store: whole chunks in random order, views mixed in a buffer.
+
+Random single-view reads would starve the trainer; whole chunks read at the speed of memory. A store
+that fits the budget is one buffer, held; a larger one streams through two, read in the background.
+"""
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from .store import Store
+
+BUFFERS = 2  # one in use, one being read
+
+
+def read_chunks(store: Store, chunks: np.ndarray) -> torch.Tensor:
+    """Views of some chunks as one tensor, in the order of ``chunks``."""
+    lengths = [min(store.chunk, store.views - chunk * store.chunk) for chunk in chunks]
+    rows = np.empty((sum(lengths), *store.shape[1:]), store.array.dtype)
+    for chunk, length, end in zip(chunks, lengths, np.cumsum(lengths), strict=True):
+        rows[end - length:end] = store.read(chunk * store.chunk, chunk * store.chunk + length)
+    return torch.from_numpy(rows)
+
+
+def chunk_groups(store: Store, budget: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Endless epochs of chunk groups: each epoch visits every chunk once, in random order."""
+    group = max(2, budget // (BUFFERS * store.chunk * store.row_bytes))
+    while True:
+        order = rng.permutation(store.chunks)
+        yield from np.array_split(order, -(-store.chunks // group))
+
+
+def buffers(store: Store, budget: int, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Endless (views, order) buffers: features, and the random order in which to take them."""
+    rng = np.random.default_rng(seed)
+    size = store.views * store.row_bytes
+    fits = size <= budget
+    logging.info("%s: %s, %.2f GB with a budget of %.2f GB",
+                 store.path, "held in memory" if fits else "streamed", size / 1e9, budget / 1e9)
+    if fits:
+        held = read_chunks(store, np.arange(store.chunks))
+        while True:
+            yield held, torch.from_numpy(rng.permutation(store.views))
+    groups = chunk_groups(store, budget, rng)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(read_chunks, store, next(groups))
+        while True:
+            views = reading.result()
+            reading = pool.submit(read_chunks, store, next(groups))
+            yield views, torch.from_numpy(rng.permutation(len(views)))
+
+
+def shuffled_batches(store: Store, size: int, budget: int, seed: int) -> Iterator[torch.Tensor]:
+    """Endless batches of views; each epoch visits every view once, in an order that the seed fixes.
+
+    Args:
+        store: Features.
+        size: Views in a batch.
+        budget: Bytes of features to hold at once.
+        seed: Of the order.
+
+    Yields:
+        (size, patches, channels) in the store's dtype, on the CPU.
+    """
+    parts, count = [], 0
+    for views, order in buffers(store, budget, seed):
+        while len(order):
+            take, order = order[:size - count], order[size - count:]
+            parts.append(views[take])
+            count += len(take)
+            if count == size:
+                yield parts[0] if len(parts) == 1 else torch.cat(parts)
+                parts, count = [], 0
+
+
+def mean_feature(store: Store) -> torch.Tensor:
+    """Mean of all patch features of a store: float32 (channels,), summed in float64, chunk by chunk."""
+    total = np.zeros(store.shape[-1])
+    for start, stop in store.blocks(store.chunk):
+        total += store.read(start, stop).sum(axis=(0, 1), dtype=np.float64)
+    return torch.from_numpy(total / (store.views * store.shape[1])).float()

@@ -1,0 +1,96 @@
+"""Views: square crop boxes of images at one size, listed in a manifest.
+
+A view is never written back as an image. Its box holds pixels of the source image; resizing the
+box to the view's size equals resizing the shorter side first and cropping the centre after.
+"""
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+
+from .datasets.base import Dataset
+from .errors import SmoosegError, raise_listed
+from .imaging import decode, read_bytes
+from .progress import progress
+
+COLUMNS = ["image", "label", "width", "height", "left", "top", "right", "bottom", "size", "mirror", "sha256"]
+
+
+def round_to_patch(size: int, patch: int) -> int:
+    """Smallest multiple of the patch size (pixels) that is at least ``size``: 320 at patch 14 gives 322."""
+    return -(-size // patch) * patch
+
+
+def centre_square(left: int, top: int, width: int, height: int) -> tuple[int, int, int, int]:
+    """Largest centred square of a box, as (left, top, right, bottom) in pixels."""
+    side = min(width, height)
+    x, y = left + (width - side) // 2, top + (height - side) // 2
+    return x, y, x + side, y + side
+
+
+def crop_boxes(width: int, height: int, crops: str) -> list[tuple[int, int, int, int]]:
+    """Boxes of an image's views.
+
+    Args:
+        width, height: The image's size in pixels.
+        crops: "whole" (the centre square) or "five" (four corners and the centre, half the sides each).
+    """
+    if crops == "whole":
+        return [centre_square(0, 0, width, height)]
+    w, h = width // 2, height // 2
+    corners = [(0, 0), (width - w, 0), (0, height - h), (width - w, height - h)]
+    corners.append(((width - w) // 2, (height - h) // 2))
+    return [centre_square(x, y, w, h) for x, y in corners]
+
+
+def index_image(root: Path, image: str) -> tuple[int, int, str] | SmoosegError:
+    """Width, height and sha256 of one image, or the problem it has (so that a batch can name all)."""
+    path = root / image
+    try:
+        if not path.resolve().is_relative_to(root.resolve()):
+            raise SmoosegError(f"{path}: lies outside the data set's folder")
+        data, digest = read_bytes(path)
+        return *decode(path, data).size, digest
+    except SmoosegError as error:
+        return error
+
+
+def index_views(dataset: Dataset, split: str, crops: str, size: int, evaluation: bool, workers: int) -> pd.DataFrame:
+    """Manifest of a split: one row per view.
+
+    Args:
+        dataset: The data set.
+        split: Its split.
+        crops: See :func:`crop_boxes`.
+        size: Nominal side of a view in pixels, before rounding to the patch size.
+        evaluation: Evaluation views carry their label's path and are each followed by their mirror
+            image; training views have neither.
+        workers: Decoding threads.
+
+    Returns:
+        Columns image, label (paths relative to the root; label is "" where there is none), width,
+        height (of the image), left, top, right, bottom (the box, pixels), size, mirror, sha256 (of the
+        image file).
+
+    Raises:
+        SmoosegError: Naming every image that is missing, does not decode or lies outside the root.
+    """
+    entries = dataset.entries(split)
+    with ThreadPoolExecutor(workers) as pool:
+        found = pool.map(lambda entry: index_image(dataset.root, entry.image), entries)
+        found = list(progress(found, total=len(entries), unit="image", desc=f"index {split}"))
+    raise_listed("These images cannot be used", [str(f) for f in found if isinstance(f, SmoosegError)])
+    rows = []
+    for entry, (width, height, sha256) in zip(entries, found, strict=True):
+        for box in crop_boxes(width, height, crops):
+            label = entry.label or "" if evaluation else ""
+            for mirror in (False, True) if evaluation else (False,):
+                rows.append((entry.image, label, width, height, *box, size, mirror, sha256))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def manifest_sha256(manifest: pd.DataFrame) -> str:
+    """Hash of a manifest's content, independent of the Parquet writer's version."""
+    return hashlib.sha256(manifest.to_csv(index=False).encode()).hexdigest()

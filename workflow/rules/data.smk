@@ -1,0 +1,46 @@
+"""Data sets: draw the demo's scenes, list the views of every data set."""
+
+
+rule make_demo:
+    output:
+        train_images=directory(RESULTS + "/data/{dataset}/images/train"),
+        train_labels=directory(RESULTS + "/data/{dataset}/labels/train"),
+        val_images=directory(RESULTS + "/data/{dataset}/images/val"),
+        val_labels=directory(RESULTS + "/data/{dataset}/labels/val"),
+    log:
+        RESULTS + "/logs/make_demo/{dataset}.log",
+    benchmark:
+        RESULTS + "/benchmarks/rules/make_demo/{dataset}.tsv"
+    wildcard_constraints:
+        dataset="|".join(GENERATED) or "(?!)",
+    threads: workflow.cores
+    resources:
+        mem_mb=1000,
+    params:
+        generate=lambda w: config["datasets"][w.dataset]["generate"],
+        code=code("demo"),
+    message:
+        "Draw the scenes of {wildcards.dataset}"
+    script:
+        "../scripts/make_demo.py"
+
+
+rule index_views:
+    input:
+        image_sources,
+    output:
+        RESULTS + "/manifests/{dataset}/{view}.parquet",
+    log:
+        RESULTS + "/logs/index_views/{dataset}/{view}.log",
+    benchmark:
+        RESULTS + "/benchmarks/rules/index_views/{dataset}/{view}.tsv"
+    threads: workflow.cores
+    resources:
+        mem_mb=1000,
+    params:
+        dataset=lambda w: dataset_settings(w.dataset),
+        code=lambda w: code("views", "datasets." + config["datasets"][w.dataset]["layout"]),
+    message:
+        "List the {wildcards.view} views of {wildcards.dataset}"
+    script:
+        "../scripts/index_views.py"

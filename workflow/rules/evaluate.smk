@@ -1,0 +1,103 @@
+"""Evaluation: the only rules that take labels. Label maps are kept, so figures need no second pass."""
+
+
+rule read_labels:
+    input:
+        labels=label_sources,
+        manifest=RESULTS + "/manifests/{dataset}/eval.parquet",
+        complete=RESULTS + "/features/{dataset}/{backbone}/eval.zarr/complete.json",
+    output:
+        complete=RESULTS + "/labels/{dataset}/{backbone}.zarr/complete.json",
+    log:
+        RESULTS + "/logs/read_labels/{dataset}/{backbone}.log",
+    benchmark:
+        RESULTS + "/benchmarks/rules/read_labels/{dataset}/{backbone}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        dataset=lambda w: dataset_settings(w.dataset),
+        code=lambda w: code("imaging", "datasets." + config["datasets"][w.dataset]["layout"]),
+    message:
+        "Read the labels of {wildcards.dataset} at the size of {wildcards.backbone}'s views"
+    script:
+        "../scripts/read_labels.py"
+
+
+rule predict_labels:
+    input:
+        head=rules.train_head.output.head,
+        complete=of_experiment(rules.extract_features.output.complete),
+        manifest=of_experiment(rules.index_views.output[0]),
+        facts=of_experiment(rules.fetch_weights.output.facts),
+    output:
+        complete=HEAD + "/raw.zarr/complete.json",
+    log:
+        RESULTS + "/logs/predict_labels/{experiment}/{seed}.log",
+    benchmark:
+        RESULTS + "/benchmarks/rules/predict_labels/{experiment}/{seed}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        needs=feature_needs,
+        code=code("segmentation"),
+    message:
+        "Predict {wildcards.experiment}, seed {wildcards.seed}"
+    script:
+        "../scripts/predict_labels.py"
+
+
+rule refine_crf:
+    input:
+        head=rules.train_head.output.head,
+        complete=of_experiment(rules.extract_features.output.complete),
+        manifest=of_experiment(rules.index_views.output[0]),
+        facts=of_experiment(rules.fetch_weights.output.facts),
+    output:
+        complete=HEAD + "/crf.zarr/complete.json",
+    log:
+        RESULTS + "/logs/refine_crf/{experiment}/{seed}.log",
+    benchmark:
+        RESULTS + "/benchmarks/rules/refine_crf/{experiment}/{seed}.tsv"
+    threads: workflow.cores
+    resources:
+        mem_mb=lambda w, threads: 1000 * threads,
+    params:
+        needs=feature_needs,
+        root=lambda w: dataset_settings(config["experiments"][w.experiment]["dataset"])["root"],
+        crf=config["crf"],
+        code=code("segmentation", "crf", "imaging"),
+    message:
+        "Refine {wildcards.experiment}, seed {wildcards.seed}, with the dense CRF"
+    script:
+        "../scripts/refine_crf.py"
+
+
+rule score_labels:
+    input:
+        maps=HEAD + "/{postprocess}.zarr/complete.json",
+        labels=of_experiment(rules.read_labels.output.complete),
+        manifest=of_experiment(rules.index_views.output[0]),
+    output:
+        HEAD + "/{postprocess}.json",
+    log:
+        RESULTS + "/logs/score_labels/{experiment}/{seed}/{postprocess}.log",
+    benchmark:
+        RESULTS + "/benchmarks/rules/score_labels/{experiment}/{seed}/{postprocess}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        classes=lambda w: config["datasets"][config["experiments"][w.experiment]["dataset"]]["classes"],
+        clusters=lambda w: config["experiments"][w.experiment]["clusters"],
+        code=code("metrics"),
+    message:
+        "Score {wildcards.experiment}, seed {wildcards.seed}, {wildcards.postprocess}"
+    script:
+        "../scripts/score_labels.py"
+
+
+rule evaluate:
+    input:
+        of_run(rules.score_labels.output[0], postprocess=config["postprocess"]),

@@ -1,0 +1,12 @@
+"""Fetch, check and convert the weights of a backbone."""
+
+import json
+from pathlib import Path
+
+from smooseg.weights import fetch_weights
+from smooseg.jobs import job
+
+if __name__ == "__main__":
+    with job(snakemake.log[0], snakemake.threads):
+        facts = fetch_weights(snakemake.params.model, snakemake.params.weights, Path(snakemake.output.weights))
+        Path(snakemake.output.facts).write_text(json.dumps(facts, indent=1))

@@ -1,0 +1,24 @@
+"""Write the report of a run."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from smooseg.jobs import job
+from smooseg.report import write_report
+
+if __name__ == "__main__":
+    with job(snakemake.log[0], snakemake.threads):
+        inputs = snakemake.input
+        histories = {
+            "{}, seed {}".format(*Path(path).parts[-3:-1]): pd.read_parquet(path) for path in inputs.histories
+        }
+        write_report(
+            Path(inputs.template),
+            pd.read_csv(inputs.summary),
+            pd.read_csv(inputs.classes),
+            histories,
+            {Path(path).stem: Path(path) for path in inputs.figures},
+            snakemake.params.config,
+            Path(snakemake.output[0]),
+        )

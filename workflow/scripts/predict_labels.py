@@ -1,0 +1,18 @@
+"""Give every pixel of the evaluation views its cluster."""
+
+from pathlib import Path
+
+from smooseg.evaluation import predict_labels
+from smooseg.provenance import feature_needs
+from smooseg.store import open_store
+from smooseg.jobs import job
+
+if __name__ == "__main__":
+    with job(snakemake.log[0], snakemake.threads):
+        needs = feature_needs(snakemake.params.needs, snakemake.input.manifest, snakemake.input.facts)
+        predict_labels(
+            open_store(Path(snakemake.input.complete).parent, needs),
+            Path(snakemake.input.head),
+            Path(snakemake.output.complete).parent,
+            code=snakemake.params.code,
+        )

@@ -1,0 +1,19 @@
+"""Read the labels of a data set's evaluation views."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from smooseg.datasets import open_dataset
+from smooseg.evaluation import read_labels
+from smooseg.jobs import job
+
+if __name__ == "__main__":
+    with job(snakemake.log[0], snakemake.threads):
+        read_labels(
+            pd.read_parquet(snakemake.input.manifest),
+            open_dataset(snakemake.params.dataset),
+            Path(snakemake.input.complete).parent,
+            Path(snakemake.output.complete).parent,
+            code=snakemake.params.code,
+        )

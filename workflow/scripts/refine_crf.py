@@ -1,0 +1,24 @@
+"""Refine the clusters of every pixel with the dense CRF."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from smooseg.evaluation import refine_labels
+from smooseg.provenance import feature_needs
+from smooseg.store import open_store
+from smooseg.jobs import job
+
+if __name__ == "__main__":
+    with job(snakemake.log[0], snakemake.threads):
+        needs = feature_needs(snakemake.params.needs, snakemake.input.manifest, snakemake.input.facts)
+        refine_labels(
+            open_store(Path(snakemake.input.complete).parent, needs),
+            Path(snakemake.input.head),
+            pd.read_parquet(snakemake.input.manifest),
+            Path(snakemake.params.root),
+            snakemake.params.crf,
+            snakemake.threads,
+            Path(snakemake.output.complete).parent,
+            code=snakemake.params.code,
+        )

@@ -1,0 +1,22 @@
+"""Match clusters to classes and score."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from smooseg.evaluation import score_labels
+from smooseg.store import open_store
+from smooseg.views import manifest_sha256
+from smooseg.jobs import job
+
+if __name__ == "__main__":
+    with job(snakemake.log[0], snakemake.threads):
+        expect = {"manifest_sha256": manifest_sha256(pd.read_parquet(snakemake.input.manifest))}
+        scores = score_labels(
+            open_store(Path(snakemake.input.maps).parent, expect),
+            open_store(Path(snakemake.input.labels).parent, expect),
+            snakemake.params.clusters,
+            snakemake.params.classes,
+        )
+        Path(snakemake.output[0]).write_text(json.dumps(scores))

@@ -1,0 +1,22 @@
+"""Train a head from a feature cache alone."""
+
+from pathlib import Path
+
+from smooseg.provenance import feature_needs
+from smooseg.heads import HEADS, save_head
+from smooseg.store import open_store
+from smooseg.jobs import job
+
+if __name__ == "__main__":
+    with job(snakemake.log[0], snakemake.threads):
+        experiment, seed = snakemake.params.experiment, int(snakemake.wildcards.seed)
+        needs = feature_needs(snakemake.params.needs, snakemake.input.manifest, snakemake.input.facts)
+        head, history = HEADS[experiment["head"]].fit(
+            open_store(Path(snakemake.input.complete).parent, needs),
+            experiment["clusters"],
+            experiment["settings"],
+            seed=seed,
+            budget=int(1e9 * snakemake.config["train"]["memory_gb"]),
+        )
+        history.to_parquet(snakemake.output.history)
+        save_head(head, experiment["head"], experiment | {"seed": seed, "features": needs}, Path(snakemake.output.head))
