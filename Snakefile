@@ -1,5 +1,6 @@
 """SmooSeg on cached features: index, extract, train, evaluate, collect."""
 
+
 configfile: "config.yaml"
 
 

@@ -25,8 +25,13 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--results", default="results", show_default=True, type=click.Path(path_type=Path),
-              help="The workflow's results folder.")
+@click.option(
+    "--results",
+    default="results",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="The workflow's results folder.",
+)
 def scores(results: Path) -> None:
     """Print the score table of the last run, and where its report is.
 

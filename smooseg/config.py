@@ -48,8 +48,10 @@ def resolve(config: dict) -> dict:
     for name, backbone in resolved["backbones"].items():
         for key in NEEDED[backbone["weights"]["source"]]:
             if backbone["weights"][key] is None:
-                raise SmoosegError(f"config: backbones.{name}.weights.{key} is missing, "
-                                   f"which source {backbone['weights']['source']} needs")
+                raise SmoosegError(
+                    f"config: backbones.{name}.weights.{key} is missing, "
+                    f"which source {backbone['weights']['source']} needs"
+                )
     return resolved
 
 
@@ -81,7 +83,8 @@ def explain(error, where: str) -> str:
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", {}))
         unknown = next(name for name in error.instance if name not in known)
-        return f"config: {'.'.join([*path, str(unknown)])} is unknown, allowed here: {', '.join(known)}{similar(unknown, known)}"
+        key = ".".join([*path, str(unknown)])
+        return f"config: {key} is unknown, allowed here: {', '.join(known)}{similar(unknown, known)}"
     if error.validator == "required":
         return f"config: {'.'.join([*path, next(name for name in rule if name not in error.instance)])} is missing"
     if error.validator == "type":
@@ -102,4 +105,6 @@ def similar(name: str, known: list[str]) -> str:
 def require_known(key: str, name: str, catalogue: dict) -> None:
     """Raise unless ``name`` is in the catalogue."""
     if name not in catalogue:
-        raise SmoosegError(f"config: {key} names {name!r}, known: {', '.join(catalogue)}{similar(name, list(catalogue))}")
+        raise SmoosegError(
+            f"config: {key} names {name!r}, known: {', '.join(catalogue)}{similar(name, list(catalogue))}"
+        )

@@ -25,7 +25,11 @@ def refine(logits: torch.Tensor, image: np.ndarray, settings: dict) -> np.ndarra
     field = DenseCRF2D(width, height, clusters)
     field.setUnaryEnergy(np.ascontiguousarray(unary.numpy(), np.float32))
     field.addPairwiseGaussian(sxy=settings["gaussian_sxy"], compat=settings["gaussian_weight"])
-    field.addPairwiseBilateral(sxy=settings["bilateral_sxy"], srgb=settings["bilateral_srgb"],
-                               rgbim=np.ascontiguousarray(image), compat=settings["bilateral_weight"])
+    field.addPairwiseBilateral(
+        sxy=settings["bilateral_sxy"],
+        srgb=settings["bilateral_srgb"],
+        rgbim=np.ascontiguousarray(image),
+        compat=settings["bilateral_weight"],
+    )
     marginals = np.array(field.inference(settings["iterations"]), copy=False)
     return marginals.argmax(0).reshape(height, width).astype(np.uint8)

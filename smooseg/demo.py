@@ -28,8 +28,14 @@ LIGHTS = [
 ]
 GRASSES = [(0.33, 0.50, 0.17), (0.44, 0.55, 0.22), (0.55, 0.54, 0.28), (0.28, 0.43, 0.18)]
 LEAVES = [(0.16, 0.34, 0.12), (0.22, 0.38, 0.14), (0.30, 0.36, 0.12), (0.45, 0.30, 0.10), (0.12, 0.28, 0.17)]
-WALLS = [(0.66, 0.36, 0.28), (0.84, 0.78, 0.66), (0.62, 0.62, 0.63), (0.90, 0.89, 0.86), (0.52, 0.45, 0.40),
-         (0.78, 0.66, 0.45)]
+WALLS = [
+    (0.66, 0.36, 0.28),
+    (0.84, 0.78, 0.66),
+    (0.62, 0.62, 0.63),
+    (0.90, 0.89, 0.86),
+    (0.52, 0.45, 0.40),
+    (0.78, 0.66, 0.45),
+]
 ROOFS = [(0.42, 0.20, 0.15), (0.28, 0.27, 0.29), (0.50, 0.33, 0.22)]
 ASPHALTS = [(0.34, 0.34, 0.36), (0.46, 0.45, 0.44), (0.56, 0.52, 0.46)]
 
@@ -41,7 +47,10 @@ def fractal(rng: np.random.Generator, height: int, width: int, cell: float, octa
         size = max(cell / 2**octave, 1.0)
         rows, columns = height / size, width / size
         grid = Image.fromarray(rng.random((int(rows) + 2, int(columns) + 2), np.float32))
-        total += np.asarray(grid.resize((width, height), Image.Resampling.BICUBIC, (0, 0, columns + 1, rows + 1))) / 2**octave
+        total += (
+            np.asarray(grid.resize((width, height), Image.Resampling.BICUBIC, (0, 0, columns + 1, rows + 1)))
+            / 2**octave
+        )
         weight += 1 / 2**octave
     return total / weight
 
@@ -98,8 +107,9 @@ def draw_grass(scene: Scene) -> None:
     base, dry = (np.array(GRASSES[i], np.float32) for i in scene.rng.choice(len(GRASSES), 2, replace=False))
     patches = np.clip((scene.ground_noise(0.5) - 0.35) * 2.5, 0, 1)[..., None]
     blades = (0.5 * scene.ground_noise(5) + 0.5 * scene.ground_noise(14))[..., None]
-    scene.paint(scene.rows >= scene.horizon, (base * (1 - patches) + dry * patches) * (0.40 + 1.2 * blades), GRASS,
-                far=0.06)
+    scene.paint(
+        scene.rows >= scene.horizon, (base * (1 - patches) + dry * patches) * (0.40 + 1.2 * blades), GRASS, far=0.06
+    )
 
 
 def draw_water(scene: Scene) -> None:
@@ -270,8 +280,16 @@ def write_splits(folder: Path, generate: dict, workers: int) -> None:
         for split in ("train", "val"):
             (folder / kind / split).mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(workers) as pool:
-        drawn = [pool.submit(write_scene, folder, split, generate["seed"] * SEED_STRIDE + number,
-                             generate["width"], generate["height"])
-                 for number, split in enumerate(scenes)]
+        drawn = [
+            pool.submit(
+                write_scene,
+                folder,
+                split,
+                generate["seed"] * SEED_STRIDE + number,
+                generate["width"],
+                generate["height"],
+            )
+            for number, split in enumerate(scenes)
+        ]
         for scene in progress(drawn, unit="scene", desc="draw"):
             scene.result()

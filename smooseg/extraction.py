@@ -50,7 +50,10 @@ def extract_features(
     blocks = [block for block in store.blocks(batch) if not store.written(*block)]
     done = len(manifest) - sum(stop - start for start, stop in blocks)
     logging.info("%s: %d views of shape %s on %s, %d done before", path, len(manifest), shape[1:], device, done)
-    with ThreadPoolExecutor(1) as writer, progress(total=len(manifest), initial=done, unit="view", desc="extract") as bar:
+    with (
+        ThreadPoolExecutor(1) as writer,
+        progress(total=len(manifest), initial=done, unit="view", desc="extract") as bar,
+    ):
         writing: Future | None = None
         for (start, stop), pixels in decoded_blocks(manifest, root, blocks, size, needs["resample"], workers):
             features = model(torch.from_numpy(pixels)).cpu().numpy()
@@ -69,6 +72,7 @@ def decoded_blocks(
 ) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
     """Yield (block, uint8 pixels) in order, decoding a bounded number of blocks ahead in threads."""
     with ThreadPoolExecutor(workers) as pool:
+
         def decode(block: tuple[int, int]) -> Future:
             return pool.submit(read_views, root, manifest.iloc[slice(*block)], size, resample)
 

@@ -21,7 +21,7 @@ def imports(module: str, tree: ast.Module) -> set[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level:
             up = node.level - is_package
-            base = parts[:len(parts) - up] + (node.module.split(".") if node.module else [])
+            base = parts[: len(parts) - up] + (node.module.split(".") if node.module else [])
             names = [".".join(base)] + [".".join([*base, alias.name]) for alias in node.names]
             found.update(name for name in names if name and module_file(name))
     return found

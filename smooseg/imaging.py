@@ -11,8 +11,11 @@ from PIL import Image
 from .datasets.base import Dataset
 from .errors import SmoosegError, raise_listed
 
-RESAMPLING = {"nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.BILINEAR,
-              "bicubic": Image.Resampling.BICUBIC}
+RESAMPLING = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
@@ -24,8 +27,10 @@ def read_bytes(path: Path, sha256: str | None = None) -> tuple[bytes, str]:
         raise SmoosegError(f"{path}: cannot be read ({error.strerror})") from error
     digest = hashlib.sha256(data).hexdigest()
     if sha256 is not None and digest != sha256:
-        raise SmoosegError(f"{path}: changed since it was indexed (sha256 {digest[:12]}, expected {sha256[:12]}); "
-                           f"run again with --forcerun index_views")
+        raise SmoosegError(
+            f"{path}: changed since it was indexed (sha256 {digest[:12]}, expected {sha256[:12]}); "
+            f"run again with --forcerun index_views"
+        )
     return data, digest
 
 

@@ -15,8 +15,23 @@ from .metrics import UNMATCHED
 from .store import Store
 
 # Tol's bright and muted palettes: distinct under the common colour deficiencies
-CLASS_COLOURS = ["#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377", "#DDCC77", "#332288",
-                 "#44AA99", "#882255", "#999933", "#CC6677", "#117733", "#88CCEE", "#AA4499"]
+CLASS_COLOURS = [
+    "#4477AA",
+    "#EE6677",
+    "#228833",
+    "#CCBB44",
+    "#66CCEE",
+    "#AA3377",
+    "#DDCC77",
+    "#332288",
+    "#44AA99",
+    "#882255",
+    "#999933",
+    "#CC6677",
+    "#117733",
+    "#88CCEE",
+    "#AA4499",
+]
 VOID_COLOUR, UNMATCHED_COLOUR = "#FFFFFF", "#BBBBBB"
 PICTURE_INCHES = 2.2  # side of one picture of a grid
 
@@ -44,7 +59,9 @@ def spread(accuracies: list[float | None], number: int) -> list[int]:
     return [order[round(i)] for i in np.linspace(0, len(order) - 1, min(number, len(order)))]
 
 
-def plot_segmentations(columns: dict[str, list[np.ndarray]], row_names: list[str], classes: list[str], path: Path) -> None:
+def plot_segmentations(
+    columns: dict[str, list[np.ndarray]], row_names: list[str], classes: list[str], path: Path
+) -> None:
     """A grid of images, labels and segmentations with a legend of class names.
 
     Args:
@@ -55,7 +72,9 @@ def plot_segmentations(columns: dict[str, list[np.ndarray]], row_names: list[str
     """
     palette, rows = class_palette(len(classes)), len(row_names)
     legend = 0.55 + 0.25 * -(-len(classes) // 6)
-    figure = Figure((PICTURE_INCHES * len(columns) + 0.3, PICTURE_INCHES * rows + legend), layout="constrained", dpi=110)
+    figure = Figure(
+        (PICTURE_INCHES * len(columns) + 0.3, PICTURE_INCHES * rows + legend), layout="constrained", dpi=110
+    )
     axes = figure.subplots(rows, len(columns), squeeze=False)
     for column, (title, pictures) in enumerate(columns.items()):
         axes[0, column].set_title(title, fontsize=10)
@@ -66,15 +85,23 @@ def plot_segmentations(columns: dict[str, list[np.ndarray]], row_names: list[str
             axis.set_yticks([])
     for row, name in enumerate(row_names):
         axes[row, 0].set_ylabel(name, fontsize=8)
-    patches = [Patch(facecolor=palette[i] / 255, edgecolor="black", linewidth=0.4, label=name)
-               for i, name in enumerate(classes)]
+    patches = [
+        Patch(facecolor=palette[i] / 255, edgecolor="black", linewidth=0.4, label=name)
+        for i, name in enumerate(classes)
+    ]
     patches.append(Patch(facecolor=VOID_COLOUR, edgecolor="black", linewidth=0.4, label="void (not scored)"))
     figure.legend(handles=patches, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
     figure.savefig(path)
 
 
-def segmentation_columns(manifest: pd.DataFrame, root: Path, labels: Store, maps: dict[str, Store],
-                         scores: dict[str, dict], images: list[int]) -> dict[str, list[np.ndarray]]:
+def segmentation_columns(
+    manifest: pd.DataFrame,
+    root: Path,
+    labels: Store,
+    maps: dict[str, Store],
+    scores: dict[str, dict],
+    images: list[int],
+) -> dict[str, list[np.ndarray]]:
     """Pictures for :func:`plot_segmentations`: image, label, and each postprocessing in class ids.
 
     Args:
@@ -82,7 +109,7 @@ def segmentation_columns(manifest: pd.DataFrame, root: Path, labels: Store, maps
         root: The data set's folder.
         labels: Class ids.
         maps: Cluster ids by postprocessing.
-        scores: What :func:`smooseg.evaluation.score_labels` gave, by postprocessing.
+        scores: What :func:`smooseg.scoring.score_labels` gave, by postprocessing.
         images: Which images to show.
     """
     views, size, resample = manifest[~manifest["mirror"]], labels.shape[1], "bilinear"

@@ -1,5 +1,6 @@
 """What a cache must have been made from, for its writer and for every reader to agree on."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -20,3 +21,9 @@ def feature_needs(settings: dict, manifest: Path, facts: Path) -> dict:
         "manifest_sha256": manifest_sha256(pd.read_parquet(manifest)),
         "weights_sha256": json.loads(Path(facts).read_text())["sha256"],
     }
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file, as hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

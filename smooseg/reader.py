@@ -21,7 +21,7 @@ def read_chunks(store: Store, chunks: np.ndarray) -> torch.Tensor:
     lengths = [min(store.chunk, store.views - chunk * store.chunk) for chunk in chunks]
     rows = np.empty((sum(lengths), *store.shape[1:]), store.array.dtype)
     for chunk, length, end in zip(chunks, lengths, np.cumsum(lengths), strict=True):
-        rows[end - length:end] = store.read(chunk * store.chunk, chunk * store.chunk + length)
+        rows[end - length : end] = store.read(chunk * store.chunk, chunk * store.chunk + length)
     return torch.from_numpy(rows)
 
 
@@ -38,8 +38,13 @@ def buffers(store: Store, budget: int, seed: int) -> Iterator[tuple[torch.Tensor
     rng = np.random.default_rng(seed)
     size = store.views * store.row_bytes
     fits = size <= budget
-    logging.info("%s: %s, %.2f GB with a budget of %.2f GB",
-                 store.path, "held in memory" if fits else "streamed", size / 1e9, budget / 1e9)
+    logging.info(
+        "%s: %s, %.2f GB with a budget of %.2f GB",
+        store.path,
+        "held in memory" if fits else "streamed",
+        size / 1e9,
+        budget / 1e9,
+    )
     if fits:
         held = read_chunks(store, np.arange(store.chunks))
         while True:
@@ -68,7 +73,7 @@ def shuffled_batches(store: Store, size: int, budget: int, seed: int) -> Iterato
     parts, count = [], 0
     for views, order in buffers(store, budget, seed):
         while len(order):
-            take, order = order[:size - count], order[size - count:]
+            take, order = order[: size - count], order[size - count :]
             parts.append(views[take])
             count += len(take)
             if count == size:

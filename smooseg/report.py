@@ -15,7 +15,7 @@ PACKAGES = ["smooseg", "torch", "timm", "zarr", "scikit-learn", "snakemake", "nu
 
 
 def mean_and_spread(mean: float, spread: float) -> str:
-    """"63.0 ± 1.2", or the mean alone where there is one seed."""
+    """ "63.0 ± 1.2", or the mean alone where there is one seed."""
     return f"{mean:.1f}" if pd.isna(spread) else f"{mean:.1f} ± {spread:.1f}"
 
 
@@ -24,16 +24,22 @@ def summary_rows(summary: pd.DataFrame) -> list[dict]:
     rows = []
     for _, group in summary.groupby(["dataset", "postprocess"], sort=False):
         for row in group.itertuples():
-            rows.append({
-                "experiment": row.experiment, "head": row.head, "backbone": row.backbone,
-                "postprocess": row.postprocess, "seeds": row.seeds,
-                "accuracy": mean_and_spread(row.accuracy, row.accuracy_sd),
-                "miou": mean_and_spread(row.miou, row.miou_sd),
-                "best_accuracy": row.accuracy == group["accuracy"].max(),
-                "best_miou": row.miou == group["miou"].max(),
-                "published": "–" if pd.isna(row.published_accuracy)
-                else f"{row.published_accuracy:.1f} / {row.published_miou:.1f}",
-            })
+            rows.append(
+                {
+                    "experiment": row.experiment,
+                    "head": row.head,
+                    "backbone": row.backbone,
+                    "postprocess": row.postprocess,
+                    "seeds": row.seeds,
+                    "accuracy": mean_and_spread(row.accuracy, row.accuracy_sd),
+                    "miou": mean_and_spread(row.miou, row.miou_sd),
+                    "best_accuracy": row.accuracy == group["accuracy"].max(),
+                    "best_miou": row.miou == group["miou"].max(),
+                    "published": "–"
+                    if pd.isna(row.published_accuracy)
+                    else f"{row.published_accuracy:.1f} / {row.published_miou:.1f}",
+                }
+            )
     return rows
 
 
@@ -41,20 +47,32 @@ def class_rows(classes: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     """Header and rows of IoU per class, mean over seeds; one line for each class."""
     classes = classes.assign(column=classes["experiment"] + " · " + classes["postprocess"])
     wide = classes.pivot_table(index="class", columns="column", values="iou", sort=False, dropna=False)
-    rows = [[name, *("–" if pd.isna(v) else f"{v:.1f}" for v in values)]
-            for name, values in zip(wide.index, wide.to_numpy(), strict=True)]
+    rows = [
+        [name, *("–" if pd.isna(v) else f"{v:.1f}" for v in values)]
+        for name, values in zip(wide.index, wide.to_numpy(), strict=True)
+    ]
     return ["class", *wide.columns], rows
 
 
 def run_facts(config: dict) -> dict[str, str]:
     """What the numbers depend on besides the configuration."""
-    facts = {"run": config["run"], "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-             "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"}
+    facts = {
+        "run": config["run"],
+        "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+    }
     return facts | {"packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES)}
 
 
-def write_report(template: Path, summary: pd.DataFrame, classes: pd.DataFrame, histories: dict[str, pd.DataFrame],
-                 figures: dict[str, Path], config: dict, path: Path) -> None:
+def write_report(
+    template: Path,
+    summary: pd.DataFrame,
+    classes: pd.DataFrame,
+    histories: dict[str, pd.DataFrame],
+    figures: dict[str, Path],
+    config: dict,
+    path: Path,
+) -> None:
     """Render the page.
 
     Args:
@@ -69,8 +87,14 @@ def write_report(template: Path, summary: pd.DataFrame, classes: pd.DataFrame, h
     environment = Environment(loader=FileSystemLoader(template.parent), autoescape=select_autoescape(default=True))
     header, rows = class_rows(classes)
     training = [{"name": name, **history.iloc[-1].to_dict()} for name, history in histories.items()]
-    path.write_text(environment.get_template(template.name).render(
-        summary=summary_rows(summary), class_header=header, class_rows=rows, training=training,
-        figures={title: base64.b64encode(figure.read_bytes()).decode() for title, figure in figures.items()},
-        facts=run_facts(config), config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
-    ))
+    path.write_text(
+        environment.get_template(template.name).render(
+            summary=summary_rows(summary),
+            class_header=header,
+            class_rows=rows,
+            training=training,
+            figures={title: base64.b64encode(figure.read_bytes()).decode() for title, figure in figures.items()},
+            facts=run_facts(config),
+            config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+        )
+    )

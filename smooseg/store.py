@@ -59,7 +59,8 @@ class Store:
             SmoosegError: If its metadata is damaged.
         """
         try:
-            store = cls(path, zarr.open_array(str(path), mode="r+", config={"write_empty_chunks": True}))
+            with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of zeros is data, not absence
+                store = cls(path, zarr.open_array(str(path), mode="r+"))
             if not isinstance(store.provenance, dict):
                 raise TypeError("no provenance")
             return store
@@ -99,7 +100,7 @@ class Store:
 
     def write(self, start: int, rows: np.ndarray) -> None:
         """Write rows from ``start``, a multiple of the chunk length; each chunk appears whole or not at all."""
-        self.array[start:start + len(rows)] = rows
+        self.array[start : start + len(rows)] = rows
 
     def written(self, start: int, stop: int) -> bool:
         """Whether every chunk of a block is on disk."""
@@ -155,8 +156,14 @@ def create_store(path: Path, shape: tuple[int, ...], dtype: str, chunk: int, pro
             raise SmoosegError(f"{path}: refusing to replace a folder that is not a .zarr store")
         shutil.rmtree(path)
     zarr.create_array(
-        str(path), shape=shape, dtype=dtype, chunks=(chunk, *shape[1:]), fill_value=0, filters=None,
-        compressors=[*CODECS[codec], Crc32cCodec()], attributes={"provenance": provenance},
+        str(path),
+        shape=shape,
+        dtype=dtype,
+        chunks=(chunk, *shape[1:]),
+        fill_value=0,
+        filters=None,
+        compressors=[*CODECS[codec], Crc32cCodec()],
+        attributes={"provenance": provenance},
     )
     return Store.attach(path)
 
@@ -183,12 +190,15 @@ def open_store(path: Path, expect: dict) -> Store:
     store = Store.attach(path)
     for key, value in expect.items():
         if store.provenance.get(key) != value:
-            raise SmoosegError(f"{path}: made with {key} = {store.provenance.get(key)!r}, "
-                               f"but this experiment needs {value!r}; run the workflow again to rebuild it")
+            raise SmoosegError(
+                f"{path}: made with {key} = {store.provenance.get(key)!r}, "
+                f"but this experiment needs {value!r}; run the workflow again to rebuild it"
+            )
     found = store.checksums()
     if len(found) != len(recorded):
-        raise SmoosegError(f"{path}: {len(found)} chunks where complete.json lists {len(recorded)}; "
-                           f"delete the store and run again")
+        raise SmoosegError(
+            f"{path}: {len(found)} chunks where complete.json lists {len(recorded)}; delete the store and run again"
+        )
     for chunk, (here, listed) in enumerate(zip(found, recorded, strict=True)):
         if here != listed:
             state = "is missing" if here is None else f"has checksum {here}, not {listed}: a foreign chunk"

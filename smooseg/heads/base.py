@@ -68,8 +68,13 @@ def save_head(head: Head, name: str, experiment: dict, path: Path) -> None:
         experiment: The resolved experiment it was trained for.
         path: File to write.
     """
-    facts = {"head": name, "channels": head.channels, "clusters": head.clusters, "settings": head.settings,
-             "experiment": experiment}
+    facts = {
+        "head": name,
+        "channels": head.channels,
+        "clusters": head.clusters,
+        "settings": head.settings,
+        "experiment": experiment,
+    }
     temporary = path.with_suffix(".partial")
     save_file(head.state_dict(), temporary, metadata={"smooseg": json.dumps(facts)})
     temporary.replace(path)
@@ -84,7 +89,7 @@ def read_head(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
     try:
         with safe_open(path, "pt") as file:
             facts = json.loads((file.metadata() or {})["smooseg"])
-            state = {key: file.get_tensor(key) for key in file.keys()}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except Exception as error:  # safetensors raises its own kinds
         raise SmoosegError(f"{path}: not a head written by smooseg ({type(error).__name__}: {error})") from error
     broken = [key for key, tensor in state.items() if not torch.isfinite(tensor).all()]

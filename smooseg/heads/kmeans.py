@@ -36,13 +36,21 @@ class KMeansHead(Head):
             head.mean.copy_(mean_feature(store))
         began = time.perf_counter()
         sample = head.embed(sample_patches(store, settings["samples"], budget, seed)).numpy()
-        model = MiniBatchKMeans(clusters, batch_size=settings["batch"], max_iter=settings["epochs"],
-                                n_init=settings["starts"], random_state=seed).fit(sample)
+        model = MiniBatchKMeans(
+            clusters,
+            batch_size=settings["batch"],
+            max_iter=settings["epochs"],
+            n_init=settings["starts"],
+            random_state=seed,
+        ).fit(sample)
         head.centroids.copy_(torch.from_numpy(model.cluster_centers_))
         logging.info("k-means: %d patches, inertia %.4f after %d steps", len(sample), model.inertia_, model.n_steps_)
-        history = {"step": model.n_steps_, "loss": model.inertia_ / len(sample),
-                   "clusters": len(np.unique(model.labels_)),
-                   "steps_per_second": model.n_steps_ / (time.perf_counter() - began)}
+        history = {
+            "step": model.n_steps_,
+            "loss": model.inertia_ / len(sample),
+            "clusters": len(np.unique(model.labels_)),
+            "steps_per_second": model.n_steps_ / (time.perf_counter() - began),
+        }
         return head.eval(), pd.DataFrame([history])
 
 

@@ -61,7 +61,9 @@ class SmooSegHead(Head):
     def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
         return F.normalize(self.teacher, dim=-1), torch.zeros(self.clusters)
 
-    def energy(self, features: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def energy(
+        self, features: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Loss of a batch (Eq. 7), and its parts for the history.
 
         Args:
@@ -83,8 +85,14 @@ class SmooSegHead(Head):
         across, delta_across = smoothness(moments, partner, s["b2"])
         data = data_term(student_cosines, pseudo_labels)
         loss = s["within_term"] * within + s["across_term"] * across + s["data_term"] * data
-        parts = {"data": data, "within": within, "across": across, "delta_within": delta_within,
-                 "delta_across": delta_across, "clusters": (pseudo_labels.flatten().bincount() > 0).sum()}
+        parts = {
+            "data": data,
+            "within": within,
+            "across": across,
+            "delta_within": delta_within,
+            "delta_across": delta_across,
+            "clusters": (pseudo_labels.flatten().bincount() > 0).sum(),
+        }
         return loss, parts
 
     @torch.no_grad()
@@ -101,8 +109,11 @@ class SmooSegHead(Head):
             head.mean.copy_(mean_feature(store))
         head.to(device)
         optimizer = torch.optim.Adam(
-            [{"params": head.projector.parameters(), "lr": settings["lr_projector"]},
-             {"params": [head.student], "lr": settings["lr_prototypes"]}], fused=True,
+            [
+                {"params": head.projector.parameters(), "lr": settings["lr_projector"]},
+                {"params": [head.student], "lr": settings["lr_prototypes"]},
+            ],
+            fused=True,
         )
         history, began = [], time.perf_counter()
         batches = shuffled_batches(store, settings["batch"], budget, seed)
@@ -127,5 +138,11 @@ def history_row(step: int, loss: torch.Tensor, parts: dict, settings: dict, rate
     if not torch.isfinite(loss):
         raise SmoosegError(f"training diverged: the loss is {loss.item()} at step {step}; lower the learning rates")
     values = {name: value.item() for name, value in parts.items()}
-    return {"step": step, "loss": loss.item(), **values, "lr_projector": settings["lr_projector"],
-            "lr_prototypes": settings["lr_prototypes"], "steps_per_second": rate}
+    return {
+        "step": step,
+        "loss": loss.item(),
+        **values,
+        "lr_projector": settings["lr_projector"],
+        "lr_prototypes": settings["lr_prototypes"],
+        "steps_per_second": rate,
+    }

@@ -19,7 +19,9 @@ config.update(resolved)  # scripts see the complete configuration
 
 RESULTS = config["results"]
 RUN = config["runs"][config["run"]]
-GENERATED = [name for name, dataset in config["datasets"].items() if dataset["generate"]]
+GENERATED = [
+    name for name, dataset in config["datasets"].items() if dataset["generate"]
+]
 
 
 wildcard_constraints:
@@ -34,7 +36,11 @@ wildcard_constraints:
 def dataset_settings(name):
     """A data set's entry with its root resolved; the workflow's own lie below the results."""
     settings = config["datasets"][name]
-    root = f"{RESULTS}/data/{name}" if settings["generate"] else f"{config['data_root']}/{settings['path']}"
+    root = (
+        f"{RESULTS}/data/{name}"
+        if settings["generate"]
+        else f"{config['data_root']}/{settings['path']}"
+    )
     return settings | {"root": root}
 
 
@@ -45,12 +51,18 @@ def existing(dataset, paths):
 
 def image_sources(wildcards):
     settings = dataset_settings(wildcards.dataset)
-    return existing(wildcards.dataset, open_dataset(settings).image_sources(settings[wildcards.view]["split"]))
+    return existing(
+        wildcards.dataset,
+        open_dataset(settings).image_sources(settings[wildcards.view]["split"]),
+    )
 
 
 def label_sources(wildcards):
     settings = dataset_settings(wildcards.dataset)
-    return existing(wildcards.dataset, open_dataset(settings).label_sources(settings["eval"]["split"]))
+    return existing(
+        wildcards.dataset,
+        open_dataset(settings).label_sources(settings["eval"]["split"]),
+    )
 
 
 def backbone_settings(wildcards):
@@ -64,7 +76,9 @@ def of_experiment(pattern, view="eval"):
 
     def path(wildcards):
         entry = config["experiments"][wildcards.experiment]
-        return pattern.format(dataset=entry["dataset"], backbone=entry["backbone"], view=view)
+        return pattern.format(
+            dataset=entry["dataset"], backbone=entry["backbone"], view=view
+        )
 
     return path
 
@@ -72,7 +86,10 @@ def of_experiment(pattern, view="eval"):
 def experiment_settings(wildcards):
     """What a head's training depends on; published figures do not belong."""
     entry = config["experiments"][wildcards.experiment]
-    return {key: entry[key] for key in ("dataset", "backbone", "head", "clusters", "settings")}
+    return {
+        key: entry[key]
+        for key in ("dataset", "backbone", "head", "clusters", "settings")
+    }
 
 
 def feature_needs(wildcards):
@@ -97,9 +114,16 @@ def of_run(pattern, **values):
 
 def require_data():
     """Say which data folders are missing before anything is computed."""
-    used = {config["experiments"][name]["dataset"] for name in RUN["experiments"]} - set(GENERATED)
-    missing = [f"{name} at {dataset_settings(name)['root']}" for name in sorted(used)
-               if not Path(dataset_settings(name)["root"]).is_dir()]
+    used = {
+        config["experiments"][name]["dataset"] for name in RUN["experiments"]
+    } - set(GENERATED)
+    missing = [
+        f"{name} at {dataset_settings(name)['root']}"
+        for name in sorted(used)
+        if not Path(dataset_settings(name)["root"]).is_dir()
+    ]
     if missing:
-        raise WorkflowError(f"Missing data: {', '.join(missing)}. The README says under 'Data sets' where each comes "
-                            f"from and how it must lie; then run again with --config data_root=FOLDER.")
+        raise WorkflowError(
+            f"Missing data: {', '.join(missing)}. The README says under 'Data sets' where each comes "
+            f"from and how it must lie; then run again with --config data_root=FOLDER."
+        )

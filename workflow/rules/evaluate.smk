@@ -17,7 +17,9 @@ rule read_labels:
         mem_mb=1000,
     params:
         dataset=lambda w: dataset_settings(w.dataset),
-        code=lambda w: code("imaging", "datasets." + config["datasets"][w.dataset]["layout"]),
+        code=lambda w: code(
+            "imaging", "scoring", "datasets." + config["datasets"][w.dataset]["layout"]
+        ),
     message:
         "Read the labels of {wildcards.dataset} at the size of {wildcards.backbone}'s views"
     script:
@@ -41,7 +43,7 @@ rule predict_labels:
         mem_mb=2000,
     params:
         needs=feature_needs,
-        code=code("segmentation"),
+        code=code("segmentation", "heads"),
     message:
         "Predict {wildcards.experiment}, seed {wildcards.seed}"
     script:
@@ -65,9 +67,11 @@ rule refine_crf:
         mem_mb=lambda w, threads: 1000 * threads,
     params:
         needs=feature_needs,
-        root=lambda w: dataset_settings(config["experiments"][w.experiment]["dataset"])["root"],
+        root=lambda w: dataset_settings(
+            config["experiments"][w.experiment]["dataset"]
+        )["root"],
         crf=config["crf"],
-        code=code("segmentation", "crf", "imaging"),
+        code=code("segmentation", "heads", "crf", "imaging"),
     message:
         "Refine {wildcards.experiment}, seed {wildcards.seed}, with the dense CRF"
     script:
@@ -89,9 +93,11 @@ rule score_labels:
     resources:
         mem_mb=1000,
     params:
-        classes=lambda w: config["datasets"][config["experiments"][w.experiment]["dataset"]]["classes"],
+        classes=lambda w: config["datasets"][
+            config["experiments"][w.experiment]["dataset"]
+        ]["classes"],
         clusters=lambda w: config["experiments"][w.experiment]["clusters"],
-        code=code("metrics"),
+        code=code("scoring"),
     message:
         "Score {wildcards.experiment}, seed {wildcards.seed}, {wildcards.postprocess}"
     script:

@@ -52,7 +52,9 @@ rule extract_features:
 rule features:
     input:
         [
-            of_experiment(rules.extract_features.output.complete, view)(SimpleNamespace(experiment=name))
+            of_experiment(rules.extract_features.output.complete, view)(
+                SimpleNamespace(experiment=name)
+            )
             for name in RUN["experiments"]
             for view in ("train", "eval")
         ],

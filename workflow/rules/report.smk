@@ -17,7 +17,12 @@ rule make_tables:
         mem_mb=500,
     params:
         experiments={name: config["experiments"][name] for name in RUN["experiments"]},
-        splits={name: config["datasets"][config["experiments"][name]["dataset"]]["eval"]["split"] for name in RUN["experiments"]},
+        splits={
+            name: config["datasets"][config["experiments"][name]["dataset"]]["eval"][
+                "split"
+            ]
+            for name in RUN["experiments"]
+        },
         seeds=RUN["seeds"],
         postprocess=config["postprocess"],
         code=code("tables"),
@@ -29,8 +34,16 @@ rule make_tables:
 
 rule plot_segmentations:
     input:
-        maps=expand(HEAD + "/{postprocess}.zarr/complete.json", postprocess=config["postprocess"], allow_missing=True),
-        scores=expand(rules.score_labels.output[0], postprocess=config["postprocess"], allow_missing=True),
+        maps=expand(
+            HEAD + "/{postprocess}.zarr/complete.json",
+            postprocess=config["postprocess"],
+            allow_missing=True,
+        ),
+        scores=expand(
+            rules.score_labels.output[0],
+            postprocess=config["postprocess"],
+            allow_missing=True,
+        ),
         labels=of_experiment(rules.read_labels.output.complete),
         manifest=of_experiment(rules.index_views.output[0]),
     output:
@@ -48,7 +61,9 @@ rule plot_segmentations:
     resources:
         mem_mb=1000,
     params:
-        dataset=lambda w: dataset_settings(config["experiments"][w.experiment]["dataset"]),
+        dataset=lambda w: dataset_settings(
+            config["experiments"][w.experiment]["dataset"]
+        ),
         postprocess=config["postprocess"],
         code=code("plots"),
     message:
@@ -63,7 +78,11 @@ rule make_report:
         scores=rules.make_tables.output.scores,
         classes=rules.make_tables.output.classes,
         summary=rules.make_tables.output.summary,
-        figures=expand(rules.plot_segmentations.output[0], experiment=RUN["experiments"], seed=RUN["seeds"][:1]),
+        figures=expand(
+            rules.plot_segmentations.output[0],
+            experiment=RUN["experiments"],
+            seed=RUN["seeds"][:1],
+        ),
         histories=of_run(rules.train_head.output.history),
     output:
         RESULTS + "/report.html",

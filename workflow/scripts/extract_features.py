@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from smooseg.extraction import extract_features
-from smooseg.provenance import feature_needs
 from smooseg.jobs import job
+from smooseg.provenance import feature_needs
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

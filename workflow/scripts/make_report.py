@@ -10,9 +10,7 @@ from smooseg.report import write_report
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         inputs = snakemake.input
-        histories = {
-            "{}, seed {}".format(*Path(path).parts[-3:-1]): pd.read_parquet(path) for path in inputs.histories
-        }
+        histories = {"{}, seed {}".format(*Path(path).parts[-3:-1]): pd.read_parquet(path) for path in inputs.histories}
         write_report(
             Path(inputs.template),
             pd.read_csv(inputs.summary),

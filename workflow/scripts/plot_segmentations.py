@@ -15,8 +15,8 @@ if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         params, inputs = snakemake.params, snakemake.input
         manifest = pd.read_parquet(inputs.manifest)
-        scores = {name: json.loads(Path(path).read_text()) for name, path in zip(params.postprocess, inputs.scores)}
-        maps = {name: open_store(Path(path).parent, {}) for name, path in zip(params.postprocess, inputs.maps)}
+        scores = {Path(path).stem: json.loads(Path(path).read_text()) for path in inputs.scores}
+        maps = {Path(path).parent.stem: open_store(Path(path).parent, {}) for path in inputs.maps}
         accuracies = scores[params.postprocess[0]]["image_accuracy"]
         images = spread(accuracies, IMAGES)
         columns = segmentation_columns(

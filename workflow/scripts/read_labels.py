@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from smooseg.datasets import open_dataset
-from smooseg.evaluation import read_labels
 from smooseg.jobs import job
+from smooseg.scoring import read_labels
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from smooseg.evaluation import score_labels
+from smooseg.jobs import job
+from smooseg.scoring import score_labels
 from smooseg.store import open_store
 from smooseg.views import manifest_sha256
-from smooseg.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

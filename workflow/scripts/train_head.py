@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from smooseg.provenance import feature_needs
 from smooseg.heads import HEADS, save_head
-from smooseg.store import open_store
 from smooseg.jobs import job
+from smooseg.provenance import feature_needs
+from smooseg.store import open_store
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

@@ -1,0 +1,91 @@
+"""Label maps and scores. A label store holds uint8 (images, size, size): class or cluster ids.
+
+Reading labels happens here and nowhere else; nothing here needs torch.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .datasets.base import Dataset
+from .errors import SmoosegError, raise_listed
+from .imaging import read_label
+from .metrics import confusion_matrix, match_clusters, score
+from .progress import progress
+from .store import Store, create_store, open_store
+from .views import manifest_sha256
+
+CHUNK = 8  # images in a chunk of a label store: with mirror images, one chunk of features
+
+
+def create_label_store(features: Store, path: Path, made_from: dict) -> Store:
+    """A store for one map of uint8 ids for each image of an evaluation feature store."""
+    size = features.provenance["size"]
+    provenance = {"manifest_sha256": features.provenance["manifest_sha256"], "size": size} | made_from
+    return create_store(path, (features.views // 2, size, size), "uint8", CHUNK, provenance, codec="zstd")
+
+
+def read_labels(manifest: pd.DataFrame, dataset: Dataset, features: Path, path: Path, code: str) -> None:
+    """Store the labels of an evaluation manifest at the size of its features' views.
+
+    Args:
+        manifest: Evaluation views.
+        dataset: Data set that knows the label values.
+        features: Evaluation features.
+        path: Store to write.
+        code: Hash of the code that decides the result.
+
+    Raises:
+        SmoosegError: Naming every label that is missing, of another size than its image, or holds
+            an unknown id.
+    """
+    rows = manifest[~manifest["mirror"]]
+    raise_listed("These images have no label", list(rows["image"][rows["label"] == ""]))
+    source = open_store(features, {"manifest_sha256": manifest_sha256(manifest)})
+    store = create_label_store(source, path, {"code": code})
+    problems: list[str] = []
+    for start, stop in progress(store.blocks(CHUNK), unit="block", desc="labels"):
+        maps = np.zeros((stop - start, *store.shape[1:]), np.uint8)
+        for out, row in zip(maps, rows.iloc[start:stop].itertuples(), strict=True):
+            try:
+                out[:] = read_label(dataset, row, len(out))
+            except SmoosegError as error:
+                problems.append(str(error))
+        store.write(start, maps)
+    raise_listed("These labels cannot be used", problems)
+    store.finish()
+
+
+def score_labels(maps: Store, labels: Store, clusters: int, classes: list[str]) -> dict:
+    """Match clusters to classes on one confusion matrix, and score.
+
+    Args:
+        maps: Cluster ids.
+        labels: Class ids of the same images.
+        clusters: Number of clusters.
+        classes: Class names.
+
+    Returns:
+        accuracy, miou (percent); iou by class name (percent, None where a class never occurs);
+        assignment (class id of each cluster, -1 unmatched); confusion (clusters x classes);
+        image_accuracy (percent, one per image, None where all is void).
+    """
+    confusions = np.stack(
+        [
+            confusion_matrix(image, label, clusters, len(classes))
+            for start, stop in maps.blocks(CHUNK)
+            for image, label in zip(maps.read(start, stop), labels.read(start, stop), strict=True)
+        ]
+    )
+    total = confusions.sum(0)
+    assignment = match_clusters(total)
+    scores = score(total, assignment)
+    return {
+        "accuracy": scores.accuracy,
+        "miou": scores.miou,
+        "iou": {name: None if np.isnan(iou) else iou for name, iou in zip(classes, scores.iou, strict=True)},
+        "assignment": assignment.tolist(),
+        "confusion": total.tolist(),
+        "image_accuracy": [score(c, assignment).accuracy if c.sum() else None for c in confusions],
+    }

@@ -1,0 +1,112 @@
+"""The cache: whole or an error, never a silent fill value."""
+
+import json
+
+import numpy as np
+import pytest
+
+from smooseg.errors import SmoosegError
+from smooseg.store import COMPLETE, create_store, open_store
+from tests.conftest import make_store
+
+
+@pytest.fixture
+def rows():
+    return np.random.default_rng(0).normal(size=(40, 4, 8)).astype(np.float16)
+
+
+@pytest.fixture
+def path(tmp_path, rows):
+    make_store(tmp_path / "features.zarr", rows, block=9)
+    return tmp_path / "features.zarr"
+
+
+def chunk_file(path, chunk):
+    return path / "c" / str(chunk) / "0" / "0"
+
+
+def test_what_was_written_is_read(path, rows):
+    store = open_store(path, {"block": 9})
+    assert (store.views, store.chunk, store.chunks) == (40, 16, 3)
+    np.testing.assert_array_equal(store.read(0, 40), rows)
+    np.testing.assert_array_equal(store.read(15, 17), rows[15:17])
+
+
+def test_zeros_are_stored_too(tmp_path):
+    make_store(tmp_path / "zeros.zarr", np.zeros((20, 2, 2), np.uint8))
+    assert (open_store(tmp_path / "zeros.zarr", {}).read(0, 20) == 0).all()
+
+
+def test_a_mismatch_names_both_values(path):
+    with pytest.raises(SmoosegError, match=r"made with block = 9, but this experiment needs 11"):
+        open_store(path, {"block": 11})
+
+
+def test_an_unfinished_store_is_not_read(tmp_path, rows):
+    store = create_store(tmp_path / "half.zarr", rows.shape, "float16", 16, {}, "raw")
+    store.write(0, rows[:16])
+    with pytest.raises(SmoosegError, match="chunk 1 was never written"):
+        store.finish()
+    with pytest.raises(SmoosegError, match="incomplete or missing"):
+        open_store(tmp_path / "half.zarr", {})
+
+
+def test_an_interrupted_store_is_kept_and_a_different_one_replaced(tmp_path, rows):
+    arguments = (tmp_path / "s.zarr", rows.shape, "float16", 16)
+    create_store(*arguments, {"block": 9}, "raw").write(16, rows[16:32])
+    again = create_store(*arguments, {"block": 9}, "raw")
+    assert [again.written(*block) for block in again.blocks(16)] == [False, True, False]
+    assert not create_store(*arguments, {"block": 8}, "raw").written(16, 32)
+
+
+def test_a_folder_that_is_no_store_is_never_replaced(tmp_path):
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(SmoosegError, match="refusing to replace"):
+        create_store(tmp_path / "photos", (4, 2, 2), "uint8", 2, {}, "raw")
+    assert (tmp_path / "photos").is_dir()
+
+
+def test_a_missing_chunk_is_named(path):
+    chunk_file(path, 1).unlink()
+    with pytest.raises(SmoosegError, match=r"features\.zarr: chunk 1 is missing"):
+        open_store(path, {})
+
+
+def test_a_foreign_chunk_is_named(path, tmp_path, rows):
+    make_store(tmp_path / "other.zarr", rows + 1)
+    chunk_file(path, 2).write_bytes(chunk_file(tmp_path / "other.zarr", 2).read_bytes())
+    with pytest.raises(SmoosegError, match="chunk 2 has checksum .* a foreign chunk"):
+        open_store(path, {})
+
+
+def test_a_flipped_byte_is_named_when_read(path):
+    data = bytearray(chunk_file(path, 1).read_bytes())
+    data[10] ^= 1
+    chunk_file(path, 1).write_bytes(data)
+    store = open_store(path, {})
+    store.read(0, 16)
+    for span in ((16, 32), (0, 40)):
+        with pytest.raises(SmoosegError, match=r"features\.zarr: chunk 1 is damaged"):
+            store.read(*span)
+
+
+@pytest.mark.parametrize("name", ["zarr.json", COMPLETE])
+def test_truncated_metadata_is_an_error_naming_the_store(path, name):
+    (path / name).write_text((path / name).read_text()[:40])
+    with pytest.raises(SmoosegError, match=r"features\.zarr.*does not parse"):
+        open_store(path, {})
+
+
+def test_a_list_of_chunks_that_does_not_fit_is_an_error(path):
+    complete = json.loads((path / COMPLETE).read_text())
+    complete["chunks"].pop()
+    (path / COMPLETE).write_text(json.dumps(complete))
+    with pytest.raises(SmoosegError, match="3 chunks where complete.json lists 2"):
+        open_store(path, {})
+
+
+def test_blocks_hold_whole_chunks(path):
+    store = open_store(path, {})
+    assert store.blocks(32) == [(0, 32), (32, 40)]
+    with pytest.raises(ValueError, match="whole chunks"):
+        store.blocks(20)
