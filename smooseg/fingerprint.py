@@ -35,17 +35,22 @@ def without_docstrings(tree: ast.Module) -> str:
     return ast.dump(tree)
 
 
-def source_hash(module: str) -> str:
-    """Hash of a module and of every module of this package that it imports, directly or not.
-
-    Args:
-        module: Dotted name inside the package, such as "extraction" or "heads.smooseg".
-    """
-    pending, dumps = [module], {}
+def sources(module: str) -> dict[str, str]:
+    """Code of a module and of every module of this package that it imports, directly or not, by name."""
+    pending, found = [module], {}
     while pending:
         name = pending.pop()
-        if name not in dumps:
+        if name not in found:
             tree = ast.parse(module_file(name).read_text())
             pending += imports(name, tree)
-            dumps[name] = without_docstrings(tree)
-    return hashlib.sha256(repr(sorted(dumps.items())).encode()).hexdigest()[:16]
+            found[name] = without_docstrings(tree)
+    return found
+
+
+def source_hash(module: str) -> str:
+    """Hash of what :func:`sources` finds.
+
+    Args:
+        module: Dotted name inside the package, such as "backbones" or "heads.smooseg".
+    """
+    return hashlib.sha256(repr(sorted(sources(module).items())).encode()).hexdigest()[:16]

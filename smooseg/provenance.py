@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from .views import manifest_sha256
+
+def manifest_sha256(manifest: pd.DataFrame) -> str:
+    """Hash of a manifest's content, independent of the Parquet writer's version."""
+    return hashlib.sha256(manifest.to_csv(index=False).encode()).hexdigest()
 
 
 def feature_needs(settings: dict, manifest: Path, facts: Path) -> dict:

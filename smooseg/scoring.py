@@ -13,8 +13,8 @@ from .errors import SmoosegError, raise_listed
 from .imaging import read_label
 from .metrics import confusion_matrix, match_clusters, score
 from .progress import progress
+from .provenance import manifest_sha256
 from .store import Store, create_store, open_store
-from .views import manifest_sha256
 
 CHUNK = 8  # images in a chunk of a label store: with mirror images, one chunk of features
 

@@ -4,7 +4,6 @@ A view is never written back as an image. Its box holds pixels of the source ima
 box to the view's size equals resizing the shorter side first and cropping the centre after.
 """
 
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -89,8 +88,3 @@ def index_views(dataset: Dataset, split: str, crops: str, size: int, evaluation:
             for mirror in (False, True) if evaluation else (False,):
                 rows.append((entry.image, label, width, height, *box, size, mirror, sha256))
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def manifest_sha256(manifest: pd.DataFrame) -> str:
-    """Hash of a manifest's content, independent of the Parquet writer's version."""
-    return hashlib.sha256(manifest.to_csv(index=False).encode()).hexdigest()

@@ -7,7 +7,8 @@ from PIL import Image
 from smooseg.datasets import open_dataset
 from smooseg.errors import SmoosegError
 from smooseg.imaging import read_label, read_views
-from smooseg.views import crop_boxes, index_views, manifest_sha256, round_to_patch
+from smooseg.provenance import manifest_sha256
+from smooseg.views import crop_boxes, index_views, round_to_patch
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ except SmoosegError as error:
 config.clear()
 config.update(resolved)  # scripts see the complete configuration
 
+ALL_CORES = 1024  # Snakemake gives a rule at most what --cores allows
 RESULTS = config["results"]
 RUN = config["runs"][config["run"]]
 GENERATED = [

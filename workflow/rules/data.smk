@@ -13,7 +13,7 @@ rule make_demo:
         RESULTS + "/benchmarks/rules/make_demo/{dataset}.tsv"
     wildcard_constraints:
         dataset="|".join(GENERATED) or "(?!)",
-    threads: workflow.cores
+    threads: ALL_CORES
     resources:
         mem_mb=1000,
     params:
@@ -34,7 +34,7 @@ rule index_views:
         RESULTS + "/logs/index_views/{dataset}/{view}.log",
     benchmark:
         RESULTS + "/benchmarks/rules/index_views/{dataset}/{view}.tsv"
-    threads: workflow.cores
+    threads: ALL_CORES
     resources:
         mem_mb=1000,
     params:

@@ -62,7 +62,7 @@ rule refine_crf:
         RESULTS + "/logs/refine_crf/{experiment}/{seed}.log",
     benchmark:
         RESULTS + "/benchmarks/rules/refine_crf/{experiment}/{seed}.tsv"
-    threads: workflow.cores
+    threads: ALL_CORES
     resources:
         mem_mb=lambda w, threads: 1000 * threads,
     params:

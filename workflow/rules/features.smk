@@ -34,7 +34,7 @@ rule extract_features:
         RESULTS + "/logs/extract_features/{dataset}/{backbone}/{view}.log",
     benchmark:
         RESULTS + "/benchmarks/rules/extract_features/{dataset}/{backbone}/{view}.tsv"
-    threads: workflow.cores
+    threads: ALL_CORES
     resources:
         mem_mb=4000,
     params:

@@ -1,0 +1,103 @@
+"""Label maps from a head, with and without the CRF, and their scores."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from smooseg.config import load_schema, with_defaults
+from smooseg.crf import refine
+from smooseg.datasets import open_dataset
+from smooseg.errors import SmoosegError
+from smooseg.heads import KMeansHead, save_head
+from smooseg.prediction import predict_labels, refine_labels
+from smooseg.provenance import manifest_sha256
+from smooseg.scoring import read_labels, score_labels
+from smooseg.store import open_store
+from smooseg.views import index_views
+from tests.conftest import make_store, write_images
+
+SIZE, PATCH = 32, 8
+
+
+def crf_settings(**changes) -> dict:
+    schema = load_schema()
+    return with_defaults({}, schema["properties"]["crf"], schema) | changes
+
+
+@pytest.fixture
+def case(tmp_path):
+    """Labelled images, their mean colours as features, and a head that knows the two colours."""
+    write_images(tmp_path / "data", "val", 11)
+    dataset = open_dataset({"root": tmp_path / "data", "layout": "folder", "classes": ["sky", "ground"], "void": 255})
+    manifest = index_views(dataset, "val", "whole", SIZE, evaluation=True, workers=1)
+    from smooseg.imaging import read_views
+
+    pixels = read_views(dataset.root, manifest, SIZE, "nearest") / 255.0 - 0.5
+    side = SIZE // PATCH
+    features = (
+        pixels.reshape(len(manifest), side, PATCH, side, PATCH, 3).mean((2, 4)).reshape(len(manifest), side * side, 3)
+    )
+    make_store(
+        tmp_path / "f.zarr",
+        features.astype(np.float16),
+        size=SIZE,
+        resample="nearest",
+        manifest_sha256=manifest_sha256(manifest),
+    )
+    head = KMeansHead(3, 2, {})
+    colours = torch.tensor([[90.0, 140, 220], [40, 160, 60]]) / 255 - 0.5
+    head.centroids.copy_(torch.nn.functional.normalize(colours, dim=1))
+    save_head(head, "kmeans", {}, tmp_path / "head.safetensors")
+    return tmp_path, dataset, manifest
+
+
+def test_from_features_to_scores(case):
+    folder, dataset, manifest = case
+    features = open_store(folder / "f.zarr", {})
+    read_labels(manifest, dataset, folder / "f.zarr", folder / "labels.zarr", code="1")
+    predict_labels(features, folder / "head.safetensors", folder / "raw.zarr", code="1")
+    arguments = (features, folder / "head.safetensors", manifest, dataset.root, crf_settings())
+    refine_labels(*arguments, 1, folder / "crf.zarr", code="1")
+    refine_labels(*arguments, 2, folder / "crf2.zarr", code="1")
+    labels, raw, crf, crf2 = (open_store(folder / f"{name}.zarr", {}) for name in ("labels", "raw", "crf", "crf2"))
+    assert labels.shape == raw.shape == (11, SIZE, SIZE)
+    np.testing.assert_array_equal(crf.read(0, 11), crf2.read(0, 11))
+    scores = [score_labels(maps, labels, 2, dataset.classes) for maps in (raw, crf)]
+    assert scores[0]["accuracy"] > 85
+    assert scores[1]["accuracy"] > scores[0]["accuracy"]
+    assert np.sum(scores[0]["confusion"]) == (labels.read(0, 11) != 255).sum()
+    assert len(scores[0]["image_accuracy"]) == 11
+    assert list(scores[0]["iou"]) == ["sky", "ground"]
+
+
+def test_every_bad_label_is_named(case):
+    folder, dataset, manifest = case
+    (dataset.root / "labels/val/003.png").unlink()
+    (dataset.root / "labels/val/007.png").write_bytes(b"no png")
+    with pytest.raises(SmoosegError, match=r"003\.png.*007\.png"):
+        read_labels(manifest, dataset, folder / "f.zarr", folder / "labels.zarr", code="1")
+    assert not (folder / "labels.zarr" / "complete.json").exists()
+    unlabelled = manifest.assign(label="")
+    with pytest.raises(SmoosegError, match="These images have no label"):
+        read_labels(unlabelled, dataset, folder / "f.zarr", folder / "labels.zarr", code="1")
+
+
+def test_labels_of_another_manifest_are_refused(case):
+    folder, dataset, manifest = case
+    other = pd.concat([manifest, manifest])
+    with pytest.raises(SmoosegError, match="made with manifest_sha256"):
+        read_labels(other, dataset, folder / "f.zarr", folder / "labels.zarr", code="1")
+
+
+def test_the_crf_follows_edges_of_the_image():
+    rng = np.random.default_rng(0)
+    image = np.zeros((40, 40, 3), np.uint8)
+    image[:, 23:] = 220
+    truth = (image[..., 0] > 0).astype(int)
+    coarse = np.zeros((40, 40), int)
+    coarse[:, 20:] = 1  # three columns off
+    logits = np.stack([coarse == 0, coarse == 1]) + rng.normal(0, 0.3, (2, 40, 40))
+    result = refine(torch.from_numpy(logits).float(), image, crf_settings())
+    assert (result == truth).mean() > 0.99 > (logits.argmax(0) == truth).mean()
+    assert result.dtype == np.uint8

@@ -1,0 +1,61 @@
+"""Promises about the repository itself."""
+
+import ast
+import tomllib
+
+import yaml
+
+from smooseg import fingerprint
+from smooseg.fingerprint import source_hash
+from tests.conftest import ROOT
+
+
+def test_the_conda_route_installs_the_same():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    assert conda[-1]["pip"] == project["dependencies"]
+    assert f"python{project['requires-python']}" in conda
+
+
+def imported(path):
+    """Top-level names of the packages that a module imports."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    return {
+        name.split(".")[0] for name in names + [n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module]
+    }
+
+
+def test_only_one_module_touches_each_of_zarr_and_timm_models():
+    users = {
+        package: sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("smooseg/**/*.py") if package in imported(p))
+        for package in ("zarr", "snakemake", "pydensecrf")
+    }
+    assert users == {"zarr": ["smooseg/store.py"], "snakemake": [], "pydensecrf": ["smooseg/crf.py"]}
+
+
+def test_scripts_are_thin_and_rules_are_named_after_them():
+    scripts = {path.stem: path.read_text() for path in (ROOT / "workflow/scripts").glob("*.py")}
+    rules = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    for name, text in scripts.items():
+        assert len(text.splitlines()) <= 32, name
+        assert f"rule {name}:" in rules
+        assert f'"../scripts/{name}.py"' in rules
+
+
+def test_a_fingerprint_follows_the_code_and_its_imports(tmp_path, monkeypatch):
+    monkeypatch.setattr(fingerprint, "PACKAGE", tmp_path)
+    (tmp_path / "a.py").write_text("from .sub.b import value\n")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "b.py").write_text("value = 1\n")
+    (tmp_path / "c.py").write_text("from . import a\n")
+    first = source_hash("c")
+    (tmp_path / "sub" / "b.py").write_text('"""Now with a docstring."""\n\nvalue = 1  # and a comment\n')
+    assert source_hash("c") == first
+    (tmp_path / "sub" / "b.py").write_text("value = 2\n")
+    assert source_hash("c") != first
+
+
+def test_adding_a_data_set_or_a_head_leaves_features_and_other_heads_alone():
+    for module in ("backbones", "imaging", "heads.kmeans"):
+        assert not {"datasets", "datasets.camvid", "heads", "heads.smooseg"} & set(fingerprint.sources(module))

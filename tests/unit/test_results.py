@@ -1,0 +1,112 @@
+"""Tables, figures, the report and the command that prints them."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from smooseg.cli import main
+from smooseg.plots import as_classes, class_palette, plot_segmentations, spread
+from smooseg.report import write_report
+from smooseg.tables import class_table, collect_scores, score_table, summary_table
+from tests.conftest import ROOT
+
+COLUMNS = [
+    "experiment",
+    "dataset",
+    "backbone",
+    "head",
+    "seed",
+    "split",
+    "postprocess",
+    "accuracy",
+    "miou",
+    "published_accuracy",
+    "published_miou",
+]
+
+
+@pytest.fixture
+def records(tmp_path):
+    paths = []
+    for seed, accuracy in ((0, 60.0), (1, 64.0)):
+        for postprocess in ("raw", "crf"):
+            path = tmp_path / "experiments" / "e" / str(seed) / f"{postprocess}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps({"accuracy": accuracy, "miou": 20.0, "iou": {"sky": 80.0, "car": None}}))
+            paths.append(str(path))
+    published = {"crf": {"accuracy": 63.2, "miou": 26.7}}
+    experiments = {"e": {"dataset": "d", "backbone": "b", "head": "smooseg", "published": published}}
+    return collect_scores(paths, experiments, {"e": "val"})
+
+
+def test_score_table_has_a_row_for_each_experiment_seed_and_postprocessing(records):
+    table = score_table(records)
+    assert list(table) == COLUMNS
+    assert table[["seed", "postprocess"]].to_numpy().tolist() == [[0, "raw"], [0, "crf"], [1, "raw"], [1, "crf"]]
+    assert table["published_accuracy"].isna().tolist() == [True, False, True, False]
+
+
+def test_summary_is_mean_and_spread_over_seeds(records):
+    summary = summary_table(score_table(records))
+    assert summary["accuracy"].tolist() == [62, 62]
+    assert summary["accuracy_sd"].tolist() == pytest.approx([8**0.5] * 2)
+    assert summary["published_miou"].isna().tolist() == [True, False]
+
+
+def test_class_table_keeps_classes_that_never_occur(records):
+    table = class_table(records)
+    assert len(table) == 8
+    assert table[table["class"] == "car"]["iou"].isna().all()
+
+
+def test_pictures_are_spread_over_the_quality_range():
+    assert spread([10.0, None, 90.0, 50.0, 70.0, 30.0], 3) == [2, 3, 0]
+    assert spread([None, 5.0], 4) == [1]
+
+
+def test_clusters_take_the_colour_of_their_class():
+    palette = class_palette(3)
+    assert len({tuple(colour) for colour in palette[:3]}) == 3
+    assert as_classes(np.array([0, 1, 2]), [2, -1, 0]).tolist() == [2, 254, 0]
+    assert len({tuple(colour) for colour in class_palette(27)[:27]}) == 27
+
+
+def test_figure_and_report(records, tmp_path):
+    figure = tmp_path / "figure.png"
+    pictures = {"image": [np.zeros((8, 8, 3), np.uint8)], "label": [np.zeros((8, 8), np.uint8)]}
+    plot_segmentations(pictures, ["view 0"], ["sky", "car"], figure)
+    assert Image.open(figure).width > 200
+    table = score_table(records)
+    history = pd.DataFrame([{"step": 10, "loss": 0.5, "clusters": 2, "steps_per_second": 3.0}])
+    write_report(
+        ROOT / "workflow/report/report.html.j2",
+        summary_table(table),
+        class_table(records),
+        {"e, seed 0": history},
+        {"e-0": figure},
+        {"run": "<script>"},
+        tmp_path / "report.html",
+    )
+    page = (tmp_path / "report.html").read_text()
+    assert "62.0 ± 2.8" in page
+    assert "63.2 / 26.7" in page
+    assert 'src="data:image/png;base64,' in page
+    assert "<script>" not in page
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_the_command_prints_the_table_or_says_what_to_run(records, tmp_path):
+    runner = CliRunner()
+    missing = runner.invoke(main, ["scores", "--results", str(tmp_path)])
+    assert missing.exit_code == 1
+    assert "run snakemake --cores all first" in missing.output
+    (tmp_path / "tables").mkdir()
+    score_table(records).to_csv(tmp_path / "tables" / "scores.csv", index=False)
+    printed = runner.invoke(main, ["scores", "--results", str(tmp_path)])
+    assert printed.exit_code == 0
+    assert "63.2" in printed.output
+    assert "report.html" in printed.output

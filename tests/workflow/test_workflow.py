@@ -1,0 +1,219 @@
+"""The workflow as people use it: real snakemake on a tiny configuration."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.conftest import ROOT, TINY_MODEL, write_images
+
+TINY = {
+    "run": "tiny",
+    "data_root": "data",
+    "runs": {"tiny": {"experiments": ["tiny_kmeans", "tiny_smooseg"], "seeds": [0]}},
+    "experiments": {
+        "tiny_kmeans": {"dataset": "tiny", "backbone": "tiny", "head": "kmeans", "settings": {"samples": 1000}},
+        "tiny_smooseg": {
+            "dataset": "tiny",
+            "backbone": "tiny",
+            "head": "smooseg",
+            "settings": {"steps": 5, "batch": 4},
+        },
+    },
+    "datasets": {
+        "tiny": {
+            "layout": "folder",
+            "path": "tiny",
+            "classes": ["up", "down"],
+            "train": {"split": "train", "crops": "five", "size": 32},
+            "eval": {"split": "val", "crops": "whole", "size": 64},
+        }
+    },
+    "backbones": {
+        "tiny": {
+            "model": TINY_MODEL,
+            "weights": {"source": "file", "path": "tiny.safetensors"},
+            "block": 3,
+            "norm": False,
+        }
+    },
+}
+COLLECT = {"make_tables", "plot_segmentations", "make_report", "all"}
+EVALUATE = {"predict_labels", "refine_crf", "score_labels"} | COLLECT
+FROM_FEATURES = {"extract_features", "read_labels", "train_head"} | EVALUATE
+
+
+class Project:
+    """A copy of the workflow with a tiny data set, in a folder of its own."""
+
+    def __init__(self, folder: Path, checkpoint: Path):
+        self.folder = folder
+        for name in ("Snakefile", "config.yaml", "workflow", "smooseg", "profiles"):
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, folder / name)
+        shutil.copy(checkpoint, folder / "tiny.safetensors")
+        write_images(folder / "data" / "tiny", "train", 8)
+        write_images(folder / "data" / "tiny", "val", 9, seed=1)
+
+    def snakemake(self, *arguments: str, **changes) -> subprocess.CompletedProcess:
+        """Run snakemake with the tiny configuration; ``changes`` are merged over it."""
+        (self.folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+        (self.folder / "changes.yaml").write_text(yaml.safe_dump(changes))
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "tiny.yaml", "changes.yaml"]
+        environment = os.environ | {"PYTHONPATH": str(self.folder)}
+        return subprocess.run(
+            [*command, "--", *arguments] if arguments and not arguments[0].startswith("-") else [*command, *arguments],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+
+    def planned(self, **changes) -> dict[str, int]:
+        """Rules that a dry run would run, with their number of jobs."""
+        result = self.snakemake("--dry-run", **changes)
+        assert result.returncode == 0, result.stderr
+        stats = re.search(r"Job stats:\n.*\n-.*\n((?:\w+ +\d+\n)+)total", result.stdout + result.stderr)
+        return {} if stats is None else {name: int(n) for name, n in (line.split() for line in stats[1].splitlines())}
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        path = self.folder / "smooseg" / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory, tiny_checkpoint) -> Project:
+    """A project that ran once."""
+    project = Project(tmp_path_factory.mktemp("project with spaces"), tiny_checkpoint)
+    result = project.snakemake("all")
+    assert result.returncode == 0, result.stderr
+    return project
+
+
+@pytest.fixture
+def fresh(tmp_path, tiny_checkpoint) -> Project:
+    """A project that has not run."""
+    return Project(tmp_path, tiny_checkpoint)
+
+
+def test_one_command_gives_tables_figures_and_report(project):
+    results = project.folder / "results"
+    scores = pd.read_csv(results / "tables" / "scores.csv")
+    assert len(scores) == 4
+    assert scores["accuracy"].between(0, 100).all()
+    assert len(pd.read_csv(results / "tables" / "class_iou.csv")) == 8
+    assert (results / "report.html").stat().st_size > 10_000
+    assert len(list((results / "figures" / "segmentations").glob("*.png"))) == 2
+
+
+def test_nothing_changed_nothing_to_do(project):
+    assert project.planned() == {}
+
+
+def test_a_threshold_reruns_training_of_its_experiment_and_what_follows(project):
+    planned = project.planned(experiments={"tiny_smooseg": {"settings": {"b1": 0.1}}})
+    assert set(planned) == {"train_head"} | EVALUATE
+    assert (planned["train_head"], planned["score_labels"]) == (1, 2)
+
+
+def test_a_crf_setting_reruns_refinement_and_what_follows(project):
+    planned = project.planned(crf={"iterations": 3})
+    assert set(planned) == {"refine_crf", "score_labels"} | COLLECT
+    assert (planned["refine_crf"], planned["score_labels"]) == (2, 2)
+
+
+def test_a_feature_layer_reruns_extraction_and_what_follows(project):
+    assert set(project.planned(backbones={"tiny": {"block": 2}})) == FROM_FEATURES
+
+
+def test_published_figures_rerun_the_tables_only(project):
+    published = {"raw": {"accuracy": 50, "miou": 10}}
+    planned = project.planned(experiments={"tiny_smooseg": {"published": published}})
+    assert set(planned) == {"make_tables", "make_report", "all"}
+
+
+def test_speed_settings_rerun_nothing_but_the_report(project):
+    assert set(project.planned(extract={"workers": 1}, train={"memory_gb": 1})) == {"make_report", "all"}
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "expected"),
+    [
+        ("losses.py", "EPSILON = 1e-12", "EPSILON = 1e-12  # a comment", set()),
+        ("losses.py", "EPSILON = 1e-12", "EPSILON = 1e-11", {"train_head"} | EVALUATE),
+        ("imaging.py", "[:, ::-1]", "[::-1, ::-1]", {"index_views"} | FROM_FEATURES),
+        ("metrics.py", "100 * correct.sum()", "99 * correct.sum()", {"read_labels", "score_labels"} | COLLECT),
+    ],
+)
+def test_a_library_change_that_alters_results_is_seen(project, module, old, new, expected):
+    project.edit(module, old, new)
+    try:
+        planned = set(project.planned())
+    finally:
+        project.edit(module, new, old)
+    assert planned == expected
+
+
+def test_the_same_configuration_and_seed_give_the_same_tables(project):
+    result = project.snakemake("all", results="again")
+    assert result.returncode == 0, result.stderr
+    for name in ("tables/scores.csv", "tables/class_iou.csv", "experiments/tiny_smooseg/0/head.safetensors"):
+        assert (project.folder / "again" / name).read_bytes() == (project.folder / "results" / name).read_bytes()
+
+
+def test_only_evaluation_takes_labels(project):
+    files = pd.read_csv(StringIO(project.snakemake("--detailed-summary").stdout), sep="\t").fillna("")
+    inputs = {row.output_file: set(row[4].split(",")) for row in files.itertuples(index=False)}
+    informed, size = {"data/tiny/labels/val"}, 0  # everything that follows from labels
+    assert [path for path, sources in inputs.items() if informed & sources] == [
+        "results/labels/tiny/tiny.zarr/complete.json"
+    ]
+    while len(informed) != size:
+        size = len(informed)
+        informed |= {path for path, sources in inputs.items() if sources & informed}
+    rules = set(files["rule"][files["output_file"].isin(informed)])
+    assert rules == {"read_labels", "score_labels"} | COLLECT - {"all"}
+    blind = set(files["rule"][~files["output_file"].isin(informed)])
+    assert {"index_views", "extract_features", "train_head", "predict_labels", "refine_crf"} <= blind
+
+
+def failure(result: subprocess.CompletedProcess) -> str:
+    """What a failed run said; never a traceback."""
+    said = result.stdout + result.stderr
+    assert result.returncode != 0, said
+    assert "Traceback" not in said, said
+    return said
+
+
+def test_a_typo_in_the_configuration_is_one_sentence(fresh):
+    said = failure(fresh.snakemake("all", experiments={"tiny_smooseg": {"settings": {"b11": 0.1}}}))
+    assert "config: experiments.tiny_smooseg.settings.b11 is unknown, allowed here: b1, b2" in said
+    assert not (fresh.folder / "results").exists()
+
+
+def test_missing_data_is_said_before_anything_is_computed_and_a_dry_run_works(fresh):
+    shutil.rmtree(fresh.folder / "data")
+    assert fresh.planned()["extract_features"] == 2
+    said = failure(fresh.snakemake("all"))
+    assert "Missing data: tiny at data/tiny. The README says" in said
+    assert not (fresh.folder / "results" / "weights").exists()
+
+
+def test_a_truncated_image_is_named_and_the_rest_resumes(fresh):
+    path = fresh.folder / "data" / "tiny" / "images" / "val" / "004.png"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:300])
+    said = failure(fresh.snakemake("features"))
+    assert "004.png: image does not decode" in said
+    assert not list((fresh.folder / "results").rglob("eval.parquet"))
+    path.write_bytes(whole)
+    assert fresh.snakemake("features").returncode == 0
