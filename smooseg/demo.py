@@ -106,9 +106,9 @@ def draw_grass(scene: Scene) -> None:
     """The ground, until something else covers it."""
     base, dry = (np.array(GRASSES[i], np.float32) for i in scene.rng.choice(len(GRASSES), 2, replace=False))
     patches = np.clip((scene.ground_noise(0.5) - 0.35) * 2.5, 0, 1)[..., None]
-    blades = (0.5 * scene.ground_noise(5) + 0.5 * scene.ground_noise(14))[..., None]
+    blades = (0.3 * scene.ground_noise(5) + 0.7 * scene.ground_noise(18))[..., None]
     scene.paint(
-        scene.rows >= scene.horizon, (base * (1 - patches) + dry * patches) * (0.40 + 1.2 * blades), GRASS, far=0.06
+        scene.rows >= scene.horizon, (base * (1 - patches) + dry * patches) * (0.20 + 1.6 * blades), GRASS, far=0.06
     )
 
 
@@ -129,7 +129,7 @@ def draw_water(scene: Scene) -> None:
     deep = np.array(rng.choice([(0.10, 0.26, 0.34), (0.13, 0.30, 0.27), (0.16, 0.24, 0.36)]), np.float32)
     clear = (0.25 + 0.55 * scene.near)[..., None]
     ripples = scene.ground_noise(2.5, stretch=5)[..., None]
-    scene.paint(mask, (reflection * (1 - clear) + deep * clear) * (0.70 + 0.60 * ripples), WATER)
+    scene.paint(mask, (reflection * (1 - clear) + deep * clear) * (0.45 + 1.10 * ripples), WATER)
 
 
 def draw_road(scene: Scene) -> None:
@@ -171,12 +171,12 @@ def draw_shadow(scene: Scene, x: float, base: float, reach: float) -> None:
 def draw_tree(scene: Scene, x: float, base: float, near: float) -> None:
     """A broad-leaved tree or a conifer standing at (x, base), in pixels."""
     rng = scene.rng
-    tall = scene.height * rng.uniform(0.35, 0.60) * (0.18 + near)
+    tall = scene.height * rng.uniform(0.40, 0.70) * (0.30 + near)
     wide = tall * rng.uniform(0.28, 0.42)
     u, v = (scene.columns - x) / wide, (base - scene.rows) / tall  # v: 0 at the foot, 1 at the top
     rough = fractal(rng, scene.height, scene.width, max(wide / 2, 4), 4) - 0.5
     if rng.random() < 0.3:
-        crown = (v > 0.12) & (v < 1) & (np.abs(u) + 0.35 * rough + 0.08 * np.abs(np.sin(22 * v)) < 0.75 * (1 - v))
+        crown = (v > 0.12) & (v < 0.92) & (np.abs(u) + 0.35 * rough + 0.08 * np.abs(np.sin(22 * v)) < 0.75 * (1 - v))
         light = 0.75 - 0.45 * u * scene.sun
     else:
         crown, light = np.zeros_like(u, bool), np.zeros_like(u)
@@ -199,8 +199,8 @@ def draw_building(scene: Scene, x: float, base: float, near: float) -> None:
     """A house or a block at (x, base): lit front, darker side, windows, flat or gabled roof."""
     rng = scene.rng
     house = rng.random() < 0.5
-    tall = scene.height * (rng.uniform(0.20, 0.30) if house else rng.uniform(0.40, 0.95)) * (0.15 + near)
-    wide = scene.height * rng.uniform(0.25, 0.55) * (0.15 + near)
+    tall = scene.height * (rng.uniform(0.26, 0.40) if house else rng.uniform(0.55, 1.10)) * (0.30 + near)
+    wide = scene.height * rng.uniform(0.35, 0.70) * (0.30 + near)
     u, v = (scene.columns - x) / wide + 0.5, (base - scene.rows) / tall
     wall = np.array(WALLS[rng.integers(len(WALLS))], np.float32) * rng.uniform(0.85, 1.1)
     grain = (0.88 + 0.24 * fractal(rng, scene.height, scene.width, max(20 * near, 3), 3))[..., None]
@@ -224,8 +224,8 @@ def draw_building(scene: Scene, x: float, base: float, near: float) -> None:
 def draw_objects(scene: Scene) -> None:
     """Trees and buildings from far to near, none of them in the water or on the road."""
     rng = scene.rng
-    town = rng.random() < 0.55
-    kinds = [draw_building] * rng.integers(2, 7) * town + [draw_tree] * rng.integers(2, 10)
+    town = rng.random() < 0.65
+    kinds = [draw_building] * rng.integers(3, 9) * town + [draw_tree] * rng.integers(2, 9)
     places = sorted((rng.uniform(0.02, 0.55), rng.uniform(0.02, 0.98), i) for i in range(len(kinds)))
     order = rng.permutation(len(kinds))
     for near, across, i in places:
@@ -256,7 +256,7 @@ def draw_scene(seed: int, width: int, height: int) -> tuple[np.ndarray, np.ndarr
     if rng.random() < 0.7:
         draw_forest(scene)
     draw_objects(scene)
-    image = gaussian_filter(scene.colour, (0.6, 0.6, 0)) * rng.uniform(0.85, 1.1)
+    image = gaussian_filter(scene.colour, (0.4, 0.4, 0)) * rng.uniform(0.85, 1.1)
     image += rng.normal(0, 0.012, image.shape)  # sensor noise
     return (np.clip(image, 0, 1) * 255).astype(np.uint8), scene.label
 
