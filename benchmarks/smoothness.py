@@ -48,6 +48,12 @@ def run() -> list[dict]:
     (theirs, reference), dense_memory = in_process(measure, "dense", 3)
     return [
         row("smoothness term, both, forward and backward (ms)", 1e3 * ours, 1e3 * theirs, theirs / ours, "higher", 25),
-        row("smoothness term, peak memory with inputs (MB)", memory / 1e6, dense_memory / 1e6, dense_memory / memory, "higher"),
+        row(
+            "smoothness term, peak memory with inputs (MB)",
+            memory / 1e6,
+            dense_memory / 1e6,
+            dense_memory / memory,
+            "higher",
+        ),
         row("smoothness term, loss in float32", loss, reference, abs(loss - reference) / abs(reference), "lower", 1e-3),
     ]

@@ -61,15 +61,6 @@ class Backbone(nn.Module):
         self.register_buffer("mean", 255 * torch.tensor(config["mean"]).view(3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(config["std"]).view(3, 1, 1), persistent=False)
 
-    @property
-    def patch(self) -> int:
-        """Side of a patch in pixels."""
-        return self.model.patch_embed.patch_size[0]
-
-    @property
-    def channels(self) -> int:
-        return self.model.num_features
-
     def load(self, path: Path) -> "Backbone":
         """Load a weights file strictly, and return self."""
         load_strictly(self.model, load_file(path), path)

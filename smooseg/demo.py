@@ -10,22 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter
 
 from .progress import progress
+from .scenes import BUILDING, GRASS, ROAD, SKY, TREE, WATER, Scene, fractal
 
-CLASSES = ["sky", "water", "grass", "tree", "building", "road"]
-SKY, WATER, GRASS, TREE, BUILDING, ROAD = range(len(CLASSES))
 SEED_STRIDE = 100_000  # data sets of different seeds share no scene
-NOISE_SIDE = 256  # pixels of the noise tile that the ground repeats
-
-# light: (zenith, horizon, tint of everything the light falls on)
-LIGHTS = [
-    ((0.25, 0.47, 0.83), (0.74, 0.85, 0.95), (1.00, 1.00, 0.98)),  # noon
-    ((0.62, 0.67, 0.72), (0.83, 0.84, 0.85), (0.86, 0.88, 0.92)),  # overcast
-    ((0.32, 0.38, 0.62), (0.97, 0.76, 0.55), (1.05, 0.90, 0.76)),  # evening
-    ((0.42, 0.62, 0.86), (0.90, 0.92, 0.90), (1.04, 1.00, 0.93)),  # morning
-]
 GRASSES = [(0.33, 0.50, 0.17), (0.44, 0.55, 0.22), (0.55, 0.54, 0.28), (0.28, 0.43, 0.18)]
 LEAVES = [(0.16, 0.34, 0.12), (0.22, 0.38, 0.14), (0.30, 0.36, 0.12), (0.45, 0.30, 0.10), (0.12, 0.28, 0.17)]
 WALLS = [
@@ -38,56 +28,6 @@ WALLS = [
 ]
 ROOFS = [(0.42, 0.20, 0.15), (0.28, 0.27, 0.29), (0.50, 0.33, 0.22)]
 ASPHALTS = [(0.34, 0.34, 0.36), (0.46, 0.45, 0.44), (0.56, 0.52, 0.46)]
-
-
-def fractal(rng: np.random.Generator, height: int, width: int, cell: float, octaves: int = 4) -> np.ndarray:
-    """Smooth noise about 0..1, float32 (height, width); ``cell`` is the largest feature in pixels."""
-    total, weight = np.zeros((height, width), np.float32), 0.0
-    for octave in range(octaves):
-        size = max(cell / 2**octave, 1.0)
-        rows, columns = height / size, width / size
-        grid = Image.fromarray(rng.random((int(rows) + 2, int(columns) + 2), np.float32))
-        total += (
-            np.asarray(grid.resize((width, height), Image.Resampling.BICUBIC, (0, 0, columns + 1, rows + 1)))
-            / 2**octave
-        )
-        weight += 1 / 2**octave
-    return total / weight
-
-
-class Scene:
-    """A canvas of colours and class ids with a camera above a ground plane.
-
-    Args:
-        rng: Source of every choice.
-        width, height: In pixels.
-    """
-
-    def __init__(self, rng: np.random.Generator, width: int, height: int):
-        self.rng, self.width, self.height = rng, width, height
-        self.colour = np.zeros((height, width, 3), np.float32)
-        self.label = np.full((height, width), SKY, np.uint8)
-        self.horizon = int(height * rng.uniform(0.30, 0.55))
-        self.zenith, self.haze, self.tint = (np.array(c, np.float32) for c in LIGHTS[rng.integers(len(LIGHTS))])
-        self.sun = rng.choice([-1, 1])  # side the light comes from
-        self.rows, self.columns = np.mgrid[0:height, 0:width].astype(np.float32)
-        self.near = np.clip((self.rows - self.horizon) / (height - self.horizon), 0, 1)  # 0 horizon, 1 at our feet
-
-    def paint(self, mask: np.ndarray, colour: np.ndarray, label: int, far: float = 0.0) -> None:
-        """Paint a mask (bool) in a colour, (3,) or (height, width, 3), hazier the farther (0..1) it is."""
-        colour = np.broadcast_to(colour, self.colour.shape)[mask]
-        self.colour[mask] = colour * self.tint * (1 - far) + self.haze * far
-        self.label[mask] = label
-
-    def ground_noise(self, scale: float, stretch: float = 1.0) -> np.ndarray:
-        """Noise in 0..1 that lies on the ground plane, float32 (height, width)."""
-        tile = fractal(self.rng, NOISE_SIDE, NOISE_SIDE, 24)
-        depth = 1 / np.maximum(self.near, 0.02)
-        reach = depth * scale * NOISE_SIDE / 8
-        across = self.rng.uniform(0, NOISE_SIDE) + (self.columns / self.width - 0.5) * reach
-        texture = map_coordinates(tile, [reach * stretch, across], order=1, mode="mirror")
-        fade = np.clip(self.near * 6, 0, 1)  # far texture averages out
-        return 0.5 + (texture - 0.5) * fade
 
 
 def draw_sky(scene: Scene) -> None:

@@ -1,4 +1,7 @@
-"""Fill a feature store: decode, forward and write overlap, so that the backbone sets the pace."""
+"""Fill a feature store: decode, forward and write overlap, so that the backbone sets the pace.
+
+Three steps, so that several jobs can share the work: plan the store, extract parts of it, finish it.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -8,63 +11,71 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import timm
 import torch
 
-from . import __version__
 from .backbones import Backbone
 from .device import default_device
 from .errors import SmoosegError
 from .imaging import read_views
 from .progress import progress
-from .store import Store, create_store
-from .views import round_to_patch
+from .store import Store
 
-CHUNK = 16  # views in a chunk: 3 MB at ViT-S/14, large enough to read at memory speed
 AHEAD = 2  # blocks decoded ahead of the backbone, for each worker
 
 
+def part_of(blocks: list[tuple[int, int]], part: int, parts: int) -> list[tuple[int, int]]:
+    """The share of job number ``part`` of ``parts``, counted from 1: consecutive blocks, none shared."""
+    bounds = np.linspace(0, len(blocks), parts + 1).round().astype(int)
+    return blocks[bounds[part - 1] : bounds[part]]
+
+
 def extract_features(
-    manifest: pd.DataFrame, root: Path, weights: Path, path: Path, *, needs: dict, code: str, batch: int, workers: int
-) -> Store:
-    """Extract the features of every view of a manifest into a store, resuming what an earlier run left.
+    manifest: pd.DataFrame,
+    root: Path,
+    weights: Path,
+    store: Store,
+    *,
+    part: int,
+    parts: int,
+    batch: int,
+    workers: int,
+) -> None:
+    """Extract one part of a planned store, resuming what an earlier run left.
+
+    Blocks are the same however many parts there are, so the store is too, byte for byte.
 
     Args:
         manifest: The views.
         root: The data set's folder.
         weights: Safetensors file of the backbone.
-        path: Folder of the store.
-        needs: What :func:`smooseg.provenance.feature_needs` returned for this store.
-        code: Hash of the code that decides the features.
-        batch: Views in a forward pass, a multiple of :data:`CHUNK`.
+        store: As planned; its provenance says what to extract.
+        part, parts: Number of this job, from 1, and how many there are.
+        batch: Views in a forward pass, a multiple of the store's chunk.
         workers: Decoding threads.
     """
-    device = default_device()
+    needs, device = store.provenance, default_device()
+    mine = part_of(store.blocks(batch), part, parts)
+    blocks = [block for block in mine if not store.written(*block)]
+    total, left = (sum(stop - start for start, stop in some) for some in (mine, blocks))
+    logging.info(
+        "%s: part %d of %d, %d views on %s, %d done before", store.path, part, parts, total, device, total - left
+    )
+    if not blocks:
+        return
     model = Backbone(needs["model"], needs["block"], needs["norm"], needs["precision"]).load(weights)
-    size = round_to_patch(int(manifest["size"].iloc[0]), model.patch)
-    model.prepare(size, device)
-    shape = (len(manifest), (size // model.patch) ** 2, model.channels)
-    versions = {"smooseg": __version__, "torch": torch.__version__, "timm": timm.__version__}
-    provenance = needs | {"patch": model.patch, "size": size, "code": code, "versions": versions}
-    store = create_store(path, shape, "float16", CHUNK, provenance, codec="raw")
-    blocks = [block for block in store.blocks(batch) if not store.written(*block)]
-    done = len(manifest) - sum(stop - start for start, stop in blocks)
-    logging.info("%s: %d views of shape %s on %s, %d done before", path, len(manifest), shape[1:], device, done)
+    model.prepare(needs["size"], device)
     with (
         ThreadPoolExecutor(1) as writer,
-        progress(total=len(manifest), initial=done, unit="view", desc="extract") as bar,
+        progress(total=total, initial=total - left, unit="view", desc="extract") as bar,
     ):
         writing: Future | None = None
-        for (start, stop), pixels in decoded_blocks(manifest, root, blocks, size, needs["resample"], workers):
+        for (start, stop), pixels in decoded_blocks(manifest, root, blocks, needs["size"], needs["resample"], workers):
             features = model(torch.from_numpy(pixels)).cpu().numpy()
             if writing is not None:
                 writing.result()
             writing = writer.submit(write_block, store, start, features, manifest)
             bar.update(stop - start)
-        if writing is not None:
-            writing.result()
-    store.finish()
-    return store
+        writing.result()
 
 
 def decoded_blocks(

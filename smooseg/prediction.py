@@ -72,7 +72,7 @@ def refine_block(
 ) -> None:
     """Refine image ``start`` and those that follow it, and write them to the label store at ``path``."""
     torch.set_num_threads(1)  # the processes share the cores
-    store, output, (head, _) = Store.attach(features), Store.attach(path), load_head(head_path)
+    store, output, (head, _) = Store(features), Store(path), load_head(head_path)
     size = output.shape[1]
     logits = image_logits(head, store, 2 * start, 2 * (start + len(rows)), size)
     pixels = read_views(root, rows, size, store.provenance["resample"])

@@ -25,17 +25,18 @@ def fetch_weights(model: str, weights: dict, output: Path) -> dict:
         output: Safetensors file to write; it appears whole or not at all.
 
     Returns:
-        Facts for the provenance: model, source, and sha256 of the written file.
+        Facts for the provenance: model, its patch (pixels) and channels, source, and sha256 of the written file.
 
     Raises:
         SmoosegError: If the weights cannot be had, fail their checksum, or do not fit the model.
     """
-    state = SOURCES[weights["source"]](model, weights)
-    load_strictly(create_model(model), state, weights["path"] or weights["requirement"] or model)
+    state, network = SOURCES[weights["source"]](model, weights), create_model(model)
+    load_strictly(network, state, weights["path"] or weights["requirement"] or model)
     temporary = output.with_suffix(".partial")
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
     temporary.replace(output)
-    return {"model": model, "source": weights, "sha256": file_sha256(output)}
+    shape = {"patch": network.patch_embed.patch_size[0], "channels": network.num_features}
+    return {"model": model, **shape, "source": weights, "sha256": file_sha256(output)}
 
 
 def check_sha256(path: Path, expected: str | None) -> None:

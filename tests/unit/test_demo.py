@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from smooseg.demo import CLASSES, SKY, draw_scene, write_splits
+from smooseg.demo import draw_scene, write_splits
+from smooseg.scenes import CLASSES, SKY
 
 
 def test_the_seed_fixes_a_scene():

@@ -1,93 +1,17 @@
 """The workflow as people use it: real snakemake on a tiny configuration."""
 
-import os
-import re
 import shutil
 import subprocess
-import sys
 from io import StringIO
-from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
-from tests.conftest import ROOT, TINY_MODEL, write_images
+from tests.workflow.project import Project
 
-TINY = {
-    "run": "tiny",
-    "data_root": "data",
-    "runs": {"tiny": {"experiments": ["tiny_kmeans", "tiny_smooseg"], "seeds": [0]}},
-    "experiments": {
-        "tiny_kmeans": {"dataset": "tiny", "backbone": "tiny", "head": "kmeans", "settings": {"samples": 1000}},
-        "tiny_smooseg": {
-            "dataset": "tiny",
-            "backbone": "tiny",
-            "head": "smooseg",
-            "settings": {"steps": 5, "batch": 4},
-        },
-    },
-    "datasets": {
-        "tiny": {
-            "layout": "folder",
-            "path": "tiny",
-            "classes": ["up", "down"],
-            "train": {"split": "train", "crops": "five", "size": 32},
-            "eval": {"split": "val", "crops": "whole", "size": 64},
-        }
-    },
-    "backbones": {
-        "tiny": {
-            "model": TINY_MODEL,
-            "weights": {"source": "file", "path": "tiny.safetensors"},
-            "block": 3,
-            "norm": False,
-        }
-    },
-}
 COLLECT = {"make_tables", "plot_segmentations", "make_report", "all"}
 EVALUATE = {"predict_labels", "refine_crf", "score_labels"} | COLLECT
-FROM_FEATURES = {"extract_features", "read_labels", "train_head"} | EVALUATE
-
-
-class Project:
-    """A copy of the workflow with a tiny data set, in a folder of its own."""
-
-    def __init__(self, folder: Path, checkpoint: Path):
-        self.folder = folder
-        for name in ("Snakefile", "config.yaml", "workflow", "smooseg", "profiles"):
-            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-            copy(ROOT / name, folder / name)
-        shutil.copy(checkpoint, folder / "tiny.safetensors")
-        write_images(folder / "data" / "tiny", "train", 8)
-        write_images(folder / "data" / "tiny", "val", 9, seed=1)
-
-    def snakemake(self, *arguments: str, **changes) -> subprocess.CompletedProcess:
-        """Run snakemake with the tiny configuration; ``changes`` are merged over it."""
-        (self.folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
-        (self.folder / "changes.yaml").write_text(yaml.safe_dump(changes))
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "tiny.yaml", "changes.yaml"]
-        environment = os.environ | {"PYTHONPATH": str(self.folder)}
-        return subprocess.run(
-            [*command, "--", *arguments] if arguments and not arguments[0].startswith("-") else [*command, *arguments],
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-        )
-
-    def planned(self, **changes) -> dict[str, int]:
-        """Rules that a dry run would run, with their number of jobs."""
-        result = self.snakemake("--dry-run", **changes)
-        assert result.returncode == 0, result.stderr
-        stats = re.search(r"Job stats:\n.*\n-.*\n((?:\w+ +\d+\n)+)total", result.stdout + result.stderr)
-        return {} if stats is None else {name: int(n) for name, n in (line.split() for line in stats[1].splitlines())}
-
-    def edit(self, name: str, old: str, new: str) -> None:
-        path = self.folder / "smooseg" / name
-        text = path.read_text()
-        assert old in text
-        path.write_text(text.replace(old, new, 1))
+FROM_FEATURES = {"plan_features", "extract_features", "finish_features", "read_labels", "train_head"} | EVALUATE
 
 
 @pytest.fixture(scope="module")
@@ -163,11 +87,13 @@ def test_a_library_change_that_alters_results_is_seen(project, module, old, new,
     assert planned == expected
 
 
-def test_the_same_configuration_and_seed_give_the_same_tables(project):
-    result = project.snakemake("all", results="again")
+def test_the_same_configuration_and_seed_give_the_same_tables_however_many_jobs_extract(project):
+    result = project.snakemake("all", results="again", extract={"jobs": 2, "batch": 16, "cache": "elsewhere"})
     assert result.returncode == 0, result.stderr
     for name in ("tables/scores.csv", "tables/class_iou.csv", "experiments/tiny_smooseg/0/head.safetensors"):
         assert (project.folder / "again" / name).read_bytes() == (project.folder / "results" / name).read_bytes()
+    chunks = [project.folder / cache / "tiny/tiny/train.zarr/c/2/0/0" for cache in ("elsewhere", "results/features")]
+    assert chunks[0].read_bytes() == chunks[1].read_bytes()
 
 
 def test_only_evaluation_takes_labels(project):

@@ -20,9 +20,7 @@ config.update(resolved)  # scripts see the complete configuration
 ALL_CORES = 1024  # Snakemake gives a rule at most what --cores allows
 RESULTS = config["results"]
 RUN = config["runs"][config["run"]]
-GENERATED = [
-    name for name, dataset in config["datasets"].items() if dataset["generate"]
-]
+GENERATED = [name for name, dataset in config["datasets"].items() if dataset["generate"]]
 
 
 wildcard_constraints:
@@ -32,16 +30,14 @@ wildcard_constraints:
     view="train|eval",
     seed=r"\d+",
     postprocess="raw|crf",
+    part=r"\d+",
+    parts=r"\d+",
 
 
 def dataset_settings(name):
     """A data set's entry with its root resolved; the workflow's own lie below the results."""
     settings = config["datasets"][name]
-    root = (
-        f"{RESULTS}/data/{name}"
-        if settings["generate"]
-        else f"{config['data_root']}/{settings['path']}"
-    )
+    root = f"{RESULTS}/data/{name}" if settings["generate"] else f"{config['data_root']}/{settings['path']}"
     return settings | {"root": root}
 
 
@@ -66,10 +62,18 @@ def label_sources(wildcards):
     )
 
 
-def backbone_settings(wildcards):
-    """What a backbone's features depend on."""
-    entry = config["backbones"][wildcards.backbone]
-    return {key: entry[key] for key in ("model", "block", "norm")}
+def store_path(wildcards, view=None):
+    """Folder or URL of a feature store."""
+    cache = config["extract"]["cache"] or f"{RESULTS}/features"
+    return f"{cache}/{wildcards.dataset}/{wildcards.backbone}/{view or wildcards.view}.zarr"
+
+
+def feature_needs(dataset, backbone):
+    """What a feature store must have been made from, as far as the configuration says."""
+    return {key: config["backbones"][backbone][key] for key in ("model", "block", "norm")} | {
+        "resample": config["datasets"][dataset]["resample"],
+        "precision": config["extract"]["precision"],
+    }
 
 
 def of_experiment(pattern, view="eval"):
@@ -77,9 +81,7 @@ def of_experiment(pattern, view="eval"):
 
     def path(wildcards):
         entry = config["experiments"][wildcards.experiment]
-        return pattern.format(
-            dataset=entry["dataset"], backbone=entry["backbone"], view=view
-        )
+        return pattern.format(dataset=entry["dataset"], backbone=entry["backbone"], view=view)
 
     return path
 
@@ -87,20 +89,22 @@ def of_experiment(pattern, view="eval"):
 def experiment_settings(wildcards):
     """What a head's training depends on; published figures do not belong."""
     entry = config["experiments"][wildcards.experiment]
-    return {
-        key: entry[key]
-        for key in ("dataset", "backbone", "head", "clusters", "settings")
-    }
+    return {key: entry[key] for key in ("dataset", "backbone", "head", "clusters", "settings")}
 
 
-def feature_needs(wildcards):
+def needs_of_experiment(wildcards):
     """What the caches an experiment reads must have been made from."""
     entry = config["experiments"][wildcards.experiment]
-    backbone = config["backbones"][entry["backbone"]]
-    return {key: backbone[key] for key in ("model", "block", "norm")} | {
-        "resample": config["datasets"][entry["dataset"]]["resample"],
-        "precision": config["extract"]["precision"],
-    }
+    return feature_needs(entry["dataset"], entry["backbone"])
+
+
+def store_of_experiment(view):
+    """Input function: the feature store of an experiment's view."""
+
+    def path(wildcards):
+        return store_path(SimpleNamespace(**config["experiments"][wildcards.experiment]), view)
+
+    return path
 
 
 def code(*modules):
@@ -115,9 +119,7 @@ def of_run(pattern, **values):
 
 def require_data():
     """Say which data folders are missing before anything is computed."""
-    used = {
-        config["experiments"][name]["dataset"] for name in RUN["experiments"]
-    } - set(GENERATED)
+    used = {config["experiments"][name]["dataset"] for name in RUN["experiments"]} - set(GENERATED)
     missing = [
         f"{name} at {dataset_settings(name)['root']}"
         for name in sorted(used)

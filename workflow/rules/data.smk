@@ -39,9 +39,7 @@ rule index_views:
         mem_mb=1000,
     params:
         dataset=lambda w: dataset_settings(w.dataset),
-        code=lambda w: code(
-            "views", "datasets." + config["datasets"][w.dataset]["layout"]
-        ),
+        code=lambda w: code("views", "datasets." + config["datasets"][w.dataset]["layout"]),
     message:
         "List the {wildcards.view} views of {wildcards.dataset}"
     script:

@@ -5,7 +5,7 @@ rule read_labels:
     input:
         labels=label_sources,
         manifest=RESULTS + "/manifests/{dataset}/eval.parquet",
-        complete=RESULTS + "/features/{dataset}/{backbone}/eval.zarr/complete.json",
+        complete=CACHE.format(dataset="{dataset}", backbone="{backbone}", view="eval") + "/complete.json",
     output:
         complete=RESULTS + "/labels/{dataset}/{backbone}.zarr/complete.json",
     log:
@@ -16,10 +16,9 @@ rule read_labels:
     resources:
         mem_mb=1000,
     params:
+        store=lambda w: store_path(w, "eval"),
         dataset=lambda w: dataset_settings(w.dataset),
-        code=lambda w: code(
-            "imaging", "scoring", "datasets." + config["datasets"][w.dataset]["layout"]
-        ),
+        code=lambda w: code("imaging", "scoring", "datasets." + config["datasets"][w.dataset]["layout"]),
     message:
         "Read the labels of {wildcards.dataset} at the size of {wildcards.backbone}'s views"
     script:
@@ -29,7 +28,7 @@ rule read_labels:
 rule predict_labels:
     input:
         head=rules.train_head.output.head,
-        complete=of_experiment(rules.extract_features.output.complete),
+        complete=of_experiment(rules.finish_features.output.complete),
         manifest=of_experiment(rules.index_views.output[0]),
         facts=of_experiment(rules.fetch_weights.output.facts),
     output:
@@ -42,7 +41,8 @@ rule predict_labels:
     resources:
         mem_mb=2000,
     params:
-        needs=feature_needs,
+        store=store_of_experiment("eval"),
+        needs=needs_of_experiment,
         code=code("segmentation", "heads"),
     message:
         "Predict {wildcards.experiment}, seed {wildcards.seed}"
@@ -53,7 +53,7 @@ rule predict_labels:
 rule refine_crf:
     input:
         head=rules.train_head.output.head,
-        complete=of_experiment(rules.extract_features.output.complete),
+        complete=of_experiment(rules.finish_features.output.complete),
         manifest=of_experiment(rules.index_views.output[0]),
         facts=of_experiment(rules.fetch_weights.output.facts),
     output:
@@ -66,10 +66,9 @@ rule refine_crf:
     resources:
         mem_mb=lambda w, threads: 1000 * threads,
     params:
-        needs=feature_needs,
-        root=lambda w: dataset_settings(
-            config["experiments"][w.experiment]["dataset"]
-        )["root"],
+        store=store_of_experiment("eval"),
+        needs=needs_of_experiment,
+        root=lambda w: dataset_settings(config["experiments"][w.experiment]["dataset"])["root"],
         crf=config["crf"],
         code=code("segmentation", "heads", "crf", "imaging"),
     message:
@@ -93,9 +92,7 @@ rule score_labels:
     resources:
         mem_mb=1000,
     params:
-        classes=lambda w: config["datasets"][
-            config["experiments"][w.experiment]["dataset"]
-        ]["classes"],
+        classes=lambda w: config["datasets"][config["experiments"][w.experiment]["dataset"]]["classes"],
         clusters=lambda w: config["experiments"][w.experiment]["clusters"],
         code=code("scoring"),
     message:

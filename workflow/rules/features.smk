@@ -22,39 +22,86 @@ rule fetch_weights:
         "../scripts/fetch_weights.py"
 
 
-rule extract_features:
+CACHE = RESULTS + "/features/{dataset}/{backbone}/{view}.zarr"  # the store, or only its markers if it is elsewhere
+
+
+rule plan_features:
     input:
         manifest=rules.index_views.output[0],
-        weights=rules.fetch_weights.output.weights,
         facts=rules.fetch_weights.output.facts,
     output:
-        # not the store itself, which a failed or killed job must leave for the next one to finish
-        complete=RESULTS + "/features/{dataset}/{backbone}/{view}.zarr/complete.json",
+        # a marker, not the store itself: a failed or killed job must leave that for the next one to finish
+        plan=CACHE + "/plan.json",
     log:
-        RESULTS + "/logs/extract_features/{dataset}/{backbone}/{view}.log",
+        RESULTS + "/logs/plan_features/{dataset}/{backbone}/{view}.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/extract_features/{dataset}/{backbone}/{view}.tsv"
+        RESULTS + "/benchmarks/rules/plan_features/{dataset}/{backbone}/{view}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        store=store_path,
+        needs=lambda w: feature_needs(w.dataset, w.backbone),
+        codec=config["extract"]["codec"],
+        code=code("backbones", "imaging"),
+    message:
+        "Plan the {wildcards.view} features of {wildcards.dataset} with {wildcards.backbone}"
+    script:
+        "../scripts/plan_features.py"
+
+
+rule extract_features:
+    input:
+        plan=rules.plan_features.output.plan,
+        manifest=rules.index_views.output[0],
+        weights=rules.fetch_weights.output.weights,
+    output:
+        part=temp(CACHE + "/part-{part}-of-{parts}.done"),
+    log:
+        RESULTS + "/logs/extract_features/{dataset}/{backbone}/{view}/{part}-of-{parts}.log",
+    benchmark:
+        RESULTS + "/benchmarks/rules/extract_features/{dataset}/{backbone}/{view}/{part}-of-{parts}.tsv"
     threads: ALL_CORES
     resources:
         mem_mb=4000,
     params:
+        store=store_path,
         root=lambda w: dataset_settings(w.dataset)["root"],
-        backbone=backbone_settings,
-        resample=lambda w: config["datasets"][w.dataset]["resample"],
-        precision=config["extract"]["precision"],
-        code=code("backbones", "imaging"),
     message:
-        "Extract {wildcards.view} features of {wildcards.dataset} with {wildcards.backbone}"
+        "Extract {wildcards.view} features of {wildcards.dataset} with {wildcards.backbone}, part {wildcards.part} of {wildcards.parts}"
     script:
         "../scripts/extract_features.py"
+
+
+rule finish_features:
+    input:
+        expand(
+            rules.extract_features.output.part,
+            part=range(1, config["extract"]["jobs"] + 1),
+            parts=config["extract"]["jobs"],
+            allow_missing=True,
+        ),
+    output:
+        complete=CACHE + "/complete.json",
+    log:
+        RESULTS + "/logs/finish_features/{dataset}/{backbone}/{view}.log",
+    benchmark:
+        RESULTS + "/benchmarks/rules/finish_features/{dataset}/{backbone}/{view}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        store=store_path,
+    message:
+        "Check and close the {wildcards.view} features of {wildcards.dataset} with {wildcards.backbone}"
+    script:
+        "../scripts/finish_features.py"
 
 
 rule features:
     input:
         [
-            of_experiment(rules.extract_features.output.complete, view)(
-                SimpleNamespace(experiment=name)
-            )
+            of_experiment(rules.finish_features.output.complete, view)(SimpleNamespace(experiment=name))
             for name in RUN["experiments"]
             for view in ("train", "eval")
         ],

@@ -18,9 +18,7 @@ rule make_tables:
     params:
         experiments={name: config["experiments"][name] for name in RUN["experiments"]},
         splits={
-            name: config["datasets"][config["experiments"][name]["dataset"]]["eval"][
-                "split"
-            ]
+            name: config["datasets"][config["experiments"][name]["dataset"]]["eval"]["split"]
             for name in RUN["experiments"]
         },
         seeds=RUN["seeds"],
@@ -61,9 +59,7 @@ rule plot_segmentations:
     resources:
         mem_mb=1000,
     params:
-        dataset=lambda w: dataset_settings(
-            config["experiments"][w.experiment]["dataset"]
-        ),
+        dataset=lambda w: dataset_settings(config["experiments"][w.experiment]["dataset"]),
         postprocess=config["postprocess"],
         code=code("plots"),
     message:

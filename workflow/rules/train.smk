@@ -5,7 +5,7 @@ HEAD = RESULTS + "/experiments/{experiment}/{seed}"
 
 rule train_head:
     input:
-        complete=of_experiment(rules.extract_features.output.complete, "train"),
+        complete=of_experiment(rules.finish_features.output.complete, "train"),
         manifest=of_experiment(rules.index_views.output[0], "train"),
         facts=of_experiment(rules.fetch_weights.output.facts),
     output:
@@ -20,7 +20,8 @@ rule train_head:
         mem_mb=int(1000 * config["train"]["memory_gb"]) + 2000,
     params:
         experiment=experiment_settings,
-        needs=feature_needs,
+        store=store_of_experiment("train"),
+        needs=needs_of_experiment,
         code=lambda w: code("heads." + config["experiments"][w.experiment]["head"]),
     message:
         "Train {wildcards.experiment}, seed {wildcards.seed}"

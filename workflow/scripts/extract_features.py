@@ -1,4 +1,4 @@
-"""Extract the features of a data set's views with a backbone."""
+"""Extract one part of a planned feature store."""
 
 from pathlib import Path
 
@@ -6,19 +6,19 @@ import pandas as pd
 
 from smooseg.extraction import extract_features
 from smooseg.jobs import job
-from smooseg.provenance import feature_needs
+from smooseg.store import Store
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
-        params, settings = snakemake.params, snakemake.config["extract"]
-        needs = params.backbone | {"resample": params.resample, "precision": params.precision}
+        settings = snakemake.config["extract"]
         extract_features(
             pd.read_parquet(snakemake.input.manifest),
-            Path(params.root),
+            Path(snakemake.params.root),
             Path(snakemake.input.weights),
-            Path(snakemake.output.complete).parent,
-            needs=feature_needs(needs, snakemake.input.manifest, snakemake.input.facts),
-            code=params.code,
+            Store(snakemake.params.store),
+            part=int(snakemake.wildcards.part),
+            parts=int(snakemake.wildcards.parts),
             batch=settings["batch"],
             workers=settings["workers"],
         )
+        Path(snakemake.output.part).touch()

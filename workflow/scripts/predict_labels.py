@@ -11,7 +11,7 @@ if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         needs = feature_needs(snakemake.params.needs, snakemake.input.manifest, snakemake.input.facts)
         predict_labels(
-            open_store(Path(snakemake.input.complete).parent, needs),
+            open_store(snakemake.params.store, needs),
             Path(snakemake.input.head),
             Path(snakemake.output.complete).parent,
             code=snakemake.params.code,

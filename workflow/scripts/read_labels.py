@@ -13,7 +13,7 @@ if __name__ == "__main__":
         read_labels(
             pd.read_parquet(snakemake.input.manifest),
             open_dataset(snakemake.params.dataset),
-            Path(snakemake.input.complete).parent,
+            snakemake.params.store,
             Path(snakemake.output.complete).parent,
             code=snakemake.params.code,
         )

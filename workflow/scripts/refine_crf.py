@@ -13,7 +13,7 @@ if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         needs = feature_needs(snakemake.params.needs, snakemake.input.manifest, snakemake.input.facts)
         refine_labels(
-            open_store(Path(snakemake.input.complete).parent, needs),
+            open_store(snakemake.params.store, needs),
             Path(snakemake.input.head),
             pd.read_parquet(snakemake.input.manifest),
             Path(snakemake.params.root),

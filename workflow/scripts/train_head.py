@@ -12,7 +12,7 @@ if __name__ == "__main__":
         experiment, seed = snakemake.params.experiment, int(snakemake.wildcards.seed)
         needs = feature_needs(snakemake.params.needs, snakemake.input.manifest, snakemake.input.facts)
         head, history = HEADS[experiment["head"]].fit(
-            open_store(Path(snakemake.input.complete).parent, needs),
+            open_store(snakemake.params.store, needs),
             experiment["clusters"],
             experiment["settings"],
             seed=seed,

@@ -1,0 +1,63 @@
+"""A store at a URL: the same code against an S3 server, over HTTP on loopback."""
+
+import boto3
+import numpy as np
+import pytest
+from moto.server import ThreadedMotoServer
+
+from smooseg.errors import SmoosegError
+from smooseg.heads import HEADS
+from smooseg.planning import plan_features
+from smooseg.store import Store, create_store, open_store
+from tests.conftest import clustered_features, make_store
+from tests.unit.test_extraction import FACTS, NEEDS, Case
+from tests.unit.test_heads import settings
+
+
+@pytest.fixture(scope="module")
+def bucket() -> str:
+    """URL of an empty bucket; address and credentials are in the environment."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        for name, value in (("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b"), ("DEFAULT_REGION", "us-east-1")):
+            patch.setenv(f"AWS_{name}", value)
+        boto3.client("s3").create_bucket(Bucket="caches")
+        yield "s3://caches"
+    server.stop()
+
+
+def test_extraction_and_training_on_a_remote_store(bucket, tmp_path, tiny_checkpoint):
+    case = Case(tmp_path, tiny_checkpoint)
+    local = case.plan()
+    case.extract(local)
+    local.finish()
+    url = f"{bucket}/project/train.zarr"
+    store = plan_features(case.manifest, FACTS, url, NEEDS, "1", "raw")
+    case.extract(store, 1, 2)
+    with pytest.raises(SmoosegError, match=r"s3://.*: it is incomplete"):
+        open_store(url, {})
+    case.extract(plan_features(case.manifest, FACTS, url, NEEDS, "1", "raw"), 2, 2)
+    assert store.finish()["chunks"] == local.finish()["chunks"]
+    remote = open_store(url, {"block": 3})
+    np.testing.assert_array_equal(remote.read(0, 50), local.read(0, 50))
+    heads = [
+        HEADS["smooseg"].fit(s, 2, settings("smooseg", steps=3), seed=0, budget=10**9)[0].state_dict()
+        for s in (remote, local)
+    ]
+    assert all(bool((heads[0][key] == heads[1][key]).all()) for key in heads[0])
+
+
+def test_damage_is_seen_at_a_url_too(bucket):
+    features, _ = clustered_features(40)
+    make_store(f"{bucket}/s.zarr", features)
+    client = boto3.client("s3")
+    client.delete_object(Bucket="caches", Key="s.zarr/c/1/0/0")
+    with pytest.raises(SmoosegError, match=r"s3://caches/s\.zarr: chunk 1 is missing"):
+        open_store(f"{bucket}/s.zarr", {})
+    again = create_store(f"{bucket}/s.zarr", features.shape, "float16", 16, {"made": "otherwise"}, "raw")
+    assert not any(again.written(*block) for block in again.blocks(16))
+    with pytest.raises(SmoosegError, match="metadata does not parse"):
+        Store(f"{bucket}/nothing.zarr")

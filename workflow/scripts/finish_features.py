@@ -1,0 +1,13 @@
+"""Check that a feature store has every chunk, and declare it complete."""
+
+import json
+from pathlib import Path
+
+from smooseg.jobs import job
+from smooseg.store import Store
+
+if __name__ == "__main__":
+    with job(snakemake.log[0], snakemake.threads):
+        complete, marker = Store(snakemake.params.store).finish(), Path(snakemake.output.complete)
+        if not marker.exists():  # the store is elsewhere: here lies only its marker
+            marker.write_text(json.dumps(complete, indent=1))

@@ -1,0 +1,23 @@
+"""Plan a feature store: its shape, its size, and whether the disk has room."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from smooseg.jobs import job
+from smooseg.planning import plan_features
+from smooseg.provenance import feature_needs
+
+if __name__ == "__main__":
+    with job(snakemake.log[0], snakemake.threads):
+        params, manifest, facts = snakemake.params, snakemake.input.manifest, snakemake.input.facts
+        store = plan_features(
+            pd.read_parquet(manifest),
+            json.loads(Path(facts).read_text()),
+            params.store,
+            feature_needs(params.needs, manifest, facts),
+            params.code,
+            params.codec,
+        )
+        Path(snakemake.output.plan).write_text(json.dumps({"store": str(store.path), "shape": store.shape}))
