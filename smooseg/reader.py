@@ -14,6 +14,7 @@ import torch
 from .store import Store
 
 BUFFERS = 2  # one in use, one being read
+CPU = torch.device("cpu")
 
 
 def read_chunks(store: Store, chunks: np.ndarray) -> torch.Tensor:
@@ -33,22 +34,24 @@ def chunk_groups(store: Store, budget: int, rng: np.random.Generator) -> Iterato
         yield from np.array_split(order, -(-store.chunks // group))
 
 
-def buffers(store: Store, budget: int, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Endless (views, order) buffers: features, and the random order in which to take them."""
+def buffers(store: Store, budget: int, seed: int, device: torch.device) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Endless (views, order) buffers: features, and the random order in which to take them.
+
+    A store that fits the budget is held in memory, and on a GPU where it takes at most half of what is
+    free there. A larger one streams through two buffers, one of which is read in the background.
+    """
     rng = np.random.default_rng(seed)
     size = store.views * store.row_bytes
     fits = size <= budget
-    logging.info(
-        "%s: %s, %.2f GB with a budget of %.2f GB",
-        store.path,
-        "held in memory" if fits else "streamed",
-        size / 1e9,
-        budget / 1e9,
-    )
+    on_device = fits and device.type == "cuda" and size <= torch.cuda.mem_get_info(device)[0] // 2
+    place = str(device) if on_device else "memory"
+    how = f"held in {place}" if fits else f"streamed through {BUFFERS} buffers"
+    logging.info("%s: %s, %.2f GB with a budget of %.2f GB", store.path, how, size / 1e9, budget / 1e9)
     if fits:
         held = read_chunks(store, np.arange(store.chunks))
+        held = held.to(device) if on_device else held
         while True:
-            yield held, torch.from_numpy(rng.permutation(store.views))
+            yield held, torch.from_numpy(rng.permutation(store.views)).to(held.device)
     groups = chunk_groups(store, budget, rng)
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(read_chunks, store, next(groups))
@@ -56,9 +59,12 @@ def buffers(store: Store, budget: int, seed: int) -> Iterator[tuple[torch.Tensor
             views = reading.result()
             reading = pool.submit(read_chunks, store, next(groups))
             yield views, torch.from_numpy(rng.permutation(len(views)))
+            del views  # the next buffer is being read: hold no third one
 
 
-def shuffled_batches(store: Store, size: int, budget: int, seed: int) -> Iterator[torch.Tensor]:
+def shuffled_batches(
+    store: Store, size: int, budget: int, seed: int, device: torch.device = CPU
+) -> Iterator[torch.Tensor]:
     """Endless batches of views; each epoch visits every view once, in an order that the seed fixes.
 
     Args:
@@ -66,18 +72,19 @@ def shuffled_batches(store: Store, size: int, budget: int, seed: int) -> Iterato
         size: Views in a batch.
         budget: Bytes of features to hold at once.
         seed: Of the order.
+        device: Where batches are wanted.
 
     Yields:
-        (size, patches, channels) in the store's dtype, on the CPU.
+        (size, patches, channels) in the store's dtype.
     """
     parts, count = [], 0
-    for views, order in buffers(store, budget, seed):
+    for views, order in buffers(store, budget, seed, device):
         while len(order):
             take, order = order[: size - count], order[size - count :]
             parts.append(views[take])
             count += len(take)
             if count == size:
-                yield parts[0] if len(parts) == 1 else torch.cat(parts)
+                yield (parts[0] if len(parts) == 1 else torch.cat(parts)).to(device, non_blocking=True)
                 parts, count = [], 0
 
 

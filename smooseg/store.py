@@ -55,6 +55,8 @@ class Store:
     """
 
     def __init__(self, path: str | Path):
+        if not is_url(path) and not Path(path, "zarr.json").is_file():
+            raise SmoosegError(f"{path}: there is no store; run the workflow again to make it")
         self.path, self.backend = path, backend(path)
         try:
             with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of zeros is data, not absence
@@ -135,6 +137,20 @@ class Store:
                 f"{self.path}/{COMPLETE} does not parse ({error}); delete the store and run again"
             ) from error
 
+    def info(self) -> dict:
+        """Shape, bytes in memory and in the store, completeness and provenance."""
+        written = self.chunks - self.checksums().count(None)
+        return {
+            "path": str(self.path),
+            "shape": self.shape,
+            "dtype": str(self.array.dtype),
+            "bytes_in_memory": self.views * self.row_bytes,
+            "bytes_stored": self.array.nbytes_stored(),
+            "chunks": f"{written} of {self.chunks} written, {self.chunk} views each",
+            "complete": self.recorded() is not None,
+            "provenance": self.provenance,
+        }
+
     def problems(self) -> list[str]:
         """What is wrong with the set of chunks, without reading them; one string for each."""
         recorded, found = self.recorded(), self.checksums()
@@ -189,7 +205,7 @@ def create_store(
     except SmoosegError:
         same = False
     if not same:
-        sync(place.clear())
+        sync(place.delete_dir(""))  # clear() stops half-way on S3
         require_space(path, int(np.prod(shape)) * np.dtype(dtype).itemsize if codec == "raw" else 0)
         zarr.create_array(
             place,
@@ -209,7 +225,7 @@ def require_space(path: str | Path, needed: int) -> None:
     """Raise if the disk that holds ``path`` has fewer free bytes than ``needed``; a URL has no limit."""
     if is_url(path):
         return
-    free = shutil.disk_usage(Path(path)).free
+    free = shutil.disk_usage(next(folder for folder in Path(path).absolute().parents if folder.exists())).free
     if needed > free:
         raise SmoosegError(
             f"{path}: needs {needed / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free; free some, or point "

@@ -116,9 +116,9 @@ class SmooSegHead(Head):
             fused=True,
         )
         history, began = [], time.perf_counter()
-        batches = shuffled_batches(store, settings["batch"], budget, seed)
+        batches = shuffled_batches(store, settings["batch"], budget, seed, device)
         for step in progress(range(1, settings["steps"] + 1), unit="step", desc="train"):
-            loss, parts = head.energy(next(batches).to(device, non_blocking=True), generator)
+            loss, parts = head.energy(next(batches), generator)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

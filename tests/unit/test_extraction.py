@@ -23,10 +23,11 @@ FACTS = {"patch": 16, "channels": 64}
 
 
 class Case:
-    """50 views to extract, and where to."""
+    """Five views of each image to extract, and where to."""
 
-    def __init__(self, folder, checkpoint):
-        write_images(folder / "data", "train", 10)
+    def __init__(self, folder, checkpoint, images=10):
+        if not (folder / "data").exists():
+            write_images(folder / "data", "train", images)
         self.folder, self.checkpoint = folder, checkpoint
         self.dataset = open_dataset({"root": folder / "data", "layout": "folder", "classes": ["a", "b"], "void": 255})
         self.manifest = index_views(self.dataset, "train", "five", 30, evaluation=False, workers=2)

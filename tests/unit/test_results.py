@@ -12,7 +12,7 @@ from smooseg.cli import main
 from smooseg.plots import as_classes, class_palette, plot_segmentations, spread
 from smooseg.report import write_report
 from smooseg.tables import class_table, collect_scores, score_table, summary_table
-from tests.conftest import ROOT
+from tests.conftest import ROOT, make_store
 
 COLUMNS = [
     "experiment",
@@ -110,3 +110,24 @@ def test_the_command_prints_the_table_or_says_what_to_run(records, tmp_path):
     assert printed.exit_code == 0
     assert "63.2" in printed.output
     assert "report.html" in printed.output
+
+
+def test_cache_commands(tmp_path):
+    path = tmp_path / "features.zarr"
+    make_store(path, np.random.default_rng(0).normal(size=(40, 4, 8)).astype(np.float16), block=9)
+    runner = CliRunner()
+    info = json.loads(runner.invoke(main, ["cache", "info", str(path)]).output)
+    assert (info["shape"], info["complete"], info["provenance"]["block"]) == ([40, 4, 8], True, 9)
+    assert info["bytes_in_memory"] == 40 * 4 * 8 * 2
+    whole = runner.invoke(main, ["cache", "verify", str(path)])
+    assert (whole.exit_code, whole.output.strip()) == (0, f"{path}: 3 chunks of 40 views are whole")
+    chunk = path / "c" / "1" / "0" / "0"
+    chunk.write_bytes(b"x" + chunk.read_bytes()[1:])
+    (path / "c" / "2" / "0" / "0").unlink()
+    broken = runner.invoke(main, ["cache", "verify", str(path)])
+    assert broken.exit_code == 1
+    assert "chunk 1 is damaged" in broken.output
+    assert "chunk 2 is missing" in broken.output
+    nothing = runner.invoke(main, ["cache", "info", str(tmp_path / "none.zarr")])
+    assert nothing.exit_code == 1
+    assert "there is no store" in nothing.output

@@ -66,6 +66,12 @@ def test_a_folder_that_is_no_store_is_never_replaced(tmp_path):
     assert (tmp_path / "photos").is_dir()
 
 
+def test_looking_for_a_store_leaves_nothing(tmp_path):
+    with pytest.raises(SmoosegError, match="there is no store"):
+        open_store(tmp_path / "none.zarr", {})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_chunk_is_named(path):
     chunk_file(path, 1).unlink()
     with pytest.raises(SmoosegError, match=r"features\.zarr: chunk 1 is missing"):
