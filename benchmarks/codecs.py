@@ -1,0 +1,138 @@
+"""Codecs on real features: bytes, rates, and what a lossy one does to the scores. Needs `run=camvid` to have run.
+
+Not part of `make bench`, since it trains for minutes: python -m benchmarks codecs
+"""
+
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import zarr
+from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.codecs.numcodecs import BitRound
+
+from benchmarks.cache import settings
+from benchmarks.common import best_time, row
+from smooseg.config import checked, load_schema
+from smooseg.heads import HEADS
+from smooseg.metrics import confusion_matrix, match_clusters, score
+from smooseg.segmentation import image_logits
+from smooseg.store import create_store, open_store
+
+FEATURES = Path("results/features/camvid/dinov2_s14_focus")
+LABELS = Path("results/labels/camvid/dinov2_s14_focus.zarr")
+CLASSES, STEPS, SEEDS, CHUNK = 11, 600, (0, 1, 2), 16
+
+
+def blosc(name: str, level: int, shuffle: str) -> BloscCodec:
+    return BloscCodec(cname=name, clevel=level, shuffle=shuffle, typesize=2)
+
+
+def int8_channels(x: np.ndarray, limit: np.ndarray) -> np.ndarray:
+    """Eight bits for each channel's range."""
+    return (np.round(x / limit * 127).clip(-127, 127) * (limit / 127)).astype(np.float16)
+
+
+def bfloat16(x: np.ndarray, limit: np.ndarray) -> np.ndarray:
+    return torch.from_numpy(x).bfloat16().half().numpy()
+
+
+def bit_rounded(bits: int):
+    return lambda x, limit: (
+        BitRound(keepbits=bits)
+        ._codec.decode(BitRound(keepbits=bits)._codec.encode(x.copy()))
+        .view(np.float16)
+        .reshape(x.shape)
+    )
+
+
+SHUFFLED = blosc("zstd", 1, "bitshuffle")
+# what is stored: filters and compressors, whether a loss precedes it, and the bytes of an element
+VARIANTS = {
+    "raw": ([], [], None),
+    "blosc lz4 bitshuffle": ([], [blosc("lz4", 5, "bitshuffle")], None),
+    "blosc zstd-1 bitshuffle": ([], [SHUFFLED], None),
+    "blosc zstd-5 bitshuffle": ([], [blosc("zstd", 5, "bitshuffle")], None),
+    "7 bits kept, zstd-1 bitshuffle": ([BitRound(keepbits=7)], [SHUFFLED], bit_rounded(7)),
+    "5 bits kept, zstd-1 bitshuffle": ([BitRound(keepbits=5)], [SHUFFLED], bit_rounded(5)),
+    "3 bits kept, zstd-1 bitshuffle": ([BitRound(keepbits=3)], [SHUFFLED], bit_rounded(3)),
+    "2 bits kept, zstd-1 bitshuffle": ([BitRound(keepbits=2)], [SHUFFLED], bit_rounded(2)),
+    "bfloat16": (None, None, bfloat16),
+    "int8 for each channel": (None, None, int8_channels),
+}
+
+
+def sizes_and_rates(x: np.ndarray, filters: list, compressors: list, path: Path) -> tuple[float, float, float]:
+    """Share of the raw bytes, and write and read rates in MB/s of raw bytes."""
+    array = zarr.create_array(
+        str(path), shape=x.shape, chunks=(CHUNK, *x.shape[1:]), dtype=x.dtype, filters=filters,
+        compressors=[*compressors, Crc32cCodec()],
+    )  # fmt: skip
+    spans = [slice(start, start + CHUNK) for start in range(0, len(x), CHUNK)]
+
+    def write() -> None:
+        for span in spans:
+            array[span] = x[span]
+
+    megabytes = x.nbytes / 1e6
+    writing = megabytes / best_time(write, 1)
+    return array.nbytes_stored() / x.nbytes, writing, megabytes / best_time(lambda: [array[span] for span in spans], 2)
+
+
+def scores(
+    train: np.ndarray, evaluation: np.ndarray, labels: np.ndarray, folder: Path, head: str
+) -> tuple[float, float]:
+    """Mean accuracy and mIoU over seeds without CRF."""
+    for name, x in (("t", train), ("e", evaluation)):
+        store = create_store(folder / f"{name}.zarr", x.shape, "float16", CHUNK, {"at": time.time()}, "raw")
+        for start, stop in store.blocks(CHUNK):
+            store.write(start, x[start:stop])
+        store.finish()
+    features, views = open_store(folder / "t.zarr", {}), open_store(folder / "e.zarr", {})
+    schema, results = load_schema(), []
+    chosen = settings(steps=STEPS) if head == "smooseg" else checked({}, schema["$defs"]["heads"][head], schema, "")
+    for seed in SEEDS:
+        fitted, _ = HEADS[head].fit(features, CLASSES, chosen, seed=seed, budget=10**10)
+        size = labels.shape[1]
+        maps = [
+            x.argmax(0).byte().numpy() for a, b in views.blocks(CHUNK) for x in image_logits(fitted, views, a, b, size)
+        ]
+        confusion = confusion_matrix(np.stack(maps), labels, CLASSES, CLASSES)
+        result = score(confusion, match_clusters(confusion))
+        results.append((result.accuracy, result.miou))
+    return tuple(np.mean(results, axis=0))
+
+
+def run() -> list[dict]:
+    """A row for each variant and measure; the reference is the raw store."""
+    stores = [open_store(FEATURES / f"{view}.zarr", {}) for view in ("train", "eval")]
+    train, evaluation = (store.read(0, store.views) for store in stores)
+    labels = open_store(LABELS, {})
+    labels = labels.read(0, labels.views)
+    limit = np.abs(train).max(axis=(0, 1)).astype(np.float32)
+    rows, reference = [], {}
+
+    def add(variant: str, measure: str, value: float, better: str) -> None:
+        base = reference.setdefault(measure, value)
+        rows.append(row(f"{variant}: {measure}", value, base, value / base, better))
+        print(rows[-1], flush=True)
+
+    for variant, (filters, compressors, loss) in VARIANTS.items():
+        with tempfile.TemporaryDirectory() as name:
+            if filters is None:
+                add(variant, "bytes of raw", {"bfloat16": 1.0}.get(variant, 0.5), "lower")
+            else:
+                share, writing, reading = sizes_and_rates(train, filters, compressors, Path(name) / "x.zarr")
+                add(variant, "bytes of raw", share, "lower")
+                add(variant, "write (MB/s)", writing, "higher")
+                add(variant, "read (MB/s)", reading, "higher")
+            if loss is None and reference.get("SmooSeg accuracy"):
+                continue  # lossless: the scores are the raw store's
+            lossy = [x if loss is None else loss(x, limit) for x in (train, evaluation)]
+            for head, title in (("kmeans", "k-means"), ("smooseg", "SmooSeg")):
+                accuracy, miou = scores(*lossy, labels, Path(name), head)
+                add(variant, f"{title} accuracy", accuracy, "higher")
+                add(variant, f"{title} mIoU", miou, "higher")
+    return rows

@@ -1,0 +1,95 @@
+"""Extraction against the bare backbone on the same views: what decoding, writing and waiting cost."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from benchmarks.common import row
+from smooseg.backbones import Backbone, create_model
+from smooseg.datasets import open_dataset
+from smooseg.demo import write_splits
+from smooseg.device import default_device
+from smooseg.extraction import extract_features
+from smooseg.imaging import read_views
+from smooseg.planning import plan_features
+from smooseg.views import index_views
+
+MODEL, BLOCK, BATCH = "vit_small_patch14_dinov2.lvd142m", 9, 32
+NEEDS = {"model": MODEL, "block": BLOCK, "norm": False, "resample": "nearest"}
+IMAGES = 26  # five views each
+ROUNDS = 2
+TRIALS = {
+    "batch 16": {"batch": 16},
+    "batch 64": {"batch": 64},
+    "channels last": {"channels_last": True},
+    "torch.compile": {"compile": True},
+    "bfloat16": {"precision": "bfloat16"},
+}
+
+
+def bare(pixels: torch.Tensor, weights: Path, precision: str, batch: int, **options) -> float:
+    """Views per second of the backbone alone, pixels in memory."""
+    model = Backbone(MODEL, BLOCK, False, precision).load(weights).prepare(224, default_device())
+    if options.get("channels_last"):
+        model.model.patch_embed.to(memory_format=torch.channels_last)
+    if options.get("compile"):
+        model.model.compile()
+    model(pixels[:batch])
+    began = time.perf_counter()
+    for block in pixels.split(batch):
+        model(block)
+    return len(pixels) / (time.perf_counter() - began)
+
+
+def whole(manifest, root: Path, weights: Path, folder: Path, precision: str) -> float:
+    """Views per second of an extraction, from image files to a finished store; model construction left out."""
+    facts, path = {"patch": 14, "channels": 384}, folder / "features.zarr"
+    shutil.rmtree(path, ignore_errors=True)
+    store = plan_features(manifest, facts, path, NEEDS | {"precision": precision}, "", "raw")
+    arguments = {"part": 1, "parts": 1, "batch": BATCH, "workers": 2}
+    began = time.perf_counter()
+    Backbone(MODEL, BLOCK, False, precision).load(weights).prepare(224, default_device())
+    setup = time.perf_counter() - began
+    began = time.perf_counter()
+    extract_features(manifest, root, weights, store, **arguments)
+    store.finish()
+    return len(manifest) / (time.perf_counter() - began - setup)
+
+
+def alternate(first: Callable[[], float], second: Callable[[], float]) -> tuple[float, float]:
+    """Best rates of two alternatives that take turns: a shared machine's speed drifts by a tenth in minutes."""
+    rates = [(first(), second()) for _ in range(ROUNDS)]
+    return tuple(map(max, zip(*rates, strict=True)))
+
+
+def run() -> list[dict]:
+    """Rates in float32 and bfloat16, and the settings that were tried on the bare backbone."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, rows = Path(name), []
+        write_splits(folder / "data", {"train": IMAGES, "val": 1, "width": 480, "height": 360, "seed": 0}, 2)
+        weights = folder / "random.safetensors"
+        save_file(create_model(MODEL).state_dict(), weights)
+        dataset = open_dataset({"layout": "folder", "root": folder / "data", "classes": ["a", "b"], "void": 255})
+        manifest = index_views(dataset, "train", "five", 224, evaluation=False, workers=2)
+        pixels = torch.from_numpy(read_views(dataset.root, manifest, 224, "nearest"))
+        for precision in ("float32", "bfloat16"):
+            ours, alone = alternate(
+                partial(whole, manifest, dataset.root, weights, folder, precision),
+                partial(bare, pixels, weights, precision, BATCH),
+            )
+            metric = f"extraction against the bare backbone, {precision} (views/s)"
+            rows.append(row(metric, ours, alone, ours / alone, "higher", 0.95))
+        for label, options in TRIALS.items():
+            rate, base = alternate(
+                partial(bare, pixels, weights, **{"precision": "float32", "batch": BATCH} | options),
+                partial(bare, pixels, weights, "float32", BATCH),
+            )
+            metric = f"bare backbone, {label} against batch {BATCH} in float32 (views/s)"
+            rows.append(row(metric, rate, base, rate / base, "higher"))
+    return rows
