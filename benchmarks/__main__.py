@@ -15,8 +15,7 @@ if __name__ == "__main__":
         print(f"running {name}", file=sys.stderr)
         tables.append(write(name, import_module(f"benchmarks.{name}").run()))
     table = pd.concat(tables, ignore_index=True)
-    print(
-        table.iloc[misses(table).argsort(kind="stable")].to_string(index=False, na_rep="", float_format="{:.4g}".format)
-    )
+    ordered = table.iloc[misses(table).argsort(kind="stable")]
+    print(ordered.to_string(index=False, na_rep="", float_format="{:.4g}".format))
     short = int(misses(table).sum())
     print(f"{len(table) - short} rows at or without a target, {short} short of theirs")

@@ -5,8 +5,10 @@ Not part of `make bench`, since it trains for minutes: python -m benchmarks code
 
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import numcodecs
 import numpy as np
 import torch
 import zarr
@@ -39,17 +41,14 @@ def bfloat16(x: np.ndarray, limit: np.ndarray) -> np.ndarray:
     return torch.from_numpy(x).bfloat16().half().numpy()
 
 
-def bit_rounded(bits: int):
-    return lambda x, limit: (
-        BitRound(keepbits=bits)
-        ._codec.decode(BitRound(keepbits=bits)._codec.encode(x.copy()))
-        .view(np.float16)
-        .reshape(x.shape)
-    )
+def bit_rounded(bits: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Keep some of float16's ten fraction bits."""
+    codec = numcodecs.BitRound(keepbits=bits)
+    return lambda x, limit: codec.decode(codec.encode(x.copy())).view(np.float16).reshape(x.shape)
 
 
 SHUFFLED = blosc("zstd", 1, "bitshuffle")
-# what is stored: filters and compressors, whether a loss precedes it, and the bytes of an element
+# how it is stored (filters, compressors; None: measured on values alone), and the loss it brings
 VARIANTS = {
     "raw": ([], [], None),
     "blosc lz4 bitshuffle": ([], [blosc("lz4", 5, "bitshuffle")], None),
@@ -81,24 +80,21 @@ def sizes_and_rates(x: np.ndarray, filters: list, compressors: list, path: Path)
     return array.nbytes_stored() / x.nbytes, writing, megabytes / best_time(lambda: [array[span] for span in spans], 2)
 
 
-def scores(
-    train: np.ndarray, evaluation: np.ndarray, labels: np.ndarray, folder: Path, head: str
-) -> tuple[float, float]:
-    """Mean accuracy and mIoU over seeds without CRF."""
-    for name, x in (("t", train), ("e", evaluation)):
+def scores(views: list[np.ndarray], labels: np.ndarray, folder: Path, head: str) -> tuple[float, float]:
+    """Mean accuracy and mIoU over seeds without CRF, from training and evaluation features."""
+    for name, x in zip("te", views, strict=True):
         store = create_store(folder / f"{name}.zarr", x.shape, "float16", CHUNK, {"at": time.time()}, "raw")
         for start, stop in store.blocks(CHUNK):
             store.write(start, x[start:stop])
         store.finish()
-    features, views = open_store(folder / "t.zarr", {}), open_store(folder / "e.zarr", {})
+    features, evaluation = open_store(folder / "t.zarr", {}), open_store(folder / "e.zarr", {})
     schema, results = load_schema(), []
     chosen = settings(steps=STEPS) if head == "smooseg" else checked({}, schema["$defs"]["heads"][head], schema, "")
     for seed in SEEDS:
         fitted, _ = HEADS[head].fit(features, CLASSES, chosen, seed=seed, budget=10**10)
         size = labels.shape[1]
-        maps = [
-            x.argmax(0).byte().numpy() for a, b in views.blocks(CHUNK) for x in image_logits(fitted, views, a, b, size)
-        ]
+        logits = (x for span in evaluation.blocks(CHUNK) for x in image_logits(fitted, evaluation, *span, size))
+        maps = [x.argmax(0).byte().numpy() for x in logits]
         confusion = confusion_matrix(np.stack(maps), labels, CLASSES, CLASSES)
         result = score(confusion, match_clusters(confusion))
         results.append((result.accuracy, result.miou))
@@ -132,7 +128,7 @@ def run() -> list[dict]:
                 continue  # lossless: the scores are the raw store's
             lossy = [x if loss is None else loss(x, limit) for x in (train, evaluation)]
             for head, title in (("kmeans", "k-means"), ("smooseg", "SmooSeg")):
-                accuracy, miou = scores(*lossy, labels, Path(name), head)
+                accuracy, miou = scores(lossy, labels, Path(name), head)
                 add(variant, f"{title} accuracy", accuracy, "higher")
                 add(variant, f"{title} mIoU", miou, "higher")
     return rows
