@@ -11,7 +11,9 @@ import pytest
 
 from smooseg.planning import plan_features
 from smooseg.store import open_store
+from tests.conftest import write_images
 from tests.unit.test_extraction import FACTS, NEEDS, Case, files
+from tests.workflow.project import Project
 
 KILLS = 28
 EXTRACT = """
@@ -83,3 +85,24 @@ def test_a_full_disk_is_an_error_and_freed_space_lets_it_finish(tmp_path, tiny_c
         open_store(small / "s.zarr", {"block": 3})
     finally:
         subprocess.run(["umount", small], check=True)
+
+
+@pytest.mark.slow
+def test_snakemake_killed_during_extraction_goes_on_where_it_stopped(tmp_path, tiny_checkpoint):
+    project = Project(tmp_path, tiny_checkpoint)
+    write_images(tmp_path / "data" / "tiny", "train", 800)
+    chunks = tmp_path / "results/features/tiny/tiny/train.zarr/c"
+    process = subprocess.Popen(
+        **project.command("features"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    while process.poll() is None and len(list(chunks.glob("*"))) < 5:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    before = {path: path.stat().st_mtime_ns for path in chunks.rglob("0") if path.is_file()}
+    assert 5 <= len(before) < 250  # of 250 chunks
+    assert project.snakemake("--unlock").returncode == 0
+    result = project.snakemake("features")
+    assert result.returncode == 0, result.stderr
+    assert len(list(chunks.glob("*"))) == 250
+    assert {path: path.stat().st_mtime_ns for path in before} == before
