@@ -21,7 +21,7 @@ from smooseg.planning import plan_features
 from smooseg.views import index_views
 
 MODEL, BLOCK, BATCH = "vit_small_patch14_dinov2.lvd142m", 9, 32
-NEEDS = {"model": MODEL, "block": BLOCK, "norm": False, "resample": "nearest"}
+NEEDS = {"model": MODEL, "block": BLOCK, "norm": False, "resample": "nearest", "patch": 14, "size": 224}
 IMAGES = 26  # five views each
 ROUNDS = 2
 TRIALS = {
@@ -49,9 +49,10 @@ def bare(pixels: torch.Tensor, weights: Path, precision: str, batch: int, **opti
 
 def whole(manifest, root: Path, weights: Path, folder: Path, precision: str) -> float:
     """Views per second of an extraction, from image files to a finished store; model construction left out."""
-    facts, path = {"patch": 14, "channels": 384}, folder / "features.zarr"
+    path = folder / "features.zarr"
     shutil.rmtree(path, ignore_errors=True)
-    store = plan_features(manifest, facts, path, NEEDS | {"precision": precision}, "", "raw")
+    needs = NEEDS | {"precision": precision}
+    store = plan_features(len(manifest), 384, path, needs, code="", codec="raw", batch=BATCH, replace=True)
     arguments = {"part": 1, "parts": 1, "batch": BATCH, "workers": 2}
     began = time.perf_counter()
     Backbone(MODEL, BLOCK, False, precision).load(weights).prepare(224, default_device())

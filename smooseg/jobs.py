@@ -22,6 +22,9 @@ def job(log: str, threads: int) -> Iterator[None]:
     """
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(filename=log, filemode="w", level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    terminal = logging.StreamHandler()  # what the stage decided; warnings of libraries stay in the log
+    terminal.addFilter(lambda record: record.name == "root" and record.levelno == logging.INFO)
+    logging.getLogger().addHandler(terminal)
     limit_threads(threads)
     try:
         yield

@@ -16,11 +16,11 @@ from tqdm.dask import TqdmCallback
 from .crf import refine
 from .heads import load_head
 from .imaging import read_views
+from .labelmaps import CHUNK, create_label_store
 from .progress import progress
 from .provenance import file_sha256
-from .scoring import CHUNK, create_label_store
 from .segmentation import image_logits
-from .store import Store
+from .store import Store, open_store
 
 
 def predict_labels(features: Store, head_path: Path, path: Path, code: str) -> None:
@@ -72,7 +72,7 @@ def refine_block(
 ) -> None:
     """Refine image ``start`` and those that follow it, and write them to the label store at ``path``."""
     torch.set_num_threads(1)  # the processes share the cores
-    store, output, (head, _) = Store(features), Store(path), load_head(head_path)
+    store, output, (head, _) = open_store(features, {}, survey=False), Store(path), load_head(head_path)
     size = output.shape[1]
     logits = image_logits(head, store, 2 * start, 2 * (start + len(rows)), size)
     pixels = read_views(root, rows, size, store.provenance["resample"])

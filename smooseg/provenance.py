@@ -12,6 +12,11 @@ def manifest_sha256(manifest: pd.DataFrame) -> str:
     return hashlib.sha256(manifest.to_csv(index=False).encode()).hexdigest()
 
 
+def round_to_patch(size: int, patch: int) -> int:
+    """Smallest multiple of the patch size (pixels) that is at least ``size``: 320 at patch 14 gives 322."""
+    return -(-size // patch) * patch
+
+
 def feature_needs(settings: dict, manifest: Path, facts: Path) -> dict:
     """Provenance that decides a feature store's content, apart from the code.
 
@@ -20,9 +25,13 @@ def feature_needs(settings: dict, manifest: Path, facts: Path) -> dict:
         manifest: Parquet file of the views.
         facts: JSON file that :func:`smooseg.weights.fetch_weights` returned.
     """
+    views, weights = pd.read_parquet(manifest), json.loads(Path(facts).read_text())
+    patch = weights["patch"]
     return settings | {
-        "manifest_sha256": manifest_sha256(pd.read_parquet(manifest)),
-        "weights_sha256": json.loads(Path(facts).read_text())["sha256"],
+        "manifest_sha256": manifest_sha256(views),
+        "weights_sha256": weights["sha256"],
+        "patch": patch,
+        "size": round_to_patch(int(views["size"].iloc[0]), patch),
     }
 
 

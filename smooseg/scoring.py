@@ -11,27 +11,20 @@ import pandas as pd
 from .datasets.base import Dataset
 from .errors import SmoosegError, raise_listed
 from .imaging import read_label
+from .labelmaps import CHUNK, create_label_store
 from .metrics import confusion_matrix, match_clusters, score
 from .progress import progress
 from .provenance import manifest_sha256
-from .store import Store, create_store, open_store
-
-CHUNK = 8  # images in a chunk of a label store: with mirror images, one chunk of features
+from .store import Store, open_store
 
 
-def create_label_store(features: Store, path: Path, made_from: dict) -> Store:
-    """A store for one map of uint8 ids for each image of an evaluation feature store."""
-    size = features.provenance["size"]
-    provenance = {"manifest_sha256": features.provenance["manifest_sha256"], "size": size} | made_from
-    return create_store(path, (features.views // 2, size, size), "uint8", CHUNK, provenance, codec="zstd")
-
-
-def read_labels(manifest: pd.DataFrame, dataset: Dataset, features: Path, path: Path, code: str) -> None:
+def read_labels(manifest: pd.DataFrame, dataset: Dataset, split: str, features: str, path: Path, code: str) -> None:
     """Store the labels of an evaluation manifest at the size of its features' views.
 
     Args:
         manifest: Evaluation views.
-        dataset: Data set that knows the label values.
+        dataset: Data set that knows the labels.
+        split: Its evaluated split.
         features: Evaluation features.
         path: Store to write.
         code: Hash of the code that decides the result.
@@ -41,7 +34,8 @@ def read_labels(manifest: pd.DataFrame, dataset: Dataset, features: Path, path: 
             an unknown id.
     """
     rows = manifest[~manifest["mirror"]]
-    raise_listed("These images have no label", list(rows["image"][rows["label"] == ""]))
+    labels = {entry.image: entry.label for entry in dataset.entries(split)}
+    raise_listed("These images have no label", [image for image in rows["image"] if labels.get(image) is None])
     source = open_store(features, {"manifest_sha256": manifest_sha256(manifest)})
     store = create_label_store(source, path, {"code": code})
     problems: list[str] = []
@@ -49,7 +43,7 @@ def read_labels(manifest: pd.DataFrame, dataset: Dataset, features: Path, path: 
         maps = np.zeros((stop - start, *store.shape[1:]), np.uint8)
         for out, row in zip(maps, rows.iloc[start:stop].itertuples(), strict=True):
             try:
-                out[:] = read_label(dataset, row, len(out))
+                out[:] = read_label(dataset, labels[row.image], row, len(out))
             except SmoosegError as error:
                 problems.append(str(error))
         store.write(start, maps)

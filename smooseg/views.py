@@ -14,12 +14,7 @@ from .errors import SmoosegError, raise_listed
 from .imaging import decode, read_bytes
 from .progress import progress
 
-COLUMNS = ["image", "label", "width", "height", "left", "top", "right", "bottom", "size", "mirror", "sha256"]
-
-
-def round_to_patch(size: int, patch: int) -> int:
-    """Smallest multiple of the patch size (pixels) that is at least ``size``: 320 at patch 14 gives 322."""
-    return -(-size // patch) * patch
+COLUMNS = ["image", "width", "height", "left", "top", "right", "bottom", "size", "mirror", "sha256"]
 
 
 def centre_square(left: int, top: int, width: int, height: int) -> tuple[int, int, int, int]:
@@ -64,14 +59,12 @@ def index_views(dataset: Dataset, split: str, crops: str, size: int, evaluation:
         split: Its split.
         crops: See :func:`crop_boxes`.
         size: Nominal side of a view in pixels, before rounding to the patch size.
-        evaluation: Evaluation views carry their label's path and are each followed by their mirror
-            image; training views have neither.
+        evaluation: Evaluation views are each followed by their mirror image.
         workers: Decoding threads.
 
     Returns:
-        Columns image, label (paths relative to the root; label is "" where there is none), width,
-        height (of the image), left, top, right, bottom (the box, pixels), size, mirror, sha256 (of the
-        image file).
+        Columns image (path relative to the root), width, height (of the image), left, top, right, bottom
+        (the box, pixels), size, mirror, sha256 (of the image file).
 
     Raises:
         SmoosegError: Naming every image that is missing, does not decode or lies outside the root.
@@ -84,7 +77,6 @@ def index_views(dataset: Dataset, split: str, crops: str, size: int, evaluation:
     rows = []
     for entry, (width, height, sha256) in zip(entries, found, strict=True):
         for box in crop_boxes(width, height, crops):
-            label = entry.label or "" if evaluation else ""
             for mirror in (False, True) if evaluation else (False,):
-                rows.append((entry.image, label, width, height, *box, size, mirror, sha256))
+                rows.append((entry.image, width, height, *box, size, mirror, sha256))
     return pd.DataFrame(rows, columns=COLUMNS)

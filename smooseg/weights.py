@@ -31,6 +31,8 @@ def fetch_weights(model: str, weights: dict, output: Path) -> dict:
         SmoosegError: If the weights cannot be had, fail their checksum, or do not fit the model.
     """
     state, network = SOURCES[weights["source"]](model, weights), create_model(model)
+    if not hasattr(network, "patch_embed"):
+        raise SmoosegError(f"{model} has no patches: a backbone must be a vision transformer")
     load_strictly(network, state, weights["path"] or weights["requirement"] or model)
     temporary = output.with_suffix(".partial")
     save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)

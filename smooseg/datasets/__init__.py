@@ -10,5 +10,9 @@ __all__ = ["LAYOUTS", "VOID", "Dataset", "Entry", "open_dataset"]
 
 
 def open_dataset(settings: dict) -> Dataset:
-    """Build the data set that a resolved entry of config.yaml describes (keys layout, root, classes, void)."""
-    return LAYOUTS[settings["layout"]](settings["root"], settings["classes"], settings["void"])
+    """Build the data set that a resolved entry of config.yaml describes
+
+    Args:
+        settings: layout and root; classes and void where labels are to be read.
+    """
+    return LAYOUTS[settings["layout"]](settings["root"], settings.get("classes", []), settings.get("void", VOID))

@@ -103,6 +103,9 @@ MISTAKES = [
     (change("extract", {"batch": 24}), r"extract.batch breaks the rule multipleOf: 16"),
     (change("extract", {"precision": "fp16"}), r"extract.precision must be one of float32, bfloat16, float16"),
     (change("crf", {"iterations": -1}), r"crf.iterations breaks the rule minimum: 1"),
+    (change("results", "a{b}"), r"results breaks the rule pattern"),
+    (change("datasets.camvid.void", 5), r"datasets.camvid.void is 5, which is also a class's id"),
+    (change("datasets.demo.eval.split", "test"), r"datasets.demo is generated, so its layout must be folder"),
     (change("postprocess", []), r"postprocess breaks the rule minItems: 1"),
 ]
 

@@ -18,8 +18,13 @@ from smooseg.planning import plan_features
 from smooseg.views import index_views
 from tests.conftest import TINY_MODEL, write_images
 
-NEEDS = {"model": TINY_MODEL, "block": 3, "norm": False, "resample": "nearest", "precision": "float32"}
-FACTS = {"patch": 16, "channels": 64}
+NEEDS = {
+    "model": TINY_MODEL, "block": 3, "norm": False, "resample": "nearest", "precision": "float32", "patch": 16, "size": 32
+}  # fmt: skip
+
+
+def plan(path, views, code="1", codec="raw"):
+    return plan_features(views, 64, path, NEEDS, code=code, codec=codec, batch=16, replace=True)
 
 
 class Case:
@@ -33,7 +38,7 @@ class Case:
         self.manifest = index_views(self.dataset, "train", "five", 30, evaluation=False, workers=2)
 
     def plan(self, name="s.zarr", code="1", codec="raw"):
-        return plan_features(self.manifest, FACTS, self.folder / name, NEEDS, code, codec)
+        return plan(self.folder / name, len(self.manifest), code, codec)
 
     def extract(self, store, part=1, parts=1):
         extraction.extract_features(
@@ -116,7 +121,7 @@ def test_other_needs_start_anew(case, monkeypatch, change):
 
 def test_a_store_that_does_not_fit_the_disk_is_refused_before_it_starts(case, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    with pytest.raises(SmoosegError, match=r"s\.zarr: needs 0\.0 GB and the disk has 0\.0 GB free"):
+    with pytest.raises(SmoosegError, match=r"s\.zarr: needs 2\.56e-05 GB and the disk has 1e-06 GB free"):
         case.plan()
     assert not (case.folder / "s.zarr" / "zarr.json").exists()
 

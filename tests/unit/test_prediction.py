@@ -1,5 +1,7 @@
 """Label maps from a head, with and without the CRF, and their scores."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -55,7 +57,7 @@ def case(tmp_path):
 def test_from_features_to_scores(case):
     folder, dataset, manifest = case
     features = open_store(folder / "f.zarr", {})
-    read_labels(manifest, dataset, folder / "f.zarr", folder / "labels.zarr", code="1")
+    read_labels(manifest, dataset, "val", folder / "f.zarr", folder / "labels.zarr", code="1")
     predict_labels(features, folder / "head.safetensors", folder / "raw.zarr", code="1")
     arguments = (features, folder / "head.safetensors", manifest, dataset.root, crf_settings())
     refine_labels(*arguments, 1, folder / "crf.zarr", code="1")
@@ -73,21 +75,21 @@ def test_from_features_to_scores(case):
 
 def test_every_bad_label_is_named(case):
     folder, dataset, manifest = case
-    (dataset.root / "labels/val/003.png").unlink()
+    (dataset.root / "labels/val/003.png").write_bytes(b"")
     (dataset.root / "labels/val/007.png").write_bytes(b"no png")
     with pytest.raises(SmoosegError, match=r"003\.png.*007\.png"):
-        read_labels(manifest, dataset, folder / "f.zarr", folder / "labels.zarr", code="1")
+        read_labels(manifest, dataset, "val", folder / "f.zarr", folder / "labels.zarr", code="1")
     assert not (folder / "labels.zarr" / "complete.json").exists()
-    unlabelled = manifest.assign(label="")
+    shutil.rmtree(dataset.root / "labels")
     with pytest.raises(SmoosegError, match="These images have no label"):
-        read_labels(unlabelled, dataset, folder / "f.zarr", folder / "labels.zarr", code="1")
+        read_labels(manifest, dataset, "val", folder / "f.zarr", folder / "labels.zarr", code="1")
 
 
 def test_labels_of_another_manifest_are_refused(case):
     folder, dataset, manifest = case
     other = pd.concat([manifest, manifest])
     with pytest.raises(SmoosegError, match="made with manifest_sha256"):
-        read_labels(other, dataset, folder / "f.zarr", folder / "labels.zarr", code="1")
+        read_labels(other, dataset, "val", folder / "f.zarr", folder / "labels.zarr", code="1")
 
 
 def test_the_crf_follows_edges_of_the_image():

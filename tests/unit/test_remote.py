@@ -7,10 +7,9 @@ from moto.server import ThreadedMotoServer
 
 from smooseg.errors import SmoosegError
 from smooseg.heads import HEADS
-from smooseg.planning import plan_features
 from smooseg.store import Store, create_store, open_store
 from tests.conftest import clustered_features, make_store
-from tests.unit.test_extraction import FACTS, NEEDS, Case
+from tests.unit.test_extraction import Case, plan
 from tests.unit.test_heads import settings
 
 
@@ -35,11 +34,11 @@ def test_extraction_and_training_on_a_remote_store(bucket, tmp_path, tiny_checkp
     case.extract(local)
     local.finish()
     url = f"{bucket}/project/train.zarr"
-    store = plan_features(case.manifest, FACTS, url, NEEDS, "1", "raw")
+    store = plan(url, 50)
     case.extract(store, 1, 2)
     with pytest.raises(SmoosegError, match=r"s3://.*: it is incomplete"):
         open_store(url, {})
-    case.extract(plan_features(case.manifest, FACTS, url, NEEDS, "1", "raw"), 2, 2)
+    case.extract(plan(url, 50), 2, 2)
     assert store.finish()["chunks"] == local.finish()["chunks"]
     remote = open_store(url, {"block": 3})
     np.testing.assert_array_equal(remote.read(0, 50), local.read(0, 50))

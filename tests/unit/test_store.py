@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 import pytest
+import zarr
 
 from smooseg.errors import SmoosegError
-from smooseg.store import COMPLETE, create_store, open_store
+from smooseg.store import CIRCUMSTANCES, COMPLETE, create_store, open_store
 from tests.conftest import make_store
 
 
@@ -81,8 +82,72 @@ def test_a_missing_chunk_is_named(path):
 def test_a_foreign_chunk_is_named(path, tmp_path, rows):
     make_store(tmp_path / "other.zarr", rows + 1)
     chunk_file(path, 2).write_bytes(chunk_file(tmp_path / "other.zarr", 2).read_bytes())
-    with pytest.raises(SmoosegError, match="chunk 2 has checksum .* a foreign chunk"):
+    with pytest.raises(SmoosegError, match="chunk 2 has checksum .* damaged or foreign"):
         open_store(path, {})
+
+
+def test_a_chunk_swapped_or_removed_after_opening_is_seen_when_read(path, tmp_path, rows):
+    make_store(tmp_path / "other.zarr", rows + 1)
+    store = open_store(path, {})
+    chunk_file(path, 2).write_bytes(chunk_file(tmp_path / "other.zarr", 2).read_bytes())
+    chunk_file(path, 0).unlink()
+    for span, problem in (((32, 40), "chunk 2 has checksum"), ((0, 16), "chunk 0 is missing")):
+        with pytest.raises(SmoosegError, match=problem):
+            store.read(*span)
+
+
+def damage_foreign(path, other):
+    chunk_file(path, 1).write_bytes(chunk_file(other, 1).read_bytes())
+
+
+def damage_empty(path, other):
+    chunk_file(path, 1).write_bytes(b"")
+
+
+def damage_truncated(path, other):
+    chunk_file(path, 1).write_bytes(chunk_file(path, 1).read_bytes()[:50])
+
+
+def damage_flipped(path, other):
+    data = bytearray(chunk_file(path, 1).read_bytes())
+    data[10] ^= 1
+    chunk_file(path, 1).write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", [damage_foreign, damage_empty, damage_truncated, damage_flipped])
+def test_planning_again_keeps_whole_chunks_and_drops_bad_ones(path, tmp_path, rows, damage):
+    make_store(tmp_path / "other.zarr", rows + 1)
+    damage(path, tmp_path / "other.zarr")
+    provenance = {"made": "by a test", "block": 9}
+    again = create_store(path, rows.shape, "float16", 16, provenance, "raw")
+    assert [again.written(*block) for block in again.blocks(16)] == [True, False, True]
+
+
+def test_a_failing_disk_or_network_is_no_reason_to_delete(path, rows, monkeypatch):
+    def fail(*arguments, **options):
+        raise ConnectionError("503 slow down")
+
+    monkeypatch.setattr(zarr, "open_array", fail)
+    with pytest.raises(ConnectionError):
+        create_store(path, rows.shape, "float16", 16, {"made": "by a test", "block": 9}, "raw")
+    monkeypatch.undo()
+    open_store(path, {"block": 9})
+
+
+def test_a_finished_store_elsewhere_is_not_replaced(path, rows):
+    with pytest.raises(SmoosegError, match=r"a finished store with block = 9 lies here, and this run needs 8"):
+        create_store(path, rows.shape, "float16", 16, {"made": "by a test", "block": 8}, "raw", replace=False)
+    open_store(path, {"block": 9})
+
+
+def test_other_circumstances_keep_a_finished_store_and_replace_an_unfinished_one(tmp_path, rows):
+    arguments = (tmp_path / "s.zarr", rows.shape, "float16", 16)
+    create_store(*arguments, {CIRCUMSTANCES: {"torch": "1"}}, "raw").write(0, rows)
+    assert not create_store(*arguments, {CIRCUMSTANCES: {"torch": "2"}}, "raw").written(0, 16)
+    store = create_store(*arguments, {CIRCUMSTANCES: {"torch": "2"}}, "raw")
+    store.write(0, rows)
+    store.finish()
+    assert create_store(*arguments, {CIRCUMSTANCES: {"torch": "3"}}, "raw").written(0, 40)
 
 
 def test_a_flipped_byte_is_named_when_read(path):

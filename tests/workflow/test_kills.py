@@ -9,10 +9,9 @@ import time
 
 import pytest
 
-from smooseg.planning import plan_features
 from smooseg.store import open_store
 from tests.conftest import write_images
-from tests.unit.test_extraction import FACTS, NEEDS, Case, files
+from tests.unit.test_extraction import Case, files, plan
 from tests.workflow.project import Project
 
 KILLS = 28
@@ -70,12 +69,12 @@ def test_a_full_disk_is_an_error_and_freed_space_lets_it_finish(tmp_path, tiny_c
     if mount.returncode:
         pytest.skip("mounting a small tmpfs needs root")
     try:
-        store = plan_features(case.manifest, FACTS, small / "s.zarr", NEEDS, "1", "raw")
+        store = plan(small / "s.zarr", 50)
         (small / "ballast").write_bytes(bytes(188_416))  # leaves room for one chunk
         with pytest.raises(OSError, match="No space left"):
             case.extract(store)
         (small / "ballast").unlink()
-        again = plan_features(case.manifest, FACTS, small / "s.zarr", NEEDS, "1", "raw")
+        again = plan(small / "s.zarr", 50)
         case.extract(again)
         again.finish()
         whole = case.plan("whole.zarr")

@@ -1,5 +1,6 @@
 """The workflow as people use it: real snakemake on a tiny configuration."""
 
+import os
 import shutil
 import subprocess
 from io import StringIO
@@ -66,7 +67,12 @@ def test_published_figures_rerun_the_tables_only(project):
 
 
 def test_speed_settings_rerun_nothing_but_the_report(project):
-    assert set(project.planned(extract={"workers": 1}, train={"memory_gb": 1})) == {"make_report", "all"}
+    assert set(project.planned(extract={"workers": 1}, train={"threads": 2})) == {"make_report", "all"}
+
+
+def test_a_class_renamed_reruns_scores_and_no_training(project):
+    planned = project.planned(datasets={"tiny": {"classes": ["above", "below"]}})
+    assert set(planned) == {"read_labels", "score_labels"} | COLLECT
 
 
 @pytest.mark.parametrize(
@@ -76,6 +82,8 @@ def test_speed_settings_rerun_nothing_but_the_report(project):
         ("losses.py", "EPSILON = 1e-12", "EPSILON = 1e-11", {"train_head"} | EVALUATE),
         ("imaging.py", "[:, ::-1]", "[::-1, ::-1]", {"index_views"} | FROM_FEATURES),
         ("metrics.py", "100 * correct.sum()", "99 * correct.sum()", {"read_labels", "score_labels"} | COLLECT),
+        ("crf.py", "LOGIT_SCALE = 2.0", "LOGIT_SCALE = 3.0", EVALUATE),
+        ("errors.py", "MAX_LISTED = 20", "MAX_LISTED = 21", set()),
     ],
 )
 def test_a_library_change_that_alters_results_is_seen(project, module, old, new, expected):
@@ -99,7 +107,7 @@ def test_the_same_configuration_and_seed_give_the_same_tables_however_many_jobs_
 def test_only_evaluation_takes_labels(project):
     files = pd.read_csv(StringIO(project.snakemake("--detailed-summary").stdout), sep="\t").fillna("")
     inputs = {row.output_file: set(row[4].split(",")) for row in files.itertuples(index=False)}
-    informed, size = {"data/tiny/labels/val"}, 0  # everything that follows from labels
+    informed, size = {"data/tiny/labels/val", "data/tiny/labels/train"}, 0  # everything that follows from labels
     assert [path for path, sources in inputs.items() if informed & sources] == [
         "results/labels/tiny/tiny.zarr/complete.json"
     ]
@@ -110,6 +118,17 @@ def test_only_evaluation_takes_labels(project):
     assert rules == {"read_labels", "score_labels"} | COLLECT - {"all"}
     blind = set(files["rule"][~files["output_file"].isin(informed)])
     assert {"index_views", "extract_features", "train_head", "predict_labels", "refine_crf"} <= blind
+
+
+def test_files_that_change_in_place_are_seen(project):
+    label = project.folder / "data/tiny/labels/val/000.png"
+    os.utime(label)
+    assert set(project.planned()) == {"read_labels", "score_labels"} | COLLECT
+    os.utime(project.folder / "data/tiny/images/train/000.png")
+    planned = set(project.planned())
+    assert {"index_views", "train_head"} <= planned
+    os.utime(project.folder / "tiny.safetensors")
+    assert "fetch_weights" in project.planned()
 
 
 def failure(result: subprocess.CompletedProcess) -> str:

@@ -1,5 +1,6 @@
 """Configuration, paths and the functions that rules share. No heavy import: this runs at every parse."""
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 from smooseg.config import resolve
 from smooseg.datasets import open_dataset
 from smooseg.errors import SmoosegError
-from smooseg.fingerprint import source_hash
+from smooseg.fingerprint import source_hash, tree_state
 
 try:
     resolved = resolve(config)
@@ -17,7 +18,7 @@ except SmoosegError as error:
 config.clear()
 config.update(resolved)  # scripts see the complete configuration
 
-ALL_CORES = 1024  # Snakemake gives a rule at most what --cores allows
+ALL_CORES = workflow.resource_settings.cores or os.cpu_count()
 RESULTS = config["results"]
 RUN = config["runs"][config["run"]]
 GENERATED = [name for name, dataset in config["datasets"].items() if dataset["generate"]]
@@ -44,6 +45,11 @@ def dataset_settings(name):
 def existing(dataset, paths):
     """Sources as rule inputs; absent ones are reported when the run starts, so that dry runs need no data."""
     return [str(p) for p in paths if dataset in GENERATED or p.exists()]
+
+
+def files_state(dataset, paths):
+    """Names, sizes and times of files below folders: an input folder alone does not show what changes in its files."""
+    return "" if dataset in GENERATED else tree_state(paths)
 
 
 def image_sources(wildcards):

@@ -38,7 +38,9 @@ rule index_views:
     resources:
         mem_mb=1000,
     params:
-        dataset=lambda w: dataset_settings(w.dataset),
+        dataset=lambda w: {key: dataset_settings(w.dataset)[key] for key in ("layout", "root")},
+        view=lambda w: config["datasets"][w.dataset][w.view],
+        files=lambda w: files_state(w.dataset, image_sources(w)),
         code=lambda w: code("views", "datasets." + config["datasets"][w.dataset]["layout"]),
     message:
         "List the {wildcards.view} views of {wildcards.dataset}"

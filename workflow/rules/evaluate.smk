@@ -18,6 +18,7 @@ rule read_labels:
     params:
         store=lambda w: store_path(w, "eval"),
         dataset=lambda w: dataset_settings(w.dataset),
+        files=lambda w: files_state(w.dataset, label_sources(w)),
         code=lambda w: code("imaging", "scoring", "datasets." + config["datasets"][w.dataset]["layout"]),
     message:
         "Read the labels of {wildcards.dataset} at the size of {wildcards.backbone}'s views"
@@ -43,7 +44,7 @@ rule predict_labels:
     params:
         store=store_of_experiment("eval"),
         needs=needs_of_experiment,
-        code=code("segmentation", "heads"),
+        code=code("prediction"),
     message:
         "Predict {wildcards.experiment}, seed {wildcards.seed}"
     script:
@@ -70,7 +71,7 @@ rule refine_crf:
         needs=needs_of_experiment,
         root=lambda w: dataset_settings(config["experiments"][w.experiment]["dataset"])["root"],
         crf=config["crf"],
-        code=code("segmentation", "heads", "crf", "imaging"),
+        code=code("prediction"),
     message:
         "Refine {wildcards.experiment}, seed {wildcards.seed}, with the dense CRF"
     script:

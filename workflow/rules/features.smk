@@ -2,6 +2,8 @@
 
 
 rule fetch_weights:
+    input:
+        lambda w: config["backbones"][w.backbone]["weights"]["path"] or [],
     output:
         weights=RESULTS + "/weights/{backbone}.safetensors",
         facts=RESULTS + "/weights/{backbone}.json",
@@ -61,7 +63,7 @@ rule extract_features:
         RESULTS + "/logs/extract_features/{dataset}/{backbone}/{view}/{part}-of-{parts}.log",
     benchmark:
         RESULTS + "/benchmarks/rules/extract_features/{dataset}/{backbone}/{view}/{part}-of-{parts}.tsv"
-    threads: ALL_CORES
+    threads: max(1, ALL_CORES // config["extract"]["jobs"])
     resources:
         mem_mb=4000,
     params:

@@ -20,6 +20,7 @@ rule train_head:
         mem_mb=int(1000 * config["train"]["memory_gb"]) + 2000,
     params:
         experiment=experiment_settings,
+        memory_gb=config["train"]["memory_gb"],  # decides the order of views: held, or streamed
         store=store_of_experiment("train"),
         needs=needs_of_experiment,
         code=lambda w: code("heads." + config["experiments"][w.experiment]["head"]),

@@ -6,8 +6,11 @@ from smooseg.views import index_views
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
-        settings, view = snakemake.params.dataset, snakemake.wildcards.view
+        view = snakemake.wildcards.view
         manifest = index_views(
-            open_dataset(settings), **settings[view], evaluation=view == "eval", workers=snakemake.threads
+            open_dataset(snakemake.params.dataset),
+            **snakemake.params.view,
+            evaluation=view == "eval",
+            workers=snakemake.threads,
         )
         manifest.to_parquet(snakemake.output[0])

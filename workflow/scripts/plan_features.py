@@ -13,11 +13,13 @@ if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         params, manifest, facts = snakemake.params, snakemake.input.manifest, snakemake.input.facts
         store = plan_features(
-            pd.read_parquet(manifest),
-            json.loads(Path(facts).read_text()),
+            len(pd.read_parquet(manifest)),
+            json.loads(Path(facts).read_text())["channels"],
             params.store,
             feature_needs(params.needs, manifest, facts),
-            params.code,
-            params.codec,
+            code=params.code,
+            codec=params.codec,
+            batch=snakemake.config["extract"]["batch"],
+            replace=snakemake.config["extract"]["cache"] is None,
         )
         Path(snakemake.output.plan).write_text(json.dumps({"store": str(store.path), "shape": store.shape}))

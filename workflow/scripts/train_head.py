@@ -16,7 +16,7 @@ if __name__ == "__main__":
             experiment["clusters"],
             experiment["settings"],
             seed=seed,
-            budget=int(1e9 * snakemake.config["train"]["memory_gb"]),
+            budget=int(1e9 * snakemake.params.memory_gb),
         )
         history.to_parquet(snakemake.output.history)
         save_head(head, experiment["head"], experiment | {"seed": seed, "features": needs}, Path(snakemake.output.head))

@@ -1,6 +1,6 @@
-"""The cache: one row per view in a chunked Zarr array, with provenance and per-chunk checksums.
+"""One row per view in a chunked Zarr array, read and written with a checksum for every chunk.
 
-The only module that touches Zarr. A store lies in a folder or at a URL that fsspec knows (s3://…). It
+A store lies in a folder or at a URL that fsspec knows (s3://…). It
 is written in blocks of whole chunks, in any order, by one or more writers, and is complete once
 ``complete.json`` lies beside its chunks, written last. That file lists the checksum of every chunk, so
 that a missing, damaged or foreign chunk is an error and never a silent fill value.
@@ -8,27 +8,23 @@ that a missing, damaged or foreign chunk is an error and never a silent fill val
 
 import asyncio
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
 import zarr
 from zarr.abc.store import Store as Backend
 from zarr.abc.store import SuffixByteRequest
-from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore
 
-from .errors import SmoosegError
+from ..errors import SmoosegError
 
 COMPLETE = "complete.json"
 CRC_BYTES = 4  # crc32c is the last codec, so a chunk ends with its own checksum
+REMEDY = "run again with --forcerun plan_features, which recomputes what is missing (label maps: delete the folder)"
+DAMAGE = (ValueError, KeyError, TypeError, RuntimeError, FileNotFoundError)  # of content; not of disks or networks
 REQUESTS = 64  # checksums asked for at once; a remote store answers each in milliseconds
-CODECS = {
-    "raw": [],  # features barely compress, and raw chunks read at twice the rate
-    "zstd": [BloscCodec(cname="zstd", clevel=3)],  # label maps shrink about twentyfold
-}
 
 
 def backend(path: str | Path) -> Backend:
@@ -52,18 +48,21 @@ class Store:
     Raises:
         SmoosegError: If there is none, or its metadata is damaged. Completeness is not checked;
             :func:`open_store` does.
+
+    ``listed`` are the checksums that chunks must have when read: None while the store is being written.
     """
 
     def __init__(self, path: str | Path):
         if not is_url(path) and not Path(path, "zarr.json").is_file():
-            raise SmoosegError(f"{path}: there is no store; run the workflow again to make it")
+            raise SmoosegError(f"{path}: there is no store; {REMEDY}")
         self.path, self.backend = path, backend(path)
+        self.listed: list[str] | None = None
         try:
             with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of zeros is data, not absence
                 self.array = zarr.open_array(self.backend, mode="r+")
             self.provenance: dict = dict(self.array.attrs["provenance"])
-        except Exception as error:  # zarr raises many kinds on damaged metadata
-            raise SmoosegError(f"{path}: metadata does not parse ({error}); delete the store and run again") from error
+        except DAMAGE as error:
+            raise SmoosegError(f"{path}: metadata does not parse ({error}); {REMEDY}") from error
         self.shape, self.chunk = self.array.shape, self.array.chunks[0]
         self.views = self.shape[0]
         self.chunks = -(-self.views // self.chunk)
@@ -80,16 +79,28 @@ class Store:
         return [(start, min(start + views, self.views)) for start in range(0, self.views, views)]
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        """Rows ``start`` to ``stop``; raises SmoosegError naming store and chunk if one is damaged."""
+        """Rows ``start`` to ``stop``.
+
+        Raises:
+            SmoosegError: Naming store and chunk, if one is damaged, or is not the one that was listed.
+        """
+        first, end = start // self.chunk, -(-stop // self.chunk)
+        if self.listed is not None:
+            for chunk, found in enumerate(self.checksums(first, end), first):
+                if found != self.listed[chunk]:
+                    raise SmoosegError(f"{self.path}: {self.mismatch(chunk, found)}; {REMEDY}")
         try:
             return self.array[start:stop]
-        except Exception as error:  # zarr and its codecs raise many kinds
-            first, last = start // self.chunk, (stop - 1) // self.chunk
-            for chunk in range(first, last + 1) if last > first else ():  # find the one
+        except DAMAGE as error:
+            for chunk in range(first, end) if end - first > 1 else ():  # find the one
                 self.read(chunk * self.chunk, min((chunk + 1) * self.chunk, self.views))
-            raise SmoosegError(
-                f"{self.path}: chunk {first} is damaged ({error}); delete the store and run again"
-            ) from error
+            raise SmoosegError(f"{self.path}: chunk {first} is damaged ({error}); {REMEDY}") from error
+
+    def mismatch(self, chunk: int, found: str | None) -> str:
+        """What is wrong with a chunk whose checksum is not the listed one."""
+        if found is None:
+            return f"chunk {chunk} is missing"
+        return f"chunk {chunk} has checksum {found}, not {self.listed[chunk]}: damaged or foreign"
 
     def write(self, start: int, rows: np.ndarray) -> None:
         """Write rows from ``start``, a multiple of the chunk length; each chunk appears whole or not at all."""
@@ -97,12 +108,21 @@ class Store:
 
     def checksums(self, start: int = 0, stop: int | None = None) -> list[str | None]:
         """The crc32c that each chunk from ``start`` to ``stop`` carries, as hex; None where it is absent."""
-        keys = [f"c/{chunk}{'/0' * (self.array.ndim - 1)}" for chunk in range(self.chunks)[start:stop]]
-        return sync(tails(self.backend, keys))
+        return sync(tails(self.backend, [self.key(chunk) for chunk in range(self.chunks)[start:stop]]))
+
+    def key(self, chunk: int) -> str:
+        """Where a chunk lies below the store's path."""
+        return f"c/{chunk}{'/0' * (self.array.ndim - 1)}"
 
     def written(self, start: int, stop: int) -> bool:
-        """Whether every chunk of a block of rows is there."""
-        return None not in self.checksums(start // self.chunk, -(-stop // self.chunk))
+        """Whether every chunk of a block of rows is there and whole; they are read to find out."""
+        if None in self.checksums(start // self.chunk, -(-stop // self.chunk)):
+            return False
+        try:
+            self.read(start, stop)
+        except SmoosegError:
+            return False
+        return True
 
     def finish(self) -> dict:
         """Declare the store complete, and return what ``complete.json`` holds.
@@ -132,10 +152,8 @@ class Store:
             return None
         try:
             return list(json.loads(content.to_bytes())["chunks"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise SmoosegError(
-                f"{self.path}/{COMPLETE} does not parse ({error}); delete the store and run again"
-            ) from error
+        except DAMAGE as error:
+            raise SmoosegError(f"{self.path}/{COMPLETE} does not parse ({error}); {REMEDY}") from error
 
     def info(self) -> dict:
         """Shape, bytes in memory and in the store, completeness and provenance."""
@@ -153,18 +171,12 @@ class Store:
 
     def problems(self) -> list[str]:
         """What is wrong with the set of chunks, without reading them; one string for each."""
-        recorded, found = self.recorded(), self.checksums()
-        if recorded is None:
+        if self.listed is None:
             return ["it is incomplete; run the workflow again to finish it"]
-        if len(recorded) != len(found):
-            return [f"it has {len(found)} chunks where {COMPLETE} lists {len(recorded)}; delete it and run again"]
-        return [
-            f"chunk {chunk} is missing; delete the store and run again"
-            if here is None
-            else f"chunk {chunk} has checksum {here}, not {listed}: a foreign chunk; delete the store and run again"
-            for chunk, (here, listed) in enumerate(zip(found, recorded, strict=True))
-            if here != listed
-        ]
+        found = self.checksums()
+        if len(self.listed) != len(found):
+            return [f"it has {len(found)} chunks where {COMPLETE} lists {len(self.listed)}"]
+        return [self.mismatch(i, here) for i, here in enumerate(found) if here != self.listed[i]]
 
 
 async def tails(store: Backend, keys: list[str]) -> list[str | None]:
@@ -179,78 +191,26 @@ async def tails(store: Backend, keys: list[str]) -> list[str | None]:
     return await asyncio.gather(*map(tail, keys))
 
 
-def create_store(
-    path: str | Path, shape: tuple[int, ...], dtype: str, chunk: int, provenance: dict, codec: str
-) -> Store:
-    """Open a store for writing, keeping the chunks of an interrupted run with the same provenance.
-
-    Args:
-        path: Folder or URL, ending in ".zarr"; a store of another provenance there is replaced.
-        shape: (views, ...).
-        dtype: NumPy dtype name.
-        chunk: Views in a chunk.
-        provenance: JSON-able facts on which the content depends.
-        codec: Key of :data:`CODECS`.
-
-    Raises:
-        SmoosegError: If the name does not end in ".zarr" or the disk has no room.
-    """
-    if not str(path).endswith(".zarr"):
-        raise SmoosegError(f"{path}: refusing to write a store to a folder whose name does not end in .zarr")
-    provenance = json.loads(json.dumps(provenance | {"codec": codec}))
-    place = backend(path)
-    try:
-        store = Store(path)
-        same = (store.provenance, store.shape, store.chunk) == (provenance, tuple(shape), chunk)
-    except SmoosegError:
-        same = False
-    if not same:
-        sync(place.delete_dir(""))  # clear() stops half-way on S3
-        require_space(path, int(np.prod(shape)) * np.dtype(dtype).itemsize if codec == "raw" else 0)
-        zarr.create_array(
-            place,
-            shape=shape,
-            dtype=dtype,
-            chunks=(chunk, *shape[1:]),
-            fill_value=0,
-            filters=None,
-            compressors=[*CODECS[codec], Crc32cCodec()],
-            attributes={"provenance": provenance},
-        )
-    sync(place.delete(COMPLETE))
-    return Store(path)
-
-
-def require_space(path: str | Path, needed: int) -> None:
-    """Raise if the disk that holds ``path`` has fewer free bytes than ``needed``; a URL has no limit."""
-    if is_url(path):
-        return
-    free = shutil.disk_usage(next(folder for folder in Path(path).absolute().parents if folder.exists())).free
-    if needed > free:
-        raise SmoosegError(
-            f"{path}: needs {needed / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free; free some, or point "
-            f"the cache elsewhere (extract.cache)"
-        )
-
-
-def open_store(path: str | Path, expect: dict) -> Store:
+def open_store(path: str | Path, expect: dict, survey: bool = True) -> Store:
     """Open a complete store for reading.
 
     Args:
         path: Folder or URL of the store.
         expect: Provenance that the reader relies on: each key must be there with this value.
+        survey: Whether to look at every chunk's checksum now, and not only at those that are read.
 
     Raises:
         SmoosegError: If the store is unfinished, lacks a chunk, holds a foreign one, or was made from
             something else than expected (both values are named).
     """
     store = Store(path)
+    store.listed = store.recorded()
     for key, value in expect.items():
         if store.provenance.get(key) != value:
             raise SmoosegError(
                 f"{path}: made with {key} = {store.provenance.get(key)!r}, "
                 f"but this experiment needs {value!r}; run the workflow again to rebuild it"
             )
-    if problems := store.problems():
-        raise SmoosegError(f"{path}: {problems[0]}")
+    if survey and (problems := store.problems()):
+        raise SmoosegError(f"{path}: {problems[0]}; {REMEDY}")
     return store
