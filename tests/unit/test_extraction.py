@@ -111,7 +111,7 @@ def test_parts_share_all_blocks_and_none_twice(number, parts):
     assert [b for part in range(1, parts + 1) for b in extraction.part_of(blocks, part, parts)] == blocks
 
 
-@pytest.mark.parametrize("change", [{"code": "2"}, {"codec": "zstd"}])
+@pytest.mark.parametrize("change", [{"code": "2"}, {"codec": "bits5"}])
 def test_other_needs_start_anew(case, monkeypatch, change):
     case.extract(case.plan())
     done = recorded_writes(monkeypatch)

@@ -38,6 +38,15 @@ def test_zeros_are_stored_too(tmp_path):
     assert (open_store(tmp_path / "zeros.zarr", {}).read(0, 20) == 0).all()
 
 
+def test_a_lossy_codec_keeps_five_bits(tmp_path, rows):
+    store = create_store(tmp_path / "s.zarr", rows.shape, "float16", 16, {}, "bits5")
+    store.write(0, rows)
+    store.finish()
+    read = open_store(tmp_path / "s.zarr", {"codec": "bits5"}).read(0, 40)
+    np.testing.assert_allclose(read, rows, rtol=2**-6)
+    assert (read != rows).mean() > 0.5
+
+
 def test_a_mismatch_names_both_values(path):
     with pytest.raises(SmoosegError, match=r"made with block = 9, but this experiment needs 11"):
         open_store(path, {"block": 11})
