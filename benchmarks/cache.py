@@ -49,7 +49,7 @@ def read_rates(folder: Path) -> list[dict]:
     """MB/s of an epoch of shuffled batches, of aligned reads of 64 views, and of random batches of a naive store."""
     store, title = open_store(folder / "camvid.zarr", {}), "shuffled training reads against"
     megabytes = store.views * VIEW_BYTES / 1e6
-    aligned = megabytes / best_time(lambda: [store.read(*block) for block in store.blocks(64)], 3)
+    aligned = megabytes / best_time(lambda: [len(store.read(*block)) for block in store.blocks(64)], 3)
     steps = store.views // BATCH
     epoch = lambda: [len(batch) for batch in islice(shuffled_batches(store, BATCH, STREAMED, 0), steps)]  # noqa: E731
     shuffled = megabytes / best_time(epoch, 3)

@@ -48,13 +48,16 @@ def sources(module: str) -> dict[str, str]:
     return found
 
 
-def source_hash(module: str) -> str:
+def source_hash(module: str, alone: bool = False) -> str:
     """Hash of what :func:`sources` finds.
 
     Args:
         module: Dotted name inside the package, such as "backbones" or "heads.smooseg".
+        alone: Whether to leave out what it imports.
     """
-    return hashlib.sha256(repr(sorted(sources(module).items())).encode()).hexdigest()[:16]
+    found = sources(module)
+    chosen = {module: found[module]} if alone else found
+    return hashlib.sha256(repr(sorted(chosen.items())).encode()).hexdigest()[:16]
 
 
 def tree_state(paths: list[str]) -> str:

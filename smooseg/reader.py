@@ -7,6 +7,7 @@ that fits the budget is one buffer, held; a larger one streams through two, read
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 import numpy as np
 import torch
@@ -17,13 +18,20 @@ BUFFERS = 2  # one in use, one being read
 CPU = torch.device("cpu")
 
 
-def read_chunks(store: Store, chunks: np.ndarray) -> torch.Tensor:
-    """Views of some chunks as one tensor, in the order of ``chunks``."""
+def read_chunks(store: Store, chunks: np.ndarray, space: np.ndarray | None = None) -> torch.Tensor:
+    """Views of some chunks as one tensor, in the order of ``chunks``; in ``space`` where that is given."""
     lengths = [min(store.chunk, store.views - chunk * store.chunk) for chunk in chunks]
-    rows = np.empty((sum(lengths), *store.shape[1:]), store.array.dtype)
-    for chunk, length, end in zip(chunks, lengths, np.cumsum(lengths), strict=True):
-        rows[end - length : end] = store.read(chunk * store.chunk, chunk * store.chunk + length)
-    return torch.from_numpy(rows)
+    space = empty(store, sum(lengths)) if space is None else space
+    end = 0
+    for chunk, length in zip(chunks, lengths, strict=True):
+        start, end = end, end + length
+        store.read(chunk * store.chunk, chunk * store.chunk + length, out=space[start:end])
+    return torch.from_numpy(space[:end])
+
+
+def empty(store: Store, views: int) -> np.ndarray:
+    """Room for some views of a store."""
+    return np.empty((views, *store.shape[1:]), store.array.dtype)
 
 
 def chunk_groups(store: Store, budget: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
@@ -53,13 +61,14 @@ def buffers(store: Store, budget: int, seed: int, device: torch.device) -> Itera
         while True:
             yield held, torch.from_numpy(rng.permutation(store.views)).to(held.device)
     groups = chunk_groups(store, budget, rng)
+    first = next(groups)
+    spaces = [empty(store, (len(first) + 1) * store.chunk) for _ in range(BUFFERS)]  # reused: fresh memory is slow
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(read_chunks, store, next(groups))
-        while True:
+        reading = pool.submit(read_chunks, store, first, spaces[0])
+        for number in count(1):
             views = reading.result()
-            reading = pool.submit(read_chunks, store, next(groups))
+            reading = pool.submit(read_chunks, store, next(groups), spaces[number % BUFFERS])
             yield views, torch.from_numpy(rng.permutation(len(views)))
-            del views  # the next buffer is being read: hold no third one
 
 
 def shuffled_batches(
@@ -77,15 +86,15 @@ def shuffled_batches(
     Yields:
         (size, patches, channels) in the store's dtype.
     """
-    parts, count = [], 0
+    parts, drawn = [], 0
     for views, order in buffers(store, budget, seed, device):
         while len(order):
-            take, order = order[: size - count], order[size - count :]
+            take, order = order[: size - drawn], order[size - drawn :]
             parts.append(views[take])
-            count += len(take)
-            if count == size:
+            drawn += len(take)
+            if drawn == size:
                 yield (parts[0] if len(parts) == 1 else torch.cat(parts)).to(device, non_blocking=True)
-                parts, count = [], 0
+                parts, drawn = [], 0
 
 
 def mean_feature(store: Store) -> torch.Tensor:

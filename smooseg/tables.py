@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-RAW_COLUMNS = [
+SCORE_COLUMNS = [
     "experiment",
     "dataset",
     "backbone",
@@ -54,7 +54,7 @@ def collect_scores(paths: list[str], experiments: dict, splits: dict) -> list[di
 
 def score_table(records: list[dict]) -> pd.DataFrame:
     """One row per experiment, seed and postprocessing; scores in percent."""
-    return pd.DataFrame(records)[RAW_COLUMNS]
+    return pd.DataFrame(records)[SCORE_COLUMNS]
 
 
 def class_table(records: list[dict]) -> pd.DataFrame:

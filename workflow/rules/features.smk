@@ -45,7 +45,7 @@ rule plan_features:
         store=store_path,
         needs=lambda w: feature_needs(w.dataset, w.backbone),
         codec=config["extract"]["codec"],
-        code=code("backbones", "imaging"),
+        code=code("backbones", "imaging") + " " + source_hash("extraction", alone=True),
     message:
         "Plan the {wildcards.view} features of {wildcards.dataset} with {wildcards.backbone}"
     script:
