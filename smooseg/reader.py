@@ -18,14 +18,12 @@ BUFFERS = 2  # one in use, one being read
 CPU = torch.device("cpu")
 
 
-def read_chunks(store: Store, chunks: np.ndarray, space: np.ndarray | None = None) -> torch.Tensor:
-    """Views of some chunks as one tensor, in the order of ``chunks``; in ``space`` where that is given."""
-    lengths = [min(store.chunk, store.views - chunk * store.chunk) for chunk in chunks]
-    space = empty(store, sum(lengths)) if space is None else space
+def read_chunks(store: Store, chunks: np.ndarray, order: np.ndarray, space: np.ndarray) -> torch.Tensor:
+    """Views of some chunks, one after the other, each put where ``order`` says: a view of ``space``."""
     end = 0
-    for chunk, length in zip(chunks, lengths, strict=True):
-        start, end = end, end + length
-        store.read(chunk * store.chunk, chunk * store.chunk + length, out=space[start:end])
+    for chunk in chunks:
+        start, end = end, end + store.length(chunk)
+        store.scatter(chunk, space, order[start:end])
     return torch.from_numpy(space[:end])
 
 
@@ -42,33 +40,44 @@ def chunk_groups(store: Store, budget: int, rng: np.random.Generator) -> Iterato
         yield from np.array_split(order, -(-store.chunks // group))
 
 
-def buffers(store: Store, budget: int, seed: int, device: torch.device) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Endless (views, order) buffers: features, and the random order in which to take them.
+def fits_device(size: int, device: torch.device) -> bool:
+    """Whether features take at most half of what is free on a GPU."""
+    return device.type == "cuda" and size <= torch.cuda.mem_get_info(device)[0] // 2
+
+
+def buffers(
+    store: Store, budget: int, seed: int, device: torch.device
+) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
+    """Endless (views, order) buffers; an order of None says that the views are shuffled already.
 
     A store that fits the budget is held in memory, and on a GPU where it takes at most half of what is
-    free there. A larger one streams through two buffers, one of which is read in the background.
+    free there. A larger one streams through two buffers, one of which is read in the background: a buffer
+    is overwritten once the next is asked for.
     """
     rng = np.random.default_rng(seed)
     size = store.views * store.row_bytes
     fits = size <= budget
-    on_device = fits and device.type == "cuda" and size <= torch.cuda.mem_get_info(device)[0] // 2
-    place = str(device) if on_device else "memory"
-    how = f"held in {place}" if fits else f"streamed through {BUFFERS} buffers"
+    on_device = fits and fits_device(size, device)
+    how = f"held in {device if on_device else 'memory'}" if fits else f"streamed through {BUFFERS} buffers"
     logging.info("%s: %s, %.2f GB with a budget of %.2f GB", store.path, how, size / 1e9, budget / 1e9)
     if fits:
-        held = read_chunks(store, np.arange(store.chunks))
+        held = read_chunks(store, np.arange(store.chunks), np.arange(store.views), empty(store, store.views))
         held = held.to(device) if on_device else held
         while True:
             yield held, torch.from_numpy(rng.permutation(store.views)).to(held.device)
     groups = chunk_groups(store, budget, rng)
-    first = next(groups)
-    spaces = [empty(store, (len(first) + 1) * store.chunk) for _ in range(BUFFERS)]  # reused: fresh memory is slow
+    spaces: list[np.ndarray] = []  # reused: fresh memory is slow
     with ThreadPoolExecutor(1) as pool:
-        reading = pool.submit(read_chunks, store, first, spaces[0])
-        for number in count(1):
-            views = reading.result()
-            reading = pool.submit(read_chunks, store, next(groups), spaces[number % BUFFERS])
-            yield views, torch.from_numpy(rng.permutation(len(views)))
+        reading = None
+        for number in count():
+            chunks = next(groups)
+            if len(spaces) < BUFFERS:
+                spaces.append(empty(store, (len(chunks) + 1) * store.chunk))
+            order = rng.permutation(sum(map(store.length, chunks)))
+            following = pool.submit(read_chunks, store, chunks, order, spaces[number % BUFFERS])
+            if reading is not None:
+                yield reading.result(), None
+            reading = following
 
 
 def shuffled_batches(
@@ -84,14 +93,17 @@ def shuffled_batches(
         device: Where batches are wanted.
 
     Yields:
-        (size, patches, channels) in the store's dtype.
+        (size, patches, channels) in the store's dtype. Use a batch before asking for the next one: it may
+        lie in a buffer that is read into again.
     """
     parts, drawn = [], 0
     for views, order in buffers(store, budget, seed, device):
-        while len(order):
-            take, order = order[: size - drawn], order[size - drawn :]
-            parts.append(views[take])
-            drawn += len(take)
+        start = 0
+        while start < len(views):
+            stop = min(start + size - drawn, len(views))
+            part = views[start:stop] if order is None else views[order[start:stop]]
+            drawn, start = drawn + len(part), stop
+            parts.append(part if drawn == size else part.clone())  # a rest outlives its buffer
             if drawn == size:
                 yield (parts[0] if len(parts) == 1 else torch.cat(parts)).to(device, non_blocking=True)
                 parts, drawn = [], 0

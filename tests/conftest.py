@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+import boto3
 import numpy as np
 import pytest
 import timm
 import torch
+from moto.server import ThreadedMotoServer
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -38,6 +40,21 @@ def tiny_checkpoint(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
     save_file(timm.create_model(TINY_MODEL, num_classes=0).state_dict(), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def bucket() -> str:
+    """URL of an empty bucket; address and credentials are in the environment."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        for name, value in (("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b"), ("DEFAULT_REGION", "us-east-1")):
+            patch.setenv(f"AWS_{name}", value)
+        boto3.client("s3").create_bucket(Bucket="caches")
+        yield "s3://caches"
+    server.stop()
 
 
 def write_images(root: Path, split: str, number: int, size: tuple[int, int] = (96, 80), seed: int = 0) -> None:

@@ -6,26 +6,22 @@ is written in blocks of whole chunks, in any order, by one or more writers, and 
 that a missing, damaged or foreign chunk is an error and never a silent fill value.
 """
 
-import asyncio
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import zarr
 from zarr.abc.store import Store as Backend
-from zarr.abc.store import SuffixByteRequest
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore
 
 from ..errors import SmoosegError
+from .chunkbytes import checksum, file_tail, read_file, tails
 
 COMPLETE = "complete.json"
-CRC_BYTES = 4  # crc32c is the last codec, so a chunk ends with its own checksum
 REMEDY = "run again with --forcerun plan_features, which recomputes what is missing (label maps: delete the folder)"
 DAMAGE = (ValueError, KeyError, TypeError, RuntimeError, FileNotFoundError)  # of content; not of disks or networks
-REQUESTS = 64  # checksums asked for at once; a remote store answers each in milliseconds
 
 
 def backend(path: str | Path) -> Backend:
@@ -67,6 +63,11 @@ class Store:
         self.shape, self.chunk = self.array.shape, self.array.chunks[0]
         self.views = self.shape[0]
         self.chunks = -(-self.views // self.chunk)
+        self.plain = not is_url(path) and self.provenance.get("codec") == "raw"  # a chunk's file is its rows and a crc
+
+    def length(self, chunk: int) -> int:
+        """Views in a chunk; the last may hold fewer than the others."""
+        return min(self.chunk, self.views - chunk * self.chunk)
 
     @property
     def row_bytes(self) -> int:
@@ -79,8 +80,8 @@ class Store:
             raise ValueError(f"a block of {views} views does not hold whole chunks of {self.chunk}")
         return [(start, min(start + views, self.views)) for start in range(0, self.views, views)]
 
-    def read(self, start: int, stop: int, out: np.ndarray | None = None) -> np.ndarray:
-        """Rows ``start`` to ``stop``, in a new array or in ``out``.
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Rows ``start`` to ``stop``.
 
         Raises:
             SmoosegError: Naming store and chunk, if one is damaged, or is not the one that was listed.
@@ -88,17 +89,40 @@ class Store:
         first, end = start // self.chunk, -(-stop // self.chunk)
         if self.listed is not None:
             for chunk, found in enumerate(self.checksums(first, end), first):
-                if found != self.listed[chunk]:
-                    raise SmoosegError(f"{self.path}: {self.mismatch(chunk, found)}; {REMEDY}")
+                self.require_listed(chunk, found)
         try:
-            if out is None:
-                return self.array[start:stop]
-            self.array.get_basic_selection(slice(start, stop), out=default_buffer_prototype().nd_buffer(out))
-            return out
+            return self.array[start:stop]
         except DAMAGE as error:
             for chunk in range(first, end) if end - first > 1 else ():  # find the one
-                self.read(chunk * self.chunk, min((chunk + 1) * self.chunk, self.views))
+                self.read(chunk * self.chunk, chunk * self.chunk + self.length(chunk))
             raise SmoosegError(f"{self.path}: chunk {first} is damaged ({error}); {REMEDY}") from error
+
+    def scatter(self, chunk: int, space: np.ndarray, positions: np.ndarray) -> None:
+        """Read a chunk's views straight to their places: view i of it to ``space[positions[i]]``.
+
+        Args:
+            chunk: Number of the chunk.
+            space: (views, ...) in the store's dtype, C-contiguous.
+            positions: One place for each view of the chunk.
+
+        Raises:
+            SmoosegError: As :meth:`read`.
+        """
+        if not self.plain:
+            space[positions] = self.read(chunk * self.chunk, chunk * self.chunk + self.length(chunk))
+            return
+        filling = np.empty((self.chunk - len(positions)) * self.row_bytes, np.uint8)  # of a last chunk
+        rows = [space[position].reshape(-1).view(np.uint8) for position in positions] + [filling]
+        found = read_file(Path(self.path, self.key(chunk)), rows)
+        if self.listed is not None:
+            self.require_listed(chunk, found)
+        if found != checksum(rows):
+            raise SmoosegError(f"{self.path}: chunk {chunk} is damaged (stored and computed crc32c differ); {REMEDY}")
+
+    def require_listed(self, chunk: int, found: str | None) -> None:
+        """Raise unless a chunk carries the checksum that is listed for it."""
+        if found != self.listed[chunk]:
+            raise SmoosegError(f"{self.path}: {self.mismatch(chunk, found)}; {REMEDY}")
 
     def mismatch(self, chunk: int, found: str | None) -> str:
         """What is wrong with a chunk whose checksum is not the listed one."""
@@ -182,28 +206,6 @@ class Store:
         if len(self.listed) != len(found):
             return [f"it has {len(found)} chunks where {COMPLETE} lists {len(self.listed)}"]
         return [self.mismatch(i, here) for i, here in enumerate(found) if here != self.listed[i]]
-
-
-def file_tail(folder: str | Path, key: str) -> str | None:
-    """Last bytes of a file as hex, None where it is absent: :func:`tails` for a folder, fifty times as fast."""
-    try:
-        with open(Path(folder, key), "rb") as file:
-            file.seek(-min(CRC_BYTES, file.seek(0, os.SEEK_END)), os.SEEK_END)
-            return file.read().hex()
-    except FileNotFoundError:
-        return None
-
-
-async def tails(store: Backend, keys: list[str]) -> list[str | None]:
-    """Last bytes of each key as hex, None where it is absent; a bounded number of requests at once."""
-    limit = asyncio.Semaphore(REQUESTS)
-
-    async def tail(key: str) -> str | None:
-        async with limit:
-            content = await store.get(key, default_buffer_prototype(), SuffixByteRequest(CRC_BYTES))
-        return None if content is None else content.to_bytes().hex()
-
-    return await asyncio.gather(*map(tail, keys))
 
 
 def open_store(path: str | Path, expect: dict, survey: bool = True) -> Store:

@@ -32,7 +32,7 @@ def test_each_large_dependency_has_one_home():
         for package in ("zarr", "timm", "snakemake", "pydensecrf")
     }
     assert users == {
-        "zarr": ["smooseg/store/array.py", "smooseg/store/create.py"],
+        "zarr": ["smooseg/store/array.py", "smooseg/store/chunkbytes.py", "smooseg/store/create.py"],
         "timm": ["smooseg/backbones.py"],
         "snakemake": [],
         "pydensecrf": ["smooseg/crf.py"],

@@ -25,7 +25,7 @@ def store(tmp_path_factory):
 def drawn(store, budget, seed, views):
     """Numbers of the first ``views`` views."""
     batches = islice(shuffled_batches(store, 10, budget, seed), -(-views // 10))
-    return torch.cat([batch[:, 0, 0] for batch in batches])[:views].int().tolist()
+    return torch.cat([batch[:, 0, 0].clone() for batch in batches])[:views].int().tolist()
 
 
 @pytest.mark.parametrize("budget", [HELD, STREAMED])

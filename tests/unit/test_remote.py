@@ -3,7 +3,6 @@
 import boto3
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 
 from smooseg.errors import SmoosegError
 from smooseg.heads import HEADS
@@ -11,21 +10,6 @@ from smooseg.store import Store, create_store, open_store
 from tests.conftest import clustered_features, make_store
 from tests.unit.test_extraction import Case, plan
 from tests.unit.test_heads import settings
-
-
-@pytest.fixture(scope="module")
-def bucket() -> str:
-    """URL of an empty bucket; address and credentials are in the environment."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        for name, value in (("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b"), ("DEFAULT_REGION", "us-east-1")):
-            patch.setenv(f"AWS_{name}", value)
-        boto3.client("s3").create_bucket(Bucket="caches")
-        yield "s3://caches"
-    server.stop()
 
 
 def test_extraction_and_training_on_a_remote_store(bucket, tmp_path, tiny_checkpoint):

@@ -100,9 +100,11 @@ def test_a_chunk_swapped_or_removed_after_opening_is_seen_when_read(path, tmp_pa
     store = open_store(path, {})
     chunk_file(path, 2).write_bytes(chunk_file(tmp_path / "other.zarr", 2).read_bytes())
     chunk_file(path, 0).unlink()
-    for span, problem in (((32, 40), "chunk 2 has checksum"), ((0, 16), "chunk 0 is missing")):
+    for chunk, span, problem in ((2, (32, 40), "chunk 2 has checksum"), (0, (0, 16), "chunk 0 is missing")):
         with pytest.raises(SmoosegError, match=problem):
             store.read(*span)
+        with pytest.raises(SmoosegError, match=problem):
+            store.scatter(chunk, np.empty_like(rows), np.arange(store.length(chunk)))
 
 
 def damage_foreign(path, other):
@@ -168,6 +170,19 @@ def test_a_flipped_byte_is_named_when_read(path):
     for span in ((16, 32), (0, 40)):
         with pytest.raises(SmoosegError, match=r"features\.zarr: chunk 1 is damaged"):
             store.read(*span)
+    with pytest.raises(SmoosegError, match=r"features\.zarr: chunk 1 is damaged"):
+        store.scatter(1, np.empty((40, *store.shape[1:]), np.float16), np.arange(16))
+
+
+@pytest.mark.parametrize("codec", ["raw", "zstd"])
+def test_chunks_are_scattered_to_any_place(tmp_path, rows, codec):
+    store = create_store(tmp_path / "s.zarr", rows.shape, "float16", 16, {}, codec)
+    store.write(0, rows)
+    store.finish()
+    store, space, order = open_store(tmp_path / "s.zarr", {}), np.empty_like(rows), np.random.permutation(len(rows))
+    for chunk in range(store.chunks):
+        store.scatter(chunk, space, order[chunk * 16 : chunk * 16 + store.length(chunk)])
+    np.testing.assert_array_equal(space[order], rows)
 
 
 @pytest.mark.parametrize("name", ["zarr.json", COMPLETE])

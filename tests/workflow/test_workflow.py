@@ -105,6 +105,16 @@ def test_the_same_configuration_and_seed_give_the_same_tables_however_many_jobs_
     assert chunks[0].read_bytes() == chunks[1].read_bytes()
 
 
+def test_a_cache_at_a_url_gives_the_same_head(project, bucket):
+    result = project.snakemake("train", results="remote", extract={"jobs": 2, "batch": 16, "cache": f"{bucket}/tiny"})
+    assert result.returncode == 0, result.stderr
+    heads = [
+        project.folder / folder / "experiments/tiny_smooseg/0/head.safetensors" for folder in ("remote", "results")
+    ]
+    assert heads[0].read_bytes() == heads[1].read_bytes()
+    assert not list((project.folder / "remote").rglob("zarr.json"))
+
+
 def test_only_evaluation_takes_labels(project):
     files = pd.read_csv(StringIO(project.snakemake("--detailed-summary").stdout), sep="\t").fillna("")
     inputs = {row.output_file: set(row[4].split(",")) for row in files.itertuples(index=False)}
