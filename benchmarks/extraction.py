@@ -21,7 +21,15 @@ from smooseg.planning import plan_features
 from smooseg.views import index_views
 
 MODEL, BLOCK, BATCH = "vit_small_patch14_dinov2.lvd142m", 9, 32
-NEEDS = {"model": MODEL, "block": BLOCK, "norm": False, "resample": "nearest", "patch": 14, "size": 224}
+NEEDS = {
+    "model": MODEL,
+    "block": BLOCK,
+    "norm": False,
+    "resample": "nearest",
+    "patch": 14,
+    "size": 224,
+    "channels": 384,
+}
 IMAGES = 26  # five views each
 ROUNDS = 2
 TRIALS = {
@@ -52,7 +60,7 @@ def whole(manifest, root: Path, weights: Path, folder: Path, precision: str) -> 
     path = folder / "features.zarr"
     shutil.rmtree(path, ignore_errors=True)
     needs = NEEDS | {"precision": precision}
-    store = plan_features(len(manifest), 384, path, needs, code="", codec="raw", batch=BATCH, replace=True)
+    store = plan_features(len(manifest), path, needs, code="", codec="raw", batch=BATCH, replace=True)
     arguments = {"part": 1, "parts": 1, "batch": BATCH, "workers": 2}
     began = time.perf_counter()
     Backbone(MODEL, BLOCK, False, precision).load(weights).prepare(224, default_device())

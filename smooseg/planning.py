@@ -9,13 +9,12 @@ CHUNK = 16  # views in a chunk: 3 MB at ViT-S/14, large enough to read at memory
 
 
 def plan_features(
-    views: int, channels: int, path: str | Path, needs: dict, *, code: str, codec: str, batch: int, replace: bool
+    views: int, path: str | Path, needs: dict, *, code: str, codec: str, batch: int, replace: bool
 ) -> Store:
     """Create the store that a manifest's features go to, keeping what an earlier run with the same needs left.
 
     Args:
         views: Number of views.
-        channels: Of the backbone.
         path: Folder or URL of the store.
         needs: What :func:`smooseg.provenance.feature_needs` returned for it.
         code: Hash of the code that decides the features.
@@ -26,6 +25,6 @@ def plan_features(
     Raises:
         SmoosegError: If the disk has no room for it, or a store of other needs must stay.
     """
-    shape = (views, (needs["size"] // needs["patch"]) ** 2, channels)
+    shape = (views, (needs["size"] // needs["patch"]) ** 2, needs["channels"])
     made_with = {package: version(package) for package in ("smooseg", "torch", "timm")} | {"batch": batch}
     return create_store(path, shape, "float16", CHUNK, needs | {"code": code, CIRCUMSTANCES: made_with}, codec, replace)

@@ -33,7 +33,9 @@ def predict_labels(features: Store, head_path: Path, path: Path, code: str) -> N
         code: Hash of the code that decides the result.
     """
     head, _ = load_head(head_path)
-    output = create_label_store(features, path, {"head_sha256": file_sha256(head_path), "code": code})
+    output = create_label_store(
+        features, features.views // 2, path, {"head_sha256": file_sha256(head_path), "code": code}
+    )
     for start, stop in progress(output.blocks(CHUNK), unit="block", desc="predict"):
         logits = image_logits(head, features, 2 * start, 2 * stop, output.shape[1])
         output.write(start, torch.stack([image.argmax(0) for image in logits]).to(torch.uint8).numpy())
@@ -53,7 +55,7 @@ def refine_labels(
         workers: Processes.
     """
     facts = {"head_sha256": file_sha256(head_path), "crf": crf, "code": code}
-    output = create_label_store(features, path, facts)
+    output = create_label_store(features, features.views // 2, path, facts)
     blocks = [block for block in output.blocks(CHUNK) if not output.written(*block)]
     logging.info("%s: %d blocks of %d images with %d processes", path, len(blocks), CHUNK, workers)
     views = manifest[~manifest["mirror"]]

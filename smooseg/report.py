@@ -35,12 +35,40 @@ def summary_rows(summary: pd.DataFrame) -> list[dict]:
                     "miou": mean_and_spread(row.miou, row.miou_sd),
                     "best_accuracy": row.accuracy == group["accuracy"].max(),
                     "best_miou": row.miou == group["miou"].max(),
-                    "published": "–"
-                    if pd.isna(row.published_accuracy)
-                    else f"{row.published_accuracy:.1f} / {row.published_miou:.1f}",
                 }
             )
     return rows
+
+
+def comparison(name: str, entry: dict, table: pd.DataFrame) -> dict:
+    """A table of methods for the page: ours beside published; the best of ours that saw no label is marked.
+
+    Args:
+        name: Of the table.
+        entry: Its resolved configuration.
+        table: What :func:`smooseg.comparisons.comparison_table` gave.
+    """
+    scores = [f"{postprocess}_{score}" for postprocess in entry["postprocess"] for score in ("accuracy", "miou")]
+    best = table.loc[~table["uses_labels"], scores].max()
+    rows = []
+    for record in table.to_dict("records"):
+        cells = []
+        for score in scores:
+            ours, published = record[score], record[score.replace("_", "_published_", 1)]
+            cells.append(
+                {
+                    "ours": "" if pd.isna(ours) else mean_and_spread(ours, record[f"{score}_sd"]),
+                    "best": ours == best[score],
+                    "published": "" if pd.isna(published) else f"{published:.1f}",
+                }
+            )
+        seconds = record["training_seconds"]
+        time = "" if pd.isna(seconds) else f"{seconds / 60:.1f}"
+        rows.append({"method": record["method"], "uses_labels": record["uses_labels"], "time": time, "cells": cells})
+    return {"name": name, "title": entry["title"], "seeds": entry["seeds"], "rows": rows} | {
+        "postprocess": entry["postprocess"],
+        "published": any(cell["published"] for row in rows for cell in row["cells"]),
+    }
 
 
 def class_rows(classes: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
@@ -69,7 +97,9 @@ def write_report(
     summary: pd.DataFrame,
     classes: pd.DataFrame,
     histories: dict[str, pd.DataFrame],
+    tables: dict[str, pd.DataFrame],
     figures: dict[str, Path],
+    sweeps: dict[str, Path],
     config: dict,
     path: Path,
 ) -> None:
@@ -80,7 +110,9 @@ def write_report(
         summary: Scores, mean and spread over seeds.
         classes: IoU per class.
         histories: Training history by "experiment, seed".
-        figures: PNG by title.
+        tables: Comparisons of methods by name.
+        figures: Segmentations (PNG) by title.
+        sweeps: Figure (PNG) of each sweep by name.
         config: Resolved configuration.
         path: HTML file to write.
     """
@@ -93,7 +125,9 @@ def write_report(
             class_header=header,
             class_rows=rows,
             training=training,
+            tables=[comparison(name, config["tables"][name], table) for name, table in tables.items()],
             figures={title: base64.b64encode(figure.read_bytes()).decode() for title, figure in figures.items()},
+            sweeps={name: base64.b64encode(figure.read_bytes()).decode() for name, figure in sweeps.items()},
             facts=run_facts(config),
             config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
         )

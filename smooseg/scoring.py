@@ -3,6 +3,7 @@
 Reading labels happens here and nowhere else; nothing here needs torch.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 
 from .datasets.base import Dataset
 from .errors import SmoosegError, raise_listed
-from .imaging import read_label
+from .imaging import label_view
 from .labelmaps import CHUNK, create_label_store
 from .metrics import confusion_matrix, match_clusters, score
 from .progress import progress
@@ -19,13 +20,13 @@ from .store import Store, open_store
 
 
 def read_labels(manifest: pd.DataFrame, dataset: Dataset, split: str, features: str, path: Path, code: str) -> None:
-    """Store the labels of an evaluation manifest at the size of its features' views.
+    """Store the labels of a manifest's views, at the size of their features' views; mirror images have none.
 
     Args:
-        manifest: Evaluation views.
+        manifest: The views.
         dataset: Data set that knows the labels.
-        split: Its evaluated split.
-        features: Evaluation features.
+        split: The views' split.
+        features: Their features.
         path: Store to write.
         code: Hash of the code that decides the result.
 
@@ -35,23 +36,25 @@ def read_labels(manifest: pd.DataFrame, dataset: Dataset, split: str, features: 
     """
     rows = manifest[~manifest["mirror"]]
     labels = {entry.image: entry.label for entry in dataset.entries(split)}
-    raise_listed("These images have no label", [image for image in rows["image"] if labels.get(image) is None])
+    raise_listed("These images have no label", [image for image in rows["image"].unique() if labels.get(image) is None])
     source = open_store(features, {"manifest_sha256": manifest_sha256(manifest)})
-    store = create_label_store(source, path, {"code": code})
+    store = create_label_store(source, len(rows), path, {"code": code})
     problems: list[str] = []
+    decoded = lru_cache(maxsize=1)(dataset.read_label)  # an image's views follow each other
     for start, stop in progress(store.blocks(CHUNK), unit="block", desc="labels"):
         maps = np.zeros((stop - start, *store.shape[1:]), np.uint8)
         for out, row in zip(maps, rows.iloc[start:stop].itertuples(), strict=True):
             try:
-                out[:] = read_label(dataset, labels[row.image], row, len(out))
+                path = dataset.root / labels[row.image]
+                out[:] = label_view(decoded(path), path, row, len(out))
             except SmoosegError as error:
                 problems.append(str(error))
         store.write(start, maps)
-    raise_listed("These labels cannot be used", problems)
+    raise_listed("These labels cannot be used", list(dict.fromkeys(problems)))
     store.finish()
 
 
-def score_labels(maps: Store, labels: Store, clusters: int, classes: list[str]) -> dict:
+def score_labels(maps: Store, labels: Store, clusters: int, classes: list[str], *, matched: bool) -> dict:
     """Match clusters to classes on one confusion matrix, and score.
 
     Args:
@@ -59,6 +62,7 @@ def score_labels(maps: Store, labels: Store, clusters: int, classes: list[str]) 
         labels: Class ids of the same images.
         clusters: Number of clusters.
         classes: Class names.
+        matched: Whether clusters are matched to classes; the supervised reference's are classes already.
 
     Returns:
         accuracy, miou (percent); iou by class name (percent, None where a class never occurs);
@@ -73,7 +77,7 @@ def score_labels(maps: Store, labels: Store, clusters: int, classes: list[str]) 
         ]
     )
     total = confusions.sum(0)
-    assignment = match_clusters(total)
+    assignment = match_clusters(total) if matched else np.arange(clusters)
     scores = score(total, assignment)
     return {
         "accuracy": scores.accuracy,

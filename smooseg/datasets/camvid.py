@@ -2,8 +2,8 @@
 
 from pathlib import Path, PurePosixPath
 
-from ..errors import SmoosegError, raise_listed
-from .base import Dataset, Entry
+from ..errors import raise_listed
+from .base import Dataset, Entry, plain_names
 
 
 class CamVid(Dataset):
@@ -16,13 +16,14 @@ class CamVid(Dataset):
         return [self.root / f"{split}annot"]
 
     def entries(self, split: str) -> list[Entry]:
-        listing = self.require(self.root / f"{split}.txt")
-        lines = [line.split() for line in listing.read_text().splitlines() if line.strip()]
-        if not lines:
-            raise SmoosegError(f"{listing} lists no image")
+        listing = self.root / f"{split}.txt"
+        lines = self.read_lines(listing)
         raise_listed(
             f"{listing}: a line must hold an image path and a label path",
-            [f"line {n + 1}: {' '.join(line)!r}" for n, line in enumerate(lines) if len(line) != 2],
+            [f"line {number}: {line!r}" for number, line in lines.items() if len(line.split()) != 2],
         )
-        names = [[PurePosixPath(path).name for path in line] for line in lines]
-        return [Entry(f"{split}/{image}", f"{split}annot/{label}") for image, label in names]
+        images, labels = (
+            plain_names(listing, {number: PurePosixPath(line.split()[column]).name for number, line in lines.items()})
+            for column in (0, 1)
+        )
+        return [Entry(f"{split}/{image}", f"{split}annot/{label}") for image, label in zip(images, labels, strict=True)]

@@ -5,9 +5,11 @@ from pathlib import Path
 from ..errors import SmoosegError
 from .base import Head, read_head, save_head
 from .kmeans import KMeansHead
+from .linear import LinearHead
 from .smooseg import SmooSegHead
+from .stego import StegoHead
 
-HEADS: dict[str, type[Head]] = {"kmeans": KMeansHead, "smooseg": SmooSegHead}
+HEADS: dict[str, type[Head]] = {"kmeans": KMeansHead, "linear": LinearHead, "smooseg": SmooSegHead, "stego": StegoHead}
 
 __all__ = ["HEADS", "Head", "load_head", "save_head"]
 

@@ -36,15 +36,8 @@ class KMeansHead(Head):
             head.mean.copy_(mean_feature(store))
         began = time.perf_counter()
         sample = head.embed(sample_patches(store, settings["samples"], budget, seed)).numpy()
-        model = MiniBatchKMeans(
-            clusters,
-            batch_size=settings["batch"],
-            max_iter=settings["epochs"],
-            n_init=settings["starts"],
-            random_state=seed,
-        ).fit(sample)
+        model = minibatch_kmeans(sample, clusters, settings, seed)
         head.centroids.copy_(torch.from_numpy(model.cluster_centers_))
-        logging.info("k-means: %d patches, inertia %.4f after %d steps", len(sample), model.inertia_, model.n_steps_)
         history = {
             "step": model.n_steps_,
             "loss": model.inertia_ / len(sample),
@@ -52,6 +45,26 @@ class KMeansHead(Head):
             "steps_per_second": model.n_steps_ / (time.perf_counter() - began),
         }
         return head.eval(), pd.DataFrame([history])
+
+
+def minibatch_kmeans(sample: np.ndarray, clusters: int, settings: dict, seed: int) -> MiniBatchKMeans:
+    """Clusters of a sample.
+
+    Args:
+        sample: float32 (patches, dimensions).
+        clusters: K.
+        settings: kmeans_batch (patches in a step), epochs (at most) and starts (of k-means++; the best is kept).
+        seed: Fixes starts and order.
+    """
+    model = MiniBatchKMeans(
+        clusters,
+        batch_size=settings["kmeans_batch"],
+        max_iter=settings["epochs"],
+        n_init=settings["starts"],
+        random_state=seed,
+    ).fit(sample)
+    logging.info("k-means: %d patches, inertia %.4f after %d steps", len(sample), model.inertia_, model.n_steps_)
+    return model
 
 
 def sample_patches(store: Store, samples: int, budget: int, seed: int) -> torch.Tensor:

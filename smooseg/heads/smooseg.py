@@ -1,43 +1,17 @@
 """SmooSeg: a projector and two sets of prototypes, trained by minimising the smoothness energy."""
 
-import logging
-import time
-
 import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from ..device import default_device
-from ..errors import SmoosegError
 from ..losses import data_term, image_moments, random_partners, smoothness
-from ..progress import progress
 from ..reader import mean_feature, shuffled_batches
 from ..store import Store
 from .base import Head
-
-RECORD_EVERY = 50  # steps between history rows: reading values off a GPU makes it wait
-
-
-class Projector(nn.Module):
-    """Linear layer plus a two-layer SiLU MLP, summed: C to D."""
-
-    def __init__(self, channels: int, dimensions: int):
-        super().__init__()
-        self.linear = nn.Linear(channels, dimensions)
-        self.mlp = nn.Sequential(nn.Linear(channels, channels), nn.SiLU(), nn.Linear(channels, dimensions))
-
-    def forward(self, for_linear: torch.Tensor, for_mlp: torch.Tensor) -> torch.Tensor:
-        """Embeddings; the two inputs are the same features under independent dropout."""
-        return self.linear(for_linear) + self.mlp(for_mlp)
-
-
-def channel_dropout(features: torch.Tensor, probability: float, generator: torch.Generator) -> torch.Tensor:
-    """Drop whole feature channels of an image: (batch, patches, channels), mask shared by its patches."""
-    if probability == 0:
-        return features
-    keep = torch.rand(features.shape[0], 1, features.shape[2], generator=generator) >= probability
-    return features * keep.to(features.device, features.dtype).div_(1 - probability)
+from .projector import Projector, channel_dropout
+from .training import minimise
 
 
 class SmooSegHead(Head):
@@ -49,7 +23,7 @@ class SmooSegHead(Head):
 
     def __init__(self, channels: int, clusters: int, settings: dict):
         super().__init__(channels, clusters, settings)
-        self.projector = Projector(channels, settings["dimensions"])
+        self.projector = Projector(channels, settings["dimensions"], nn.SiLU)
         prototypes = nn.init.xavier_normal_(torch.empty(clusters, settings["dimensions"]))
         self.student = nn.Parameter(F.normalize(prototypes, dim=1))
         self.register_buffer("teacher", self.student.detach().clone())
@@ -110,39 +84,13 @@ class SmooSegHead(Head):
         head.to(device)
         optimizer = torch.optim.Adam(
             [
-                {"params": head.projector.parameters(), "lr": settings["lr_projector"]},
-                {"params": [head.student], "lr": settings["lr_prototypes"]},
+                {"name": "projector", "params": head.projector.parameters(), "lr": settings["lr_projector"]},
+                {"name": "prototypes", "params": [head.student], "lr": settings["lr_prototypes"]},
             ],
             fused=True,
         )
-        history, began = [], time.perf_counter()
         batches = shuffled_batches(store, settings["batch"], budget, seed, device)
-        for step in progress(range(1, settings["steps"] + 1), unit="step", desc="train"):
-            loss, parts = head.energy(next(batches), generator)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            head.update_teacher()
-            if step % RECORD_EVERY == 0 or step == settings["steps"]:
-                history.append(history_row(step, loss, parts, settings, step / (time.perf_counter() - began)))
-        logging.info("%d steps at %.1f per second", settings["steps"], history[-1]["steps_per_second"])
-        return head.cpu().eval(), pd.DataFrame(history)
-
-
-def history_row(step: int, loss: torch.Tensor, parts: dict, settings: dict, rate: float) -> dict:
-    """One row of the history.
-
-    Raises:
-        SmoosegError: If the loss is no longer finite.
-    """
-    if not torch.isfinite(loss):
-        raise SmoosegError(f"training diverged: the loss is {loss.item()} at step {step}; lower the learning rates")
-    values = {name: value.item() for name, value in parts.items()}
-    return {
-        "step": step,
-        "loss": loss.item(),
-        **values,
-        "lr_projector": settings["lr_projector"],
-        "lr_prototypes": settings["lr_prototypes"],
-        "steps_per_second": rate,
-    }
+        history = minimise(
+            lambda: head.energy(next(batches), generator), optimizer, settings["steps"], head.update_teacher
+        )
+        return head.cpu().eval(), history

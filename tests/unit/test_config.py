@@ -5,7 +5,7 @@ import copy
 import pytest
 import yaml
 
-from smooseg.config import load_schema, resolve
+from smooseg.config import load_schema, resolve, run_jobs, sweep_jobs
 from smooseg.errors import SmoosegError
 from smooseg.heads import HEADS
 from tests.conftest import ROOT
@@ -47,8 +47,8 @@ def test_every_key_has_a_description_and_a_default_or_is_required():
         for path, key, required in parts(part, name):
             reference = definitions.get(key.get("$ref", "").rsplit("/", 1)[-1], {})
             assert "description" in key or "$ref" in key, path
-            optional_score = path.startswith("experiment.published.")  # absent means nothing was published
-            assert required or optional_score or "default" in key, (path, reference)
+            optional_score = path.startswith("table_row.published.")  # absent means nothing was published
+            assert required or optional_score or "default" in key or "default" in reference, path
 
 
 def test_every_head_has_a_schema():
@@ -70,7 +70,7 @@ def change(path: str, value):
 
 MISTAKES = [
     (change("rnu", "demo"), r"config: rnu is unknown, allowed here: run, .*did you mean run\?"),
-    (change("run", "dmeo"), r"config: run names 'dmeo', known: demo, camvid \(did you mean demo\?\)"),
+    (change("run", "dmeo"), r"config: run names 'dmeo', known: demo, camvid, .* \(did you mean demo\?\)"),
     (change("run", 3), r"config: run must be string; got 3 \(int\)"),
     (
         change("experiments.demo_smooseg.settings", {"b3": 1}),
@@ -90,9 +90,19 @@ MISTAKES = [
     (change("experiments.demo_smooseg.clusters", 1), r"clusters breaks the rule minimum: 2; got 1"),
     (change("experiments.demo_smooseg.clusters", 256), r"clusters breaks the rule maximum: 255"),
     (change("experiments.a/b", {"dataset": "demo", "backbone": "dino_s8", "head": "kmeans"}), r"rule pattern.*a/b"),
-    (change("runs.demo", {"experiments": []}), r"runs.demo.experiments breaks the rule minItems: 1"),
+    (change("runs.demo", {"experiments": []}), r"runs.demo selects nothing"),
     (change("runs.demo", {"experiments": ["nothing"]}), r"runs.demo.experiments names 'nothing'"),
-    (change("runs.demo", {}), r"config: runs.demo.experiments is missing"),
+    (change("runs.demo", {}), r"config: runs.demo selects nothing: give it experiments, tables or sweeps"),
+    (change("runs.demo", {"tables": ["table9"]}), r"runs.demo.tables names 'table9', known: table1, .*did you mean"),
+    (change("tables.table1.rows", [{"method": "a", "experiment": "b"}]), r"tables.table1.rows names 'b', known: demo_"),
+    (change("tables.table1.rows", []), r"tables.table1.rows breaks the rule minItems: 1"),
+    (change("sweeps.fig6.experiment", "camvid"), r"sweeps.fig6.experiment names 'camvid', known"),
+    (change("sweeps.fig6.settings", {"b9": [1]}), r"experiments.camvid_smooseg@b9=1.settings.b9 is unknown"),
+    (change("sweeps.fig6.settings", {"b1": ["x"]}), r"camvid_smooseg@b1=x.settings.b1 must be number; got 'x'"),
+    (change("sweeps.fig6.settings", {"b1": [1, 1]}), r"sweeps.fig6.settings.b1 must hold at least one .* none twice"),
+    (change("sweeps.fig6.settings", {"b1": {"from": 0}}), r"sweeps.fig6.settings.b1 must be a list or {from, to, num"),
+    (change("experiments.camvid_linear.clusters", 5), r"camvid_linear.clusters is 5, but a linear head has one output"),
+    (change("datasets.cityscapes.classes", ["a", "b"]), r"config: datasets.cityscapes: .*road, sidewalk"),
     (change("runs.demo.seeds", [0, 0]), r"runs.demo.seeds breaks the rule uniqueItems"),
     (
         change("backbones.dino_s8.weights", {"source": "file"}),
@@ -116,3 +126,32 @@ def test_a_mistake_is_one_sentence(config, mistake, message):
     with pytest.raises(SmoosegError, match=message) as raised:
         resolve(config)
     assert "\n" not in str(raised.value)
+
+
+def test_a_sweep_becomes_experiments_that_say_what_they_changed(config):
+    sweep = {"experiment": "demo_smooseg", "settings": {"b1": [0, 0.5], "clusters": [6, 8]}, "seeds": [0, 1]}
+    config["sweeps"]["mine"] = sweep
+    resolved = resolve(config)
+    assert len(sweep_jobs(resolved["sweeps"]["mine"])) == 8
+    point = resolved["experiments"]["demo_smooseg@b1=0.5,clusters=8"]
+    assert (point["settings"]["b1"], point["settings"]["steps"], point["clusters"]) == (0.5, 600, 8)
+
+
+def test_extending_a_sweep_keeps_the_names_of_its_points(config):
+    sweep = {"experiment": "demo_smooseg", "settings": {"b1": {"from": 0, "to": 0.5, "number": 3}}, "seeds": [0]}
+    before = sweep_jobs(sweep)
+    sweep["settings"]["b1"] = [0.0, 0.1, 0.25, 0.5]
+    assert set(before) < set(sweep_jobs(sweep))
+
+
+def test_a_run_holds_the_experiments_and_seeds_of_its_tables(config):
+    config["run"] = "camvid"
+    jobs = run_jobs(resolve(config))
+    assert len(jobs) == 21
+    assert ("camvid_linear", 2) in jobs
+
+
+def test_published_figures_are_those_of_the_design(config):
+    rows = {row["method"]: row for row in resolve(config)["tables"]["table1"]["rows"]}
+    assert rows["DINO ViT-S/8 + SmooSeg"]["published"]["crf"] == {"accuracy": 63.2, "miou": 26.7}
+    assert rows["IIC"]["experiment"] is None

@@ -19,12 +19,12 @@ from smooseg.views import index_views
 from tests.conftest import TINY_MODEL, write_images
 
 NEEDS = {
-    "model": TINY_MODEL, "block": 3, "norm": False, "resample": "nearest", "precision": "float32", "patch": 16, "size": 32
+    "model": TINY_MODEL, "block": 3, "norm": False, "resample": "nearest", "precision": "float32", "patch": 16, "size": 32, "channels": 64
 }  # fmt: skip
 
 
 def plan(path, views, code="1", codec="raw"):
-    return plan_features(views, 64, path, NEEDS, code=code, codec=codec, batch=16, replace=True)
+    return plan_features(views, path, NEEDS, code=code, codec=codec, batch=16, replace=True)
 
 
 class Case:

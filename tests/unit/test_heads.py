@@ -5,10 +5,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from smooseg.config import checked, load_schema
+from smooseg.config import SUPERVISED, checked, load_schema
 from smooseg.errors import SmoosegError
 from smooseg.heads import HEADS, SmooSegHead, load_head, save_head
-from smooseg.heads.smooseg import channel_dropout
+from smooseg.heads.linear import patch_shares
+from smooseg.heads.projector import channel_dropout
+from smooseg.heads.stego import correspondence_loss, nearest_neighbours, neighbour_batches
 from smooseg.metrics import confusion_matrix, match_clusters, score
 from smooseg.store import open_store
 from tests.conftest import clustered_features, make_store
@@ -24,7 +26,21 @@ QUICK = {
         "lr_prototypes": 5e-3,
     },
     "kmeans": {"samples": 1000},
+    "stego": {
+        "steps": 60,
+        "batch": 8,
+        "dimensions": 16,
+        "patches": 8,
+        "lr": 1e-3,
+        "samples": 1000,
+        "b_within": 0.3,
+        "b_neighbour": 0.3,
+        "b_random": 0.5,
+        "subtract_mean": True,
+    },
+    "linear": {"steps": 60, "subtract_mean": False},
 }
+PIXELS = 2  # along a side of a patch, in the labels that the linear probe is given
 
 
 def settings(name: str, **changes) -> dict:
@@ -40,42 +56,105 @@ def data(tmp_path_factory):
     return open_store(path, {}), torch.from_numpy(features), truth.astype(np.uint8)
 
 
+@pytest.fixture(scope="module")
+def labels(data, tmp_path_factory):
+    """Label maps of the same views, at a few pixels for each patch."""
+    side = round(data[2].shape[1] ** 0.5)
+    maps = data[2].reshape(-1, side, side).repeat(PIXELS, 1).repeat(PIXELS, 2)
+    path = tmp_path_factory.mktemp("labels") / "l.zarr"
+    make_store(path, maps)
+    return open_store(path, {})
+
+
+@pytest.fixture(params=HEADS)
+def fit(request, data, labels):
+    """Name of a head and a function that fits it; every head is fitted the same way, one of them with labels."""
+    supervision = {"labels": labels} if request.param in SUPERVISED else {}
+
+    def fit(seed=0, **changes):
+        changed = settings(request.param, **changes)
+        return HEADS[request.param].fit(data[0], KINDS, changed, seed=seed, budget=BUDGET, **supervision)
+
+    return request.param, fit
+
+
+def short(name: str) -> dict:
+    return {} if name == "kmeans" else {"steps": 5}
+
+
 def accuracy(head, features, truth):
-    clusters = head.logits(head.embed(features)).argmax(-1).numpy()
+    with torch.no_grad():
+        clusters = head.logits(head.embed(features)).argmax(-1).numpy()
     confusion = confusion_matrix(clusters, truth, head.clusters, KINDS)
     return score(confusion, match_clusters(confusion)).accuracy
 
 
-@pytest.mark.parametrize("name", HEADS)
-def test_a_head_finds_separate_kinds(data, name):
-    store, features, truth = data
-    head, history = HEADS[name].fit(store, KINDS, settings(name), seed=0, budget=BUDGET)
-    assert accuracy(head, features, truth) > 90
+def test_a_head_finds_separate_kinds(data, fit):
+    head, history = fit[1]()
+    assert accuracy(head, *data[1:]) > 90
     assert {"step", "loss", "clusters", "steps_per_second"} <= set(history)
 
 
-@pytest.mark.parametrize("name", HEADS)
-def test_the_seed_decides_the_head(data, name):
-    changes = {"steps": 20} if name == "smooseg" else {}
-    first, second, third = (
-        HEADS[name].fit(data[0], KINDS, settings(name, **changes), seed=seed, budget=BUDGET)[0].state_dict()
-        for seed in (1, 1, 2)
-    )
+def test_the_seed_decides_the_head(fit):
+    first, second, third = (fit[1](seed, **short(fit[0]))[0].state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(first[key], second[key]) for key in first)
     assert not all(torch.equal(first[key], third[key]) for key in first)
 
 
-@pytest.mark.parametrize("name", HEADS)
-def test_a_saved_head_is_the_same_head(data, name, tmp_path):
-    changes = {"steps": 5} if name == "smooseg" else {}
-    head, _ = HEADS[name].fit(data[0], KINDS, settings(name, **changes), seed=0, budget=BUDGET)
-    save_head(head, name, {"dataset": "d"}, tmp_path / "head.safetensors")
+def test_a_saved_head_is_the_same_head(data, fit, tmp_path):
+    head, _ = fit[1](**short(fit[0]))
+    save_head(head, fit[0], {"dataset": "d"}, tmp_path / "head.safetensors")
     loaded, experiment = load_head(tmp_path / "head.safetensors")
     assert experiment == {"dataset": "d"}
     assert loaded.settings == head.settings
     with torch.no_grad():
         assert torch.equal(loaded.logits(loaded.embed(data[1])), head.logits(head.embed(data[1])))
     assert list(tmp_path.iterdir()) == [tmp_path / "head.safetensors"]
+
+
+def test_linear_probe_keeps_the_classes_it_was_given(data, labels):
+    head, _ = HEADS["linear"].fit(data[0], KINDS, settings("linear"), seed=0, budget=BUDGET, labels=labels)
+    with torch.no_grad():
+        assert (head.logits(head.embed(data[1])).argmax(-1).numpy() == data[2]).mean() > 0.9
+
+
+def test_shares_of_classes_leave_void_out():
+    maps = torch.tensor([[[0, 0, 1, 255], [0, 1, 255, 255], [2, 2, 255, 255], [2, 2, 255, 255]]], dtype=torch.uint8)
+    shares = patch_shares(maps, 3, 2)
+    assert shares[0].tolist() == [[0.75, 0.25, 0], [0, 0.25, 0], [0, 0, 1], [0, 0, 0]]
+
+
+def test_nearest_neighbours_are_other_views_like_it():
+    directions = torch.eye(4)[torch.tensor([0, 0, 1, 1, 2, 2])][:, None, :].expand(-1, 3, -1)
+    assert nearest_neighbours(directions, 1).flatten().tolist() == [1, 0, 3, 2, 5, 4]
+    assert nearest_neighbours(directions, 99).shape == (6, 5)
+
+
+@pytest.mark.parametrize("budget_chunks", [100, 2])
+def test_neighbour_batches_pair_views_that_are_alike(tmp_path, budget_chunks):
+    kinds = np.repeat(np.arange(8), 8)[np.random.default_rng(0).permutation(64)]
+    rows = np.eye(8, dtype=np.float16)[kinds][:, None, :].repeat(4, 1)
+    make_store(tmp_path / "s.zarr", rows)
+    store = open_store(tmp_path / "s.zarr", {})
+    budget = budget_chunks * store.chunk * store.row_bytes
+    batches = neighbour_batches(store, 8, 1, budget, 0, torch.device("cpu"))
+    pairs = [next(batches) for _ in range(8)]
+    alike = [bool(torch.equal(view, other)) for pair in pairs for view, other in zip(*pair, strict=True)]
+    assert np.mean(alike) > 0.95
+
+
+def test_correspondence_loss_is_its_definition():
+    torch.manual_seed(0)
+    f, g, z, y = (torch.randn(2, n, c) for n, c in ((5, 6), (4, 6), (5, 3), (4, 3)))
+    expected = 0.0
+    for i in range(2):
+        for p in range(5):
+            for q in range(4):
+                close = torch.cosine_similarity(f[i, p], g[i, q], dim=0)
+                expected -= (close - 0.1) * torch.cosine_similarity(z[i, p], y[i, q], dim=0).clamp_min(0) / 40
+    torch.testing.assert_close(correspondence_loss((f, g), (z, y), 0.1, centre=False), expected)
+    centred = correspondence_loss((f, g), (z, y), 0.1, centre=True)
+    assert not torch.allclose(centred, expected)
 
 
 def test_streamed_training_works_too(data):

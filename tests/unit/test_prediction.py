@@ -65,7 +65,7 @@ def test_from_features_to_scores(case):
     labels, raw, crf, crf2 = (open_store(folder / f"{name}.zarr", {}) for name in ("labels", "raw", "crf", "crf2"))
     assert labels.shape == raw.shape == (11, SIZE, SIZE)
     np.testing.assert_array_equal(crf.read(0, 11), crf2.read(0, 11))
-    scores = [score_labels(maps, labels, 2, dataset.classes) for maps in (raw, crf)]
+    scores = [score_labels(maps, labels, 2, dataset.classes, matched=True) for maps in (raw, crf)]
     assert scores[0]["accuracy"] > 85
     assert scores[1]["accuracy"] > scores[0]["accuracy"]
     assert np.sum(scores[0]["confusion"]) == (labels.read(0, 11) != 255).sum()

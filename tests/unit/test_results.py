@@ -9,8 +9,9 @@ from click.testing import CliRunner
 from PIL import Image
 
 from smooseg.cli import main
-from smooseg.plots import as_classes, class_palette, plot_segmentations, spread
-from smooseg.report import write_report
+from smooseg.comparisons import comparison_table, sweep_table
+from smooseg.plots import as_classes, class_palette, plot_segmentations, plot_sweep, spread
+from smooseg.report import comparison, write_report
 from smooseg.tables import class_table, collect_scores, score_table, summary_table
 from tests.conftest import ROOT, make_store
 
@@ -24,9 +25,19 @@ COLUMNS = [
     "postprocess",
     "accuracy",
     "miou",
-    "published_accuracy",
-    "published_miou",
 ]
+
+
+PUBLISHED = {"crf": {"accuracy": 63.2, "miou": None}}
+TABLE = {
+    "title": "Mine",
+    "seeds": [0, 1],
+    "postprocess": ["crf"],
+    "rows": [
+        {"method": "ours", "experiment": "e", "published": PUBLISHED},
+        {"method": "theirs", "experiment": None, "published": PUBLISHED},
+    ],
+}
 
 
 @pytest.fixture
@@ -38,8 +49,7 @@ def records(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps({"accuracy": accuracy, "miou": 20.0, "iou": {"sky": 80.0, "car": None}}))
             paths.append(str(path))
-    published = {"crf": {"accuracy": 63.2, "miou": 26.7}}
-    experiments = {"e": {"dataset": "d", "backbone": "b", "head": "smooseg", "published": published}}
+    experiments = {"e": {"dataset": "d", "backbone": "b", "head": "smooseg"}}
     return collect_scores(paths, experiments, {"e": "val"})
 
 
@@ -47,20 +57,43 @@ def test_score_table_has_a_row_for_each_experiment_seed_and_postprocessing(recor
     table = score_table(records)
     assert list(table) == COLUMNS
     assert table[["seed", "postprocess"]].to_numpy().tolist() == [[0, "raw"], [0, "crf"], [1, "raw"], [1, "crf"]]
-    assert table["published_accuracy"].isna().tolist() == [True, False, True, False]
 
 
 def test_summary_is_mean_and_spread_over_seeds(records):
     summary = summary_table(score_table(records))
     assert summary["accuracy"].tolist() == [62, 62]
     assert summary["accuracy_sd"].tolist() == pytest.approx([8**0.5] * 2)
-    assert summary["published_miou"].isna().tolist() == [True, False]
 
 
 def test_class_table_keeps_classes_that_never_occur(records):
     table = class_table(records)
     assert len(table) == 8
     assert table[table["class"] == "car"]["iou"].isna().all()
+
+
+def test_comparison_sets_ours_beside_published(records):
+    training = pd.DataFrame({"experiment": ["e", "e"], "training_seconds": [60.0, 120.0]})
+    table = comparison_table(TABLE, score_table(records), training, [])
+    ours, theirs = table.to_dict("records")
+    assert (ours["crf_accuracy"], ours["crf_published_accuracy"], ours["training_seconds"]) == (62, 63.2, 90)
+    assert ours["crf_accuracy_sd"] == pytest.approx(8**0.5)
+    assert np.isnan(theirs["crf_accuracy"])
+    assert (theirs["seeds"], theirs["crf_published_accuracy"]) == (0, 63.2)
+    shown = comparison("mine", TABLE, table)
+    assert [row["cells"][0]["best"] for row in shown["rows"]] == [True, False]
+    labelled = comparison_table(TABLE, score_table(records), training, ["e"])
+    assert not any(cell["best"] for row in comparison("mine", TABLE, labelled)["rows"] for cell in row["cells"])
+
+
+@pytest.mark.parametrize("varied", [["b1"], ["b1", "b2"]])
+def test_a_sweep_is_drawn_as_curves_or_heat_maps(tmp_path, varied):
+    points = {f"e@b1={b1},b2={b2}": {"b1": b1, "b2": b2} for b1 in (0, 1) for b2 in (0, 1)}
+    places = [{"experiment": name, "seed": seed} for name in points for seed in (0, 1)]
+    scores = pd.DataFrame(places).assign(postprocess="raw", accuracy=50.0, miou=20.0)
+    table = sweep_table(points, scores, pd.DataFrame(places).assign(clusters=3))
+    assert len(table) == 8
+    plot_sweep(table, varied, "title", tmp_path / "sweep.png")
+    assert Image.open(tmp_path / "sweep.png").width > 600
 
 
 def test_pictures_are_spread_over_the_quality_range():
@@ -82,18 +115,22 @@ def test_figure_and_report(records, tmp_path):
     assert Image.open(figure).width > 200
     table = score_table(records)
     history = pd.DataFrame([{"step": 10, "loss": 0.5, "clusters": 2, "steps_per_second": 3.0}])
+    compared = comparison_table(TABLE, table, pd.DataFrame(columns=["experiment", "training_seconds"]), ["e"])
     write_report(
         ROOT / "workflow/report/report.html.j2",
         summary_table(table),
         class_table(records),
         {"e, seed 0": history},
+        {"mine": compared},
         {"e-0": figure},
-        {"run": "<script>"},
+        {"fig": figure},
+        {"run": "<script>", "tables": {"mine": TABLE}},
         tmp_path / "report.html",
     )
     page = (tmp_path / "report.html").read_text()
     assert "62.0 ± 2.8" in page
-    assert "63.2 / 26.7" in page
+    assert page.count('<td class="published">63.2</td>') == 2  # of ours, and of a method without ours
+    assert "ours †" in page
     assert 'src="data:image/png;base64,' in page
     assert "<script>" not in page
     assert "http" not in page.replace("http-equiv", "")
@@ -108,7 +145,7 @@ def test_the_command_prints_the_table_or_says_what_to_run(records, tmp_path):
     score_table(records).to_csv(tmp_path / "tables" / "scores.csv", index=False)
     printed = runner.invoke(main, ["scores", "--results", str(tmp_path)])
     assert printed.exit_code == 0
-    assert "63.2" in printed.output
+    assert "64.0" in printed.output
     assert "report.html" in printed.output
 
 

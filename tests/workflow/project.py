@@ -80,9 +80,9 @@ class Project:
         """Run snakemake to its end."""
         return subprocess.run(**self.command(*arguments, **changes), capture_output=True, text=True)
 
-    def planned(self, **changes) -> dict[str, int]:
+    def planned(self, *targets: str, **changes) -> dict[str, int]:
         """Rules that a dry run would run, with their number of jobs."""
-        result = self.snakemake("--dry-run", **changes)
+        result = self.snakemake("--dry-run", *targets, **changes)
         assert result.returncode == 0, result.stderr
         stats = re.search(r"Job stats:\n.*\n-.*\n((?:\w+ +\d+\n)+)total", result.stdout + result.stderr)
         return {} if stats is None else {name: int(n) for name, n in (line.split() for line in stats[1].splitlines())}

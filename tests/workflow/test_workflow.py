@@ -60,10 +60,11 @@ def test_a_feature_layer_reruns_extraction_and_what_follows(project):
     assert set(project.planned(backbones={"tiny": {"block": 2}})) == FROM_FEATURES
 
 
-def test_published_figures_rerun_the_tables_only(project):
-    published = {"raw": {"accuracy": 50, "miou": 10}}
-    planned = project.planned(experiments={"tiny_smooseg": {"published": published}})
-    assert set(planned) == {"make_tables", "make_report", "all"}
+def test_published_figures_rerun_their_table_only(project):
+    row = {"method": "mine", "experiment": "tiny_smooseg", "published": {"raw": {"accuracy": 50, "miou": 10}}}
+    tables = {"mine": {"title": "Mine", "rows": [row], "postprocess": ["raw"]}}
+    planned = project.planned(tables=tables, runs={"tiny": {"tables": ["mine"]}})
+    assert set(planned) == {"compare_methods", "make_report", "all"}
 
 
 def test_speed_settings_rerun_nothing_but_the_report(project):
@@ -115,12 +116,37 @@ def test_a_cache_at_a_url_gives_the_same_head(project, bucket):
     assert not list((project.folder / "remote").rglob("zarr.json"))
 
 
+def test_a_table_a_sweep_and_a_reference_with_labels(project):
+    experiments = {"tiny_linear": {"dataset": "tiny", "backbone": "tiny", "head": "linear", "settings": {"steps": 5}}}
+    rows = [{"method": name, "experiment": f"tiny_{name}"} for name in ("kmeans", "smooseg", "linear")]
+    rows.append({"method": "theirs", "published": {"raw": {"accuracy": 50, "miou": 10}}})
+    changes = {
+        "experiments": experiments,
+        "tables": {"mine": {"title": "Mine", "rows": rows, "postprocess": ["raw"], "seeds": [0, 1]}},
+        "sweeps": {"grid": {"experiment": "tiny_smooseg", "settings": {"b1": [0, 0.1], "b2": [0.4, 0.5]}}},
+        "runs": {"tiny": {"experiments": [], "tables": ["mine"], "sweeps": ["grid"]}},
+    }
+    result = project.snakemake("all", "sweep", **changes)
+    assert result.returncode == 0, result.stderr
+    results = project.folder / "results"
+    table = pd.read_csv(results / "tables" / "mine.csv")
+    assert table["uses_labels"].tolist() == [False, False, True, False]
+    assert table["raw_accuracy"].isna().tolist() == [False, False, False, True]
+    assert table["raw_accuracy_sd"].notna().tolist() == [True, True, True, False]
+    assert len(pd.read_csv(results / "sweeps" / "grid.csv")) == 4
+    page = (results / "report.html").read_text()
+    assert "linear †" in page
+    assert "Sweep grid" in page
+    changes["sweeps"]["grid"]["settings"]["b1"].append(0.2)
+    assert project.planned("sweep", **changes)["train_head"] == 2  # only what is new
+
+
 def test_only_evaluation_takes_labels(project):
     files = pd.read_csv(StringIO(project.snakemake("--detailed-summary").stdout), sep="\t").fillna("")
     inputs = {row.output_file: set(row[4].split(",")) for row in files.itertuples(index=False)}
     informed, size = {"data/tiny/labels/val", "data/tiny/labels/train"}, 0  # everything that follows from labels
     assert [path for path, sources in inputs.items() if informed & sources] == [
-        "results/labels/tiny/tiny.zarr/complete.json"
+        "results/labels/tiny/tiny/eval.zarr/complete.json"
     ]
     while len(informed) != size:
         size = len(informed)

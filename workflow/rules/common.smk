@@ -1,12 +1,13 @@
 """Configuration, paths and the functions that rules share. No heavy import: this runs at every parse."""
 
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
-from smooseg.config import resolve
+from smooseg.config import SUPERVISED, resolve, run_jobs, sweep_jobs, table_jobs
 from smooseg.datasets import open_dataset
 from smooseg.errors import SmoosegError
 from smooseg.fingerprint import source_hash, tree_state
@@ -21,13 +22,21 @@ config.update(resolved)  # scripts see the complete configuration
 ALL_CORES = workflow.resource_settings.cores or os.cpu_count()
 RESULTS = config["results"]
 RUN = config["runs"][config["run"]]
+JOBS = run_jobs(config)  # (experiment, seed) pairs that the run's tables and report show
 GENERATED = [name for name, dataset in config["datasets"].items() if dataset["generate"]]
 
 
+def one_of(names):
+    """Regular expression that matches these names and no other."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
 wildcard_constraints:
-    dataset="|".join(config["datasets"]),
-    backbone="|".join(config["backbones"]),
-    experiment="|".join(config["experiments"]),
+    dataset=one_of(config["datasets"]),
+    backbone=one_of(config["backbones"]),
+    experiment=one_of(config["experiments"]),
+    table=one_of(config["tables"]),
+    sweep=one_of(config["sweeps"]),
     view="train|eval",
     seed=r"\d+",
     postprocess="raw|crf",
@@ -64,7 +73,7 @@ def label_sources(wildcards):
     settings = dataset_settings(wildcards.dataset)
     return existing(
         wildcards.dataset,
-        open_dataset(settings).label_sources(settings["eval"]["split"]),
+        open_dataset(settings).label_sources(settings[wildcards.view]["split"]),
     )
 
 
@@ -118,21 +127,33 @@ def code(*modules):
     return " ".join(source_hash(module) for module in modules)
 
 
-def of_run(pattern, **values):
-    """All files of a pattern for the experiments and seeds of the selected run."""
-    return expand(pattern, experiment=RUN["experiments"], seed=RUN["seeds"], **values)
+def of_jobs(pattern, jobs, **values):
+    """All files of a pattern for some (experiment, seed) pairs."""
+    return [path for name, seed in jobs for path in expand(pattern, experiment=name, seed=seed, **values)]
 
 
-def require_data():
-    """Say which data folders are missing before anything is computed."""
-    used = {config["experiments"][name]["dataset"] for name in RUN["experiments"]} - set(GENERATED)
-    missing = [
-        f"{name} at {dataset_settings(name)['root']}"
-        for name in sorted(used)
-        if not Path(dataset_settings(name)["root"]).is_dir()
-    ]
+def is_supervised(experiment):
+    """Whether an experiment's head is trained with labels."""
+    return config["experiments"][experiment]["head"] in SUPERVISED
+
+
+def needed_but_missing(jobs):
+    """Data folders and weights files that jobs read and that are not there, with where to get them."""
+    for name in sorted({job.wildcards.dataset for job in jobs if job.rule.name == "index_views"} - set(GENERATED)):
+        settings = dataset_settings(name)
+        if not Path(settings["root"]).is_dir():
+            yield f"{name} at {settings['root']}" + (f" ({settings['source']})" if settings["source"] else "")
+    for name in sorted({job.wildcards.backbone for job in jobs if job.rule.name == "fetch_weights"}):
+        path = config["backbones"][name]["weights"]["path"]
+        if path and not Path(path).is_file():
+            yield f"the weights of {name} at {path}"
+
+
+def require_data(jobs):
+    """Say what is missing before anything is computed."""
+    missing = list(needed_but_missing(jobs))
     if missing:
         raise WorkflowError(
-            f"Missing data: {', '.join(missing)}. The README says under 'Data sets' where each comes "
-            f"from and how it must lie; then run again with --config data_root=FOLDER."
+            f"Missing data: {', '.join(missing)}. The README says under 'Data sets' and 'Backbones and weights' where "
+            f"each comes from and how it must lie; then run again with --config data_root=FOLDER."
         )

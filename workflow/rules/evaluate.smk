@@ -1,29 +1,4 @@
-"""Evaluation: the only rules that take labels. Label maps are kept, so figures need no second pass."""
-
-
-rule read_labels:
-    input:
-        labels=label_sources,
-        manifest=RESULTS + "/manifests/{dataset}/eval.parquet",
-        complete=CACHE.format(dataset="{dataset}", backbone="{backbone}", view="eval") + "/complete.json",
-    output:
-        complete=RESULTS + "/labels/{dataset}/{backbone}.zarr/complete.json",
-    log:
-        RESULTS + "/logs/read_labels/{dataset}/{backbone}.log",
-    benchmark:
-        RESULTS + "/benchmarks/rules/read_labels/{dataset}/{backbone}.tsv"
-    threads: 1
-    resources:
-        mem_mb=1000,
-    params:
-        store=lambda w: store_path(w, "eval"),
-        dataset=lambda w: dataset_settings(w.dataset),
-        files=lambda w: files_state(w.dataset, label_sources(w)),
-        code=lambda w: code("imaging", "scoring", "datasets." + config["datasets"][w.dataset]["layout"]),
-    message:
-        "Read the labels of {wildcards.dataset} at the size of {wildcards.backbone}'s views"
-    script:
-        "../scripts/read_labels.py"
+"""Evaluation: label maps, with and without the CRF, and their scores. Maps are kept, so figures need no second pass."""
 
 
 rule predict_labels:
@@ -95,6 +70,7 @@ rule score_labels:
     params:
         classes=lambda w: config["datasets"][config["experiments"][w.experiment]["dataset"]]["classes"],
         clusters=lambda w: config["experiments"][w.experiment]["clusters"],
+        matched=lambda w: not is_supervised(w.experiment),
         code=code("scoring"),
     message:
         "Score {wildcards.experiment}, seed {wildcards.seed}, {wildcards.postprocess}"
@@ -104,4 +80,4 @@ rule score_labels:
 
 rule evaluate:
     input:
-        of_run(rules.score_labels.output[0], postprocess=config["postprocess"]),
+        of_jobs(rules.score_labels.output[0], JOBS, postprocess=config["postprocess"]),

@@ -1,9 +1,15 @@
 """Frozen features: fetch a backbone's weights, extract patch features to the cache."""
 
 
+def weights_file(wildcards):
+    """A checkpoint on disk, where the weights are one; an absent one is reported when the run starts."""
+    path = config["backbones"][wildcards.backbone]["weights"]["path"]
+    return [path] if path and Path(path).exists() else []
+
+
 rule fetch_weights:
     input:
-        lambda w: config["backbones"][w.backbone]["weights"]["path"] or [],
+        weights_file,
     output:
         weights=RESULTS + "/weights/{backbone}.safetensors",
         facts=RESULTS + "/weights/{backbone}.json",
@@ -13,7 +19,7 @@ rule fetch_weights:
         RESULTS + "/benchmarks/rules/fetch_weights/{backbone}.tsv"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=4000,
     params:
         model=lambda w: config["backbones"][w.backbone]["model"],
         weights=lambda w: config["backbones"][w.backbone]["weights"],
@@ -104,6 +110,6 @@ rule features:
     input:
         [
             of_experiment(rules.finish_features.output.complete, view)(SimpleNamespace(experiment=name))
-            for name in RUN["experiments"]
+            for name in dict(JOBS)
             for view in ("train", "eval")
         ],

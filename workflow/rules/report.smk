@@ -1,5 +1,7 @@
 """Collection: tables, figures and one page that shows them."""
 
+FIRST_SEEDS = {name: seed for name, seed in reversed(JOBS)}.items()  # whose segmentations are shown
+
 
 rule make_tables:
     input:
@@ -16,13 +18,10 @@ rule make_tables:
     resources:
         mem_mb=500,
     params:
-        experiments={name: config["experiments"][name] for name in RUN["experiments"]},
+        experiments={name: config["experiments"][name] for name in dict(JOBS)},
         splits={
-            name: config["datasets"][config["experiments"][name]["dataset"]]["eval"]["split"]
-            for name in RUN["experiments"]
+            name: config["datasets"][config["experiments"][name]["dataset"]]["eval"]["split"] for name in dict(JOBS)
         },
-        seeds=RUN["seeds"],
-        postprocess=config["postprocess"],
         code=code("tables"),
     message:
         "Collect the scores"
@@ -68,18 +67,76 @@ rule plot_segmentations:
         "../scripts/plot_segmentations.py"
 
 
+rule compare_methods:
+    input:
+        scores=lambda w: of_jobs(
+            rules.score_labels.output[0],
+            table_jobs(config["tables"][w.table]),
+            postprocess=config["tables"][w.table]["postprocess"],
+        ),
+        histories=lambda w: of_jobs(rules.train_head.output.history, table_jobs(config["tables"][w.table])),
+    output:
+        RESULTS + "/tables/{table}.csv",
+    log:
+        RESULTS + "/logs/compare_methods/{table}.log",
+    benchmark:
+        RESULTS + "/benchmarks/rules/compare_methods/{table}.tsv"
+    threads: 1
+    resources:
+        mem_mb=500,
+    params:
+        table=lambda w: config["tables"][w.table],
+        supervised=sorted(filter(is_supervised, config["experiments"])),
+        code=code("comparisons"),
+    message:
+        "Compare the methods of {wildcards.table}"
+    script:
+        "../scripts/compare_methods.py"
+
+
+rule collect_sweep:
+    input:
+        scores=lambda w: of_jobs(
+            rules.score_labels.output[0],
+            sweep_jobs(config["sweeps"][w.sweep]),
+            postprocess=config["sweeps"][w.sweep]["postprocess"],
+        ),
+        histories=lambda w: of_jobs(rules.train_head.output.history, sweep_jobs(config["sweeps"][w.sweep])),
+    output:
+        table=RESULTS + "/sweeps/{sweep}.csv",
+        figure=report(
+            RESULTS + "/figures/sweeps/{sweep}.png",
+            caption="../report/sweep.rst",
+            category="Sweeps",
+            labels={"sweep": "{sweep}"},
+        ),
+    log:
+        RESULTS + "/logs/collect_sweep/{sweep}.log",
+    benchmark:
+        RESULTS + "/benchmarks/rules/collect_sweep/{sweep}.tsv"
+    threads: 1
+    resources:
+        mem_mb=500,
+    params:
+        sweep=lambda w: config["sweeps"][w.sweep],
+        code=code("comparisons", "plots"),
+    message:
+        "Collect the sweep {wildcards.sweep}"
+    script:
+        "../scripts/collect_sweep.py"
+
+
 rule make_report:
     input:
         template=workflow.source_path("../report/report.html.j2"),
         scores=rules.make_tables.output.scores,
         classes=rules.make_tables.output.classes,
         summary=rules.make_tables.output.summary,
-        figures=expand(
-            rules.plot_segmentations.output[0],
-            experiment=RUN["experiments"],
-            seed=RUN["seeds"][:1],
-        ),
-        histories=of_run(rules.train_head.output.history),
+        figures=of_jobs(rules.plot_segmentations.output[0], FIRST_SEEDS),
+        histories=of_jobs(rules.train_head.output.history, JOBS),
+        tables=expand(rules.compare_methods.output[0], table=RUN["tables"]),
+        sweeps=expand(rules.collect_sweep.output.table, sweep=RUN["sweeps"]),
+        sweep_figures=expand(rules.collect_sweep.output.figure, sweep=RUN["sweeps"]),
     output:
         RESULTS + "/report.html",
     log:
@@ -107,3 +164,27 @@ rule tables:
 rule figures:
     input:
         rules.make_report.input.figures,
+
+
+rule sweep:
+    input:
+        expand(rules.collect_sweep.output, sweep=RUN["sweeps"]),
+
+
+for table in config["tables"]:
+
+    rule:
+        name:
+            table
+        input:
+            f"{RESULTS}/tables/{table}.csv",
+
+
+for sweep in config["sweeps"]:
+
+    rule:
+        name:
+            sweep
+        input:
+            f"{RESULTS}/sweeps/{sweep}.csv",
+            f"{RESULTS}/figures/sweeps/{sweep}.png",

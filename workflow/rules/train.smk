@@ -3,11 +3,18 @@
 HEAD = RESULTS + "/experiments/{experiment}/{seed}"
 
 
+def training_inputs(wildcards):
+    """What every head is trained from: a finished cache and what it was made from."""
+    return {
+        "complete": of_experiment(rules.finish_features.output.complete, "train")(wildcards),
+        "manifest": of_experiment(rules.index_views.output[0], "train")(wildcards),
+        "facts": of_experiment(rules.fetch_weights.output.facts)(wildcards),
+    }
+
+
 rule train_head:
     input:
-        complete=of_experiment(rules.finish_features.output.complete, "train"),
-        manifest=of_experiment(rules.index_views.output[0], "train"),
-        facts=of_experiment(rules.fetch_weights.output.facts),
+        unpack(training_inputs),
     output:
         head=HEAD + "/head.safetensors",
         history=HEAD + "/history.parquet",
@@ -15,6 +22,8 @@ rule train_head:
         RESULTS + "/logs/train_head/{experiment}/{seed}.log",
     benchmark:
         RESULTS + "/benchmarks/rules/train_head/{experiment}/{seed}.tsv"
+    wildcard_constraints:
+        experiment=one_of(name for name in config["experiments"] if not is_supervised(name)),
     threads: config["train"]["threads"]
     resources:
         mem_mb=int(1000 * config["train"]["memory_gb"]) + 2000,
@@ -30,6 +39,15 @@ rule train_head:
         "../scripts/train_head.py"
 
 
+# the only training that takes labels: a reference, and marked as one in every table
+use rule train_head as train_probe with:
+    input:
+        unpack(training_inputs),
+        labels=of_experiment(rules.read_labels.output.complete, "train"),
+    wildcard_constraints:
+        experiment=one_of(name for name in config["experiments"] if is_supervised(name)),
+
+
 rule train:
     input:
-        of_run(rules.train_head.output.head),
+        of_jobs(rules.train_head.output.head, JOBS),

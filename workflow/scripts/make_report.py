@@ -16,7 +16,9 @@ if __name__ == "__main__":
             pd.read_csv(inputs.summary),
             pd.read_csv(inputs.classes),
             histories,
+            {Path(path).stem: pd.read_csv(path) for path in inputs.tables},
             {Path(path).stem: Path(path) for path in inputs.figures},
+            {Path(path).stem: Path(path) for path in inputs.sweep_figures},
             snakemake.params.config,
             Path(snakemake.output[0]),
         )

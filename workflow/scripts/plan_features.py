@@ -11,12 +11,11 @@ from smooseg.provenance import feature_needs
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
-        params, manifest, facts = snakemake.params, snakemake.input.manifest, snakemake.input.facts
+        params, manifest = snakemake.params, snakemake.input.manifest
         store = plan_features(
             len(pd.read_parquet(manifest)),
-            json.loads(Path(facts).read_text())["channels"],
             params.store,
-            feature_needs(params.needs, manifest, facts),
+            feature_needs(params.needs, manifest, snakemake.input.facts),
             code=params.code,
             codec=params.codec,
             batch=snakemake.config["extract"]["batch"],

@@ -18,5 +18,6 @@ if __name__ == "__main__":
             open_store(Path(snakemake.input.labels).parent, expect),
             snakemake.params.clusters,
             snakemake.params.classes,
+            matched=snakemake.params.matched,
         )
         Path(snakemake.output[0]).write_text(json.dumps(scores))

@@ -11,12 +11,15 @@ if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         experiment, seed = snakemake.params.experiment, int(snakemake.wildcards.seed)
         needs = feature_needs(snakemake.params.needs, snakemake.input.manifest, snakemake.input.facts)
+        labels = snakemake.input.get("labels")  # of the supervised reference alone
+        supervision = {"labels": open_store(Path(labels).parent, {})} if labels else {}
         head, history = HEADS[experiment["head"]].fit(
             open_store(snakemake.params.store, needs),
             experiment["clusters"],
             experiment["settings"],
             seed=seed,
             budget=int(1e9 * snakemake.params.memory_gb),
+            **supervision,
         )
         history.to_parquet(snakemake.output.history)
         save_head(head, experiment["head"], experiment | {"seed": seed, "features": needs}, Path(snakemake.output.head))

@@ -1,0 +1,75 @@
+"""Tables that set our scores beside published ones, and tables of sweeps."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+SCORES = ("accuracy", "miou")
+TRAINING = ("loss", "clusters", "delta_within", "delta_across")  # of the last history row, where a head has them
+
+
+def read_scores(paths: list[str]) -> pd.DataFrame:
+    """One row per score file ``.../{experiment}/{seed}/{postprocess}.json``: where it belongs, accuracy and mIoU."""
+    rows = []
+    for path in map(Path, paths):
+        scores = json.loads(path.read_text())
+        place = {"experiment": path.parts[-3], "seed": int(path.parts[-2]), "postprocess": path.stem}
+        rows.append(place | {name: scores[name] for name in SCORES})
+    return pd.DataFrame(rows, columns=["experiment", "seed", "postprocess", *SCORES])
+
+
+def read_training(paths: list[str]) -> pd.DataFrame:
+    """One row per history ``.../{experiment}/{seed}/history.parquet``: its last row, and the seconds it took."""
+    rows = []
+    for path in map(Path, paths):
+        last = pd.read_parquet(path).iloc[-1].to_dict()
+        place = {"experiment": path.parts[-3], "seed": int(path.parts[-2])}
+        values = {name: last.get(name) for name in TRAINING}
+        rows.append(place | values | {"training_seconds": last["step"] / last["steps_per_second"]})
+    return pd.DataFrame(rows, columns=["experiment", "seed", *TRAINING, "training_seconds"])
+
+
+def comparison_table(table: dict, scores: pd.DataFrame, training: pd.DataFrame, supervised: list[str]) -> pd.DataFrame:
+    """One row per method: mean and standard deviation over seeds beside the published figures, in percent.
+
+    Args:
+        table: Resolved entry of ``tables``.
+        scores: What :func:`read_scores` gave.
+        training: What :func:`read_training` gave.
+        supervised: Experiments whose head was trained with labels.
+
+    Returns:
+        Columns method, experiment, uses_labels, seeds, training_seconds; for each postprocessing p
+        p_accuracy, p_accuracy_sd, p_miou, p_miou_sd, p_published_accuracy, p_published_miou.
+    """
+    rows = []
+    for entry in table["rows"]:
+        name = entry["experiment"]
+        row = {
+            "method": entry["method"],
+            "experiment": name,
+            "uses_labels": name in supervised,
+            "seeds": len(table["seeds"]) if name else 0,
+            "training_seconds": training.loc[training["experiment"] == name, "training_seconds"].mean(),
+        }
+        for postprocess in table["postprocess"]:
+            ours = scores[(scores["experiment"] == name) & (scores["postprocess"] == postprocess)]
+            published = entry["published"].get(postprocess) or {}
+            for score in SCORES:
+                row[f"{postprocess}_{score}"] = ours[score].mean()
+                row[f"{postprocess}_{score}_sd"] = ours[score].std()
+                row[f"{postprocess}_published_{score}"] = published.get(score)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def sweep_table(points: dict[str, dict], scores: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
+    """One row per point and seed of a sweep: settings, scores in percent, and measures that need no label.
+
+    Args:
+        points: Settings of each point by the name of its experiment.
+        scores, training: As for :func:`comparison_table`.
+    """
+    settings = pd.DataFrame([{"experiment": name, **point} for name, point in points.items()])
+    return settings.merge(scores, on="experiment").merge(training, on=["experiment", "seed"])

@@ -1,0 +1,87 @@
+"""Linear probe: an upper reference that is trained WITH labels, unlike every other head."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..datasets import VOID
+from ..device import default_device
+from ..reader import mean_feature
+from ..store import Store
+from .base import Head
+from .training import minimise
+
+CHUNKS = 2  # of features in a step
+
+
+def patch_shares(labels: torch.Tensor, classes: int, side: int) -> torch.Tensor:
+    """Share of each class among the pixels of each patch; void pixels belong to none.
+
+    Args:
+        labels: uint8 (views, size, size), 255 = void.
+        classes: Number of classes.
+        side: Patches along a side of a view.
+
+    Returns:
+        float32 (views, patches, classes), rows summing to at most 1.
+    """
+    patch = labels.shape[1] // side
+    cells = labels.unflatten(2, (side, patch)).unflatten(1, (side, patch)).transpose(2, 3).flatten(3).flatten(1, 2)
+    ids = torch.where(cells == VOID, classes, cells.long())
+    counts = torch.zeros(*ids.shape[:2], classes + 1).scatter_add_(2, ids, torch.ones(ids.shape))
+    return counts[..., :classes] / patch**2
+
+
+def labelled_batches(store: Store, labels: Store, classes: int, seed: int) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Endless (features, shares of classes) of random chunks; an epoch reads every chunk once."""
+    rng, side = np.random.default_rng(seed), round(store.shape[1] ** 0.5)
+    while True:
+        order = rng.permutation(store.chunks)
+        for chunks in np.array_split(order, -(-len(order) // CHUNKS)):
+            spans = [(chunk * store.chunk, chunk * store.chunk + store.length(chunk)) for chunk in chunks]
+            features = torch.from_numpy(np.concatenate([store.read(*span) for span in spans]))
+            maps = torch.from_numpy(np.concatenate([labels.read(*span) for span in spans]))
+            yield features, patch_shares(maps, classes, side)
+
+
+class LinearHead(Head):
+    """Softmax regression on normalised patch features; "cluster" i is class i."""
+
+    def __init__(self, channels: int, clusters: int, settings: dict):
+        super().__init__(channels, clusters, settings)
+        self.linear = nn.Linear(channels, clusters)
+
+    def embed(self, features: torch.Tensor) -> torch.Tensor:
+        return F.normalize(features.float() - self.mean, dim=-1)
+
+    def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.linear.weight, self.linear.bias
+
+    def energy(self, features: torch.Tensor, shares: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Cross-entropy over labelled pixels, and the classes in use."""
+        logits = self.linear(self.embed(features))
+        loss = -(shares * F.log_softmax(logits, dim=-1)).sum() / shares.sum().clamp_min(1)
+        return loss, {"clusters": (logits.argmax(-1).flatten().bincount() > 0).sum()}
+
+    @classmethod
+    def fit(
+        cls, store: Store, clusters: int, settings: dict, *, seed: int, budget: int, labels: Store
+    ) -> tuple[Head, pd.DataFrame]:
+        """As :meth:`Head.fit`, with the label maps of the same views: uint8 (views, size, size)."""
+        torch.manual_seed(seed)
+        device, head = default_device(), cls(store.shape[-1], clusters, settings)
+        if settings["subtract_mean"]:
+            head.mean.copy_(mean_feature(store))
+        head.to(device)
+        batches = labelled_batches(store, labels, clusters, seed)
+        groups = [{"name": "linear", "params": head.linear.parameters(), "lr": settings["lr"]}]
+        history = minimise(
+            lambda: head.energy(*(part.to(device) for part in next(batches))),
+            torch.optim.Adam(groups, fused=True),
+            settings["steps"],
+        )
+        return head.cpu().eval(), history

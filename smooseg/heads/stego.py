@@ -1,0 +1,167 @@
+"""STEGO (Hamilton et al. 2022) on cached features: distil their correspondences, then cluster.
+
+A projector is trained so that its embeddings correspond where features do: within an image, with one
+of its nearest neighbours, and with random images. Cosine k-means of the embeddings follows.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..device import default_device
+from ..losses import random_partners
+from ..reader import buffers, mean_feature
+from ..store import Store
+from .base import Head
+from .kmeans import minibatch_kmeans, sample_patches
+from .projector import Projector, channel_dropout
+from .training import minimise
+
+BLOCK = 1024  # rows of the similarity of pooled features computed at once
+
+
+def nearest_neighbours(views: torch.Tensor, number: int) -> torch.Tensor:
+    """Nearest other views by the cosine of mean patch features.
+
+    Args:
+        views: (views, patches, channels).
+        number: How many, fewer where there are fewer views.
+
+    Returns:
+        int64 (views, number).
+    """
+    pooled = torch.cat([F.normalize(block.float(), dim=-1).mean(1) for block in views.split(BLOCK)])
+    pooled = F.normalize(pooled, dim=-1)
+    found = []
+    for start, rows in zip(range(0, len(pooled), BLOCK), pooled.split(BLOCK), strict=True):
+        similarity = rows @ pooled.T
+        similarity[torch.arange(len(rows)), start + torch.arange(len(rows))] = -torch.inf  # not itself
+        found.append(similarity.topk(min(number, len(pooled) - 1)).indices)
+    return torch.cat(found)
+
+
+def neighbour_batches(
+    store: Store, size: int, neighbours: int, budget: int, seed: int, device: torch.device
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Endless batches of views, each view with one of its nearest neighbours, drawn at random.
+
+    Neighbours come from the buffer: from all views where the store fits the budget, else from the
+    random part of them that is held. A rest smaller than a batch is left out.
+
+    Yields:
+        Two (size, patches, channels) in the store's dtype.
+    """
+    generator, last, nearest = torch.Generator().manual_seed(seed), None, torch.empty(0)
+    for views, order in buffers(store, budget, seed, device):
+        if views is not last:
+            last, nearest = views, nearest_neighbours(views, neighbours).cpu()
+        order = torch.arange(len(views)) if order is None else order.cpu()
+        for take in order.split(min(size, len(order))):
+            if len(take) == min(size, len(order)):
+                choice = torch.randint(nearest.shape[1], (len(take),), generator=generator)
+                partner = nearest[take, choice]
+                yield views[take.to(views.device)].to(device), views[partner.to(views.device)].to(device)
+
+
+def random_patches(views: torch.Tensor, number: int, generator: torch.Generator) -> torch.Tensor:
+    """Some patches of each view, drawn at random with replacement: (views, number, channels), float32."""
+    index = torch.randint(views.shape[1], (len(views), number), generator=generator).to(views.device)
+    return views.gather(1, index.unsqueeze(-1).expand(-1, -1, views.shape[2])).float()
+
+
+def correspondence_loss(
+    features: tuple[torch.Tensor, torch.Tensor],
+    embeddings: tuple[torch.Tensor, torch.Tensor],
+    shift: float,
+    centre: bool,
+) -> torch.Tensor:
+    """Mean of ``-(closeness - shift) * max(correspondence, 0)`` over pairs of patches.
+
+    Args:
+        features: (batch, p, channels) and (batch, q, channels), the patches of two images each.
+        embeddings: The same patches' (batch, p, dimensions) and (batch, q, dimensions).
+        shift: b, below which a closeness repels.
+        centre: Whether rows of the closeness are centred, and its mean over the batch is added back.
+
+    Source:
+        Hamilton et al. 2022, Eqs. 2 to 4.
+    """
+    closeness = F.normalize(features[0], dim=-1) @ F.normalize(features[1], dim=-1).transpose(1, 2)
+    if centre:
+        closeness = closeness - closeness.mean(-1, keepdim=True) + closeness.mean()
+    correspondence = F.normalize(embeddings[0], dim=-1) @ F.normalize(embeddings[1], dim=-1).transpose(1, 2)
+    return -((closeness - shift) * correspondence.clamp_min(0)).mean()
+
+
+class StegoHead(Head):
+    """Projector trained on correspondences; nearest centroid by cosine."""
+
+    def __init__(self, channels: int, clusters: int, settings: dict):
+        super().__init__(channels, clusters, settings)
+        self.projector = Projector(channels, settings["dimensions"], nn.ReLU)
+        self.register_buffer("centroids", torch.zeros(clusters, settings["dimensions"]))
+
+    def embed(self, features: torch.Tensor) -> torch.Tensor:
+        centred = features.float() - self.mean
+        return self.projector(centred, centred)
+
+    def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.centroids, torch.zeros(self.clusters)
+
+    def energy(
+        self, views: torch.Tensor, neighbours: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Loss of a batch, and its parts for the history.
+
+        Args:
+            views: (batch, patches, channels).
+            neighbours: A neighbour of each view, of the same shape.
+            generator: Of patches, dropout and random images.
+        """
+        s = self.settings
+        features, embeddings = [], []
+        for source in (views, neighbours, views):  # the last serves as random images
+            sample = random_patches(source, s["patches"], generator) - self.mean
+            dropped = [channel_dropout(sample, s["dropout"], generator) for _ in range(3)]
+            features.append(dropped[2])
+            embeddings.append(self.projector(dropped[0], dropped[1]))
+
+        def loss(f: torch.Tensor, e: torch.Tensor, shift: float) -> torch.Tensor:
+            return correspondence_loss((features[0], f), (embeddings[0], e), shift, s["centre"])
+
+        partners = [random_partners(len(views), generator).to(views.device) for _ in range(s["random_images"])]
+        parts = {
+            "within": loss(features[0], embeddings[0], s["b_within"]),
+            "neighbour": loss(features[1], embeddings[1], s["b_neighbour"]),
+            "random": sum(loss(features[2][p], embeddings[2][p], s["b_random"]) for p in partners) / len(partners),
+        }
+        return sum(s[f"{name}_weight"] * part for name, part in parts.items()), parts
+
+    @classmethod
+    def fit(cls, store: Store, clusters: int, settings: dict, *, seed: int, budget: int) -> tuple[Head, pd.DataFrame]:
+        torch.manual_seed(seed)
+        generator, device = torch.Generator().manual_seed(seed), default_device()
+        head = cls(store.shape[-1], clusters, settings)
+        if settings["subtract_mean"]:
+            head.mean.copy_(mean_feature(store))
+        head.to(device)
+        groups = [{"name": "projector", "params": head.projector.parameters(), "lr": settings["lr"]}]
+        batches = neighbour_batches(store, settings["batch"], settings["neighbours"], budget, seed, device)
+        history = minimise(
+            lambda: head.energy(*next(batches), generator), torch.optim.Adam(groups, fused=True), settings["steps"]
+        )
+        head.cpu().eval()
+        used = head.cluster(sample_patches(store, settings["samples"], budget, seed), seed)
+        return head, history.assign(clusters=used)
+
+    @torch.no_grad()
+    def cluster(self, patches: torch.Tensor, seed: int) -> int:
+        """Set the centroids by k-means of some patches' normalised embeddings; returns the clusters in use."""
+        sample = torch.cat([F.normalize(self.embed(block), dim=-1) for block in patches.split(1 << 16)]).numpy()
+        model = minibatch_kmeans(sample, self.clusters, self.settings, seed)
+        self.centroids.copy_(F.normalize(torch.from_numpy(model.cluster_centers_), dim=-1))
+        return len(np.unique(model.labels_))

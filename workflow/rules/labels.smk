@@ -1,0 +1,26 @@
+"""Labels: read for evaluation, and to train the supervised reference; no other rule takes them."""
+
+
+rule read_labels:
+    input:
+        labels=label_sources,
+        manifest=rules.index_views.output[0],
+        complete=rules.finish_features.output.complete,
+    output:
+        complete=RESULTS + "/labels/{dataset}/{backbone}/{view}.zarr/complete.json",
+    log:
+        RESULTS + "/logs/read_labels/{dataset}/{backbone}/{view}.log",
+    benchmark:
+        RESULTS + "/benchmarks/rules/read_labels/{dataset}/{backbone}/{view}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        store=store_path,
+        dataset=lambda w: dataset_settings(w.dataset),
+        files=lambda w: files_state(w.dataset, label_sources(w)),
+        code=lambda w: code("imaging", "scoring", "datasets." + config["datasets"][w.dataset]["layout"]),
+    message:
+        "Read the {wildcards.view} labels of {wildcards.dataset} at the size of {wildcards.backbone}'s views"
+    script:
+        "../scripts/read_labels.py"

@@ -1,0 +1,14 @@
+"""Set a table's scores beside the published ones."""
+
+from smooseg.comparisons import comparison_table, read_scores, read_training
+from smooseg.jobs import job
+
+if __name__ == "__main__":
+    with job(snakemake.log[0], snakemake.threads):
+        table = comparison_table(
+            snakemake.params.table,
+            read_scores(snakemake.input.scores),
+            read_training(snakemake.input.histories),
+            snakemake.params.supervised,
+        )
+        table.to_csv(snakemake.output[0], index=False)
