@@ -14,7 +14,7 @@ include: "workflow/rules/report.smk"
 
 
 onstart:
-    require_data(workflow.persistence.dag.needrun_jobs())
+    require_data(list(workflow.persistence.dag.needrun_jobs()))
 
 
 rule all:

@@ -35,10 +35,12 @@ def image_moments(features: torch.Tensor, assignments: torch.Tensor) -> Moments:
         assignments: (batch, patches, clusters), non-negative; rows are normalised here.
     """
     patches = features.shape[1]
-    inverse_norm = features.norm(dim=-1, keepdim=True).clamp_min(EPSILON).reciprocal()
+    accurate = torch.promote_types(features.dtype, torch.float32)
+    norm = torch.linalg.vector_norm(features, dim=-1, keepdim=True, dtype=accurate)
+    inverse_norm = norm.clamp_min(EPSILON).reciprocal()
     normalised = F.normalize(assignments, dim=-1)
     columns = torch.cat([normalised * inverse_norm, inverse_norm / patches], dim=-1)
-    products = features.transpose(1, 2) @ columns  # one pass over the features gives G and the mean
+    products = (features.transpose(1, 2) @ columns.to(features.dtype)).to(accurate)  # one pass gives G and the mean
     return Moments(products[..., :-1], products[..., -1], normalised.sum(1), patches)
 
 

@@ -13,6 +13,8 @@ from .base import Head
 from .projector import Projector, channel_dropout
 from .training import minimise
 
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
 
 class SmooSegHead(Head):
     """Projector, student prototypes and teacher prototypes (their moving average); predicts by the teacher.
@@ -45,9 +47,12 @@ class SmooSegHead(Head):
             generator: Of dropout and pairing.
         """
         s = self.settings
-        centred = features.float() - self.mean
+        precision = PRECISIONS[s["precision"]]
+        centred = features.to(precision, copy=True).sub_(self.mean.to(precision))
         dropped = [channel_dropout(centred, s["dropout"], generator) for _ in range(3)]
-        embeddings = F.normalize(self.projector(dropped[0], dropped[1]), dim=-1)
+        with torch.autocast(centred.device.type, precision, enabled=precision != torch.float32):
+            embeddings = self.projector(dropped[0], dropped[1])
+        embeddings = F.normalize(embeddings.float(), dim=-1)
         teacher_cosines = embeddings @ F.normalize(self.teacher, dim=-1).T
         assignments = F.softmax(teacher_cosines / s["temperature"], dim=-1)
         pseudo_labels = teacher_cosines.argmax(-1)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pandas as pd
 import torch
 
+from ..device import keep_freed_memory
 from ..errors import SmoosegError
 from ..progress import progress
 
@@ -34,6 +35,7 @@ def minimise(
     Raises:
         SmoosegError: If the loss is no longer finite.
     """
+    keep_freed_memory()
     rates = {f"lr_{group['name']}": group["lr"] for group in optimizer.param_groups}
     history, began = [], time.perf_counter()
     for step in progress(range(1, steps + 1), unit="step", desc="train"):

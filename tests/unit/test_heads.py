@@ -157,6 +157,19 @@ def test_correspondence_loss_is_its_definition():
     assert not torch.allclose(centred, expected)
 
 
+def test_training_in_bfloat16_finds_the_same_kinds(data):
+    head, _ = HEADS["smooseg"].fit(data[0], KINDS, settings("smooseg", precision="bfloat16"), seed=0, budget=BUDGET)
+    assert accuracy(head, *data[1:]) > 90
+    assert head.teacher.dtype == torch.float32
+
+
+def test_training_leaves_the_features_as_they_are():
+    head, features = SmooSegHead(32, KINDS, settings("smooseg")), torch.ones(4, 9, 32)
+    head.mean.fill_(0.5)
+    head.energy(features, torch.Generator().manual_seed(0))
+    assert (features == 1).all()
+
+
 def test_streamed_training_works_too(data):
     head, _ = HEADS["smooseg"].fit(data[0], KINDS, settings("smooseg"), seed=0, budget=2 * 16 * data[0].row_bytes)
     assert accuracy(head, data[1], data[2]) > 90

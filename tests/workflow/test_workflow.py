@@ -122,8 +122,9 @@ def test_a_table_a_sweep_and_a_reference_with_labels(project):
     rows.append({"method": "theirs", "published": {"raw": {"accuracy": 50, "miou": 10}}})
     changes = {
         "experiments": experiments,
-        "tables": {"mine": {"title": "Mine", "rows": rows, "postprocess": ["raw"], "seeds": [0, 1]}},
-        "sweeps": {"grid": {"experiment": "tiny_smooseg", "settings": {"b1": [0, 0.1], "b2": [0.4, 0.5]}}},
+        "tables": {"mine": {"title": "Mine", "rows": rows, "postprocess": ["raw"]}},
+        "sweeps": {"grid": {"experiment": "tiny_smooseg", "settings": {"b1": [0, 0.1]}}},
+        "postprocess": ["raw"],
         "runs": {"tiny": {"experiments": [], "tables": ["mine"], "sweeps": ["grid"]}},
     }
     result = project.snakemake("all", "sweep", **changes)
@@ -132,13 +133,12 @@ def test_a_table_a_sweep_and_a_reference_with_labels(project):
     table = pd.read_csv(results / "tables" / "mine.csv")
     assert table["uses_labels"].tolist() == [False, False, True, False]
     assert table["raw_accuracy"].isna().tolist() == [False, False, False, True]
-    assert table["raw_accuracy_sd"].notna().tolist() == [True, True, True, False]
-    assert len(pd.read_csv(results / "sweeps" / "grid.csv")) == 4
+    assert len(pd.read_csv(results / "sweeps" / "grid.csv")) == 2
     page = (results / "report.html").read_text()
     assert "linear †" in page
     assert "Sweep grid" in page
     changes["sweeps"]["grid"]["settings"]["b1"].append(0.2)
-    assert project.planned("sweep", **changes)["train_head"] == 2  # only what is new
+    assert project.planned("sweep", **changes)["train_head"] == 1  # only what is new
 
 
 def test_only_evaluation_takes_labels(project):
@@ -188,6 +188,15 @@ def test_missing_data_is_said_before_anything_is_computed_and_a_dry_run_works(fr
     said = failure(fresh.snakemake("all"))
     assert "Missing data: tiny at data/tiny. The README says" in said
     assert not (fresh.folder / "results" / "weights").exists()
+
+
+def test_the_papers_tables_plan_without_data_and_say_what_is_missing(fresh):
+    planned = fresh.planned("table1", "table2", "table3")
+    assert (planned["fetch_weights"], planned["index_views"], planned["compare_methods"]) == (5, 6, 3)
+    said = failure(fresh.snakemake("table1"))
+    assert "cocostuff27 at data/cocostuff (train2017.zip and" in said
+    assert "the weights of moco_v2 at weights/moco_v2_800ep_pretrain.pth.tar" in said
+    assert not (fresh.folder / "results").exists()
 
 
 def test_a_truncated_image_is_named_and_the_rest_resumes(fresh):
