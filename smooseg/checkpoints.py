@@ -80,8 +80,9 @@ def from_hugging_face(state: StateDict) -> StateDict:
             name = name.replace(old, new)
         renamed[name] = tensor
     for name in [name for name in renamed if ".attention.attention.query." in name]:
-        parts = [renamed.pop(name.replace("query", part)) for part in ("query", "key", "value")]
-        renamed[name.replace("attention.attention.query", "attn.qkv")] = torch.cat(parts)
+        names = [name.replace("query", part) for part in ("query", "key", "value")]
+        if renamed.keys() >= set(names):  # else a strict load says what is missing
+            renamed[name.replace("attention.attention.query", "attn.qkv")] = torch.cat([renamed.pop(n) for n in names])
     return renamed
 
 

@@ -6,7 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 SCORES = ("accuracy", "miou")
-TRAINING = ("loss", "clusters", "delta_within", "delta_across")  # of the last history row, where a head has them
+TRAINING = ("loss", "delta_within", "delta_across")  # of the last history row, where a head has them
+
+MEASURES = ("cluster_entropy", "mirror_agreement", "bimodality_within", "bimodality_across")
 
 
 def read_scores(paths: list[str]) -> pd.DataFrame:
@@ -25,9 +27,9 @@ def read_training(paths: list[str]) -> pd.DataFrame:
     for path in map(Path, paths):
         last = pd.read_parquet(path).iloc[-1].to_dict()
         place = {"experiment": path.parts[-3], "seed": int(path.parts[-2])}
-        values = {name: last.get(name) for name in TRAINING}
+        values = {"clusters_used": last["clusters"]} | {name: last.get(name) for name in TRAINING}
         rows.append(place | values | {"training_seconds": last["step"] / last["steps_per_second"]})
-    return pd.DataFrame(rows, columns=["experiment", "seed", *TRAINING, "training_seconds"])
+    return pd.DataFrame(rows, columns=["experiment", "seed", "clusters_used", *TRAINING, "training_seconds"])
 
 
 def comparison_table(table: dict, scores: pd.DataFrame, training: pd.DataFrame, supervised: list[str]) -> pd.DataFrame:
@@ -64,12 +66,29 @@ def comparison_table(table: dict, scores: pd.DataFrame, training: pd.DataFrame, 
     return pd.DataFrame(rows)
 
 
-def sweep_table(points: dict[str, dict], scores: pd.DataFrame, training: pd.DataFrame) -> pd.DataFrame:
+def read_measures(paths: list[str]) -> pd.DataFrame:
+    """One row per file of measures that need no label, ``.../{experiment}/{seed}/measures.json``."""
+    rows = []
+    for path in map(Path, paths):
+        measures = json.loads(path.read_text())
+        place = {"experiment": path.parts[-3], "seed": int(path.parts[-2])}
+        rows.append(place | {name: measures[name] for name in MEASURES})
+    return pd.DataFrame(rows, columns=["experiment", "seed", *MEASURES])
+
+
+def sweep_table(
+    points: dict[str, dict], scores: pd.DataFrame, training: pd.DataFrame, measures: pd.DataFrame
+) -> pd.DataFrame:
     """One row per point and seed of a sweep: settings, scores in percent, and measures that need no label.
 
     Args:
         points: Settings of each point by the name of its experiment.
         scores, training: As for :func:`comparison_table`.
+        measures: What :func:`read_measures` gave.
     """
     settings = pd.DataFrame([{"experiment": name, **point} for name, point in points.items()])
-    return settings.merge(scores, on="experiment").merge(training, on=["experiment", "seed"])
+    return (
+        settings.merge(scores, on="experiment")
+        .merge(training, on=["experiment", "seed"])
+        .merge(measures, on=["experiment", "seed"])
+    )

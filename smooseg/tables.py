@@ -13,19 +13,21 @@ SCORE_COLUMNS = [
     "seed",
     "split",
     "postprocess",
+    "uses_labels",
     "accuracy",
     "miou",
 ]
-GROUP = ["experiment", "dataset", "backbone", "head", "split", "postprocess"]
+GROUP = ["experiment", "dataset", "backbone", "head", "split", "postprocess", "uses_labels"]
 
 
-def collect_scores(paths: list[str], experiments: dict, splits: dict) -> list[dict]:
+def collect_scores(paths: list[str], experiments: dict, splits: dict, supervised: list[str]) -> list[dict]:
     """Read the scores of a run.
 
     Args:
         paths: Score files, ``.../{experiment}/{seed}/{postprocess}.json``.
         experiments: Resolved experiments by name.
         splits: Evaluated split by experiment.
+        supervised: Experiments whose head was trained with labels.
 
     Returns:
         One record per file: what was run, and what :func:`smooseg.scoring.score_labels` gave.
@@ -41,6 +43,7 @@ def collect_scores(paths: list[str], experiments: dict, splits: dict) -> list[di
                 "seed": seed,
                 "split": splits[experiment],
                 "postprocess": path.stem,
+                "uses_labels": experiment in supervised,
                 **json.loads(path.read_text()),
             }
         )
@@ -49,7 +52,7 @@ def collect_scores(paths: list[str], experiments: dict, splits: dict) -> list[di
 
 def score_table(records: list[dict]) -> pd.DataFrame:
     """One row per experiment, seed and postprocessing; scores in percent."""
-    return pd.DataFrame(records)[SCORE_COLUMNS]
+    return pd.DataFrame(records, columns=SCORE_COLUMNS)
 
 
 def class_table(records: list[dict]) -> pd.DataFrame:
@@ -59,7 +62,7 @@ def class_table(records: list[dict]) -> pd.DataFrame:
         for r in records
         for name, iou in r["iou"].items()
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["experiment", "seed", "postprocess", "class", "iou"])
 
 
 def summary_table(table: pd.DataFrame) -> pd.DataFrame:

@@ -14,6 +14,8 @@ from ..reader import mean_feature, shuffled_batches
 from ..store import Store
 from .base import Head
 
+BLOCK = 1 << 14  # patches embedded at once
+
 
 class KMeansHead(Head):
     """Nearest centroid; the embedding is the normalised feature itself."""
@@ -35,7 +37,7 @@ class KMeansHead(Head):
         if settings["subtract_mean"]:
             head.mean.copy_(mean_feature(store))
         began = time.perf_counter()
-        sample = head.embed(sample_patches(store, settings["samples"], budget, seed)).numpy()
+        sample = embedded(head, sample_patches(store, settings["samples"], budget, seed))
         model = minibatch_kmeans(sample, clusters, settings, seed)
         head.centroids.copy_(torch.from_numpy(model.cluster_centers_))
         history = {
@@ -45,6 +47,17 @@ class KMeansHead(Head):
             "steps_per_second": model.n_steps_ / (time.perf_counter() - began),
         }
         return head.eval(), pd.DataFrame([history])
+
+
+@torch.no_grad()
+def embedded(head: Head, patches: torch.Tensor) -> np.ndarray:
+    """Normalised embeddings of patches, block by block: float32 (patches, dimensions)."""
+    blocks = patches.split(BLOCK)
+    first = F.normalize(head.embed(blocks[0]), dim=-1)
+    sample = np.empty((len(patches), first.shape[1]), np.float32)
+    for i, block in enumerate(blocks):
+        sample[i * BLOCK : i * BLOCK + len(block)] = F.normalize(head.embed(block), dim=-1).numpy()
+    return sample
 
 
 def minibatch_kmeans(sample: np.ndarray, clusters: int, settings: dict, seed: int) -> MiniBatchKMeans:

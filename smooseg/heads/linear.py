@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..datasets import VOID
+from ..datasets.base import VOID
 from ..device import default_device
 from ..reader import mean_feature
 from ..store import Store
@@ -59,7 +59,7 @@ class LinearHead(Head):
         return F.normalize(features.float() - self.mean, dim=-1)
 
     def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.linear.weight, self.linear.bias
+        return self.linear.weight / 2, self.linear.bias / 2  # the CRF doubles logits, as it takes them for cosines
 
     def energy(self, features: torch.Tensor, shares: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Cross-entropy over labelled pixels, and the classes in use."""
@@ -71,7 +71,10 @@ class LinearHead(Head):
     def fit(
         cls, store: Store, clusters: int, settings: dict, *, seed: int, budget: int, labels: Store
     ) -> tuple[Head, pd.DataFrame]:
-        """As :meth:`Head.fit`, with the label maps of the same views: uint8 (views, size, size)."""
+        """As :meth:`Head.fit`, with the label maps of the same views: uint8 (views, size, size).
+
+        Chunks are read as they are needed, so ``budget`` does not matter.
+        """
         torch.manual_seed(seed)
         device, head = default_device(), cls(store.shape[-1], clusters, settings)
         if settings["subtract_mean"]:

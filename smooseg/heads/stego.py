@@ -17,15 +17,16 @@ from ..losses import random_partners
 from ..reader import buffers, mean_feature
 from ..store import Store
 from .base import Head
-from .kmeans import minibatch_kmeans, sample_patches
+from .kmeans import embedded, minibatch_kmeans, sample_patches
 from .projector import Projector, channel_dropout
 from .training import minimise
 
+POOLED = 32  # views pooled at once
 BLOCK = 1024  # rows of the similarity of pooled features computed at once
 
 
 def nearest_neighbours(views: torch.Tensor, number: int) -> torch.Tensor:
-    """Nearest other views by the cosine of mean patch features.
+    """Nearest other views by the cosine of the mean of their normalised patch features.
 
     Args:
         views: (views, patches, channels).
@@ -34,7 +35,7 @@ def nearest_neighbours(views: torch.Tensor, number: int) -> torch.Tensor:
     Returns:
         int64 (views, number).
     """
-    pooled = torch.cat([F.normalize(block.float(), dim=-1).mean(1) for block in views.split(BLOCK)])
+    pooled = torch.cat([F.normalize(block.float(), dim=-1).mean(1) for block in views.split(POOLED)])
     pooled = F.normalize(pooled, dim=-1)
     found = []
     for start, rows in zip(range(0, len(pooled), BLOCK), pooled.split(BLOCK), strict=True):
@@ -77,7 +78,6 @@ def correspondence_loss(
     features: tuple[torch.Tensor, torch.Tensor],
     embeddings: tuple[torch.Tensor, torch.Tensor],
     shift: float,
-    centre: bool,
 ) -> torch.Tensor:
     """Mean of ``-(closeness - shift) * max(correspondence, 0)`` over pairs of patches.
 
@@ -85,14 +85,14 @@ def correspondence_loss(
         features: (batch, p, channels) and (batch, q, channels), the patches of two images each.
         embeddings: The same patches' (batch, p, dimensions) and (batch, q, dimensions).
         shift: b, below which a closeness repels.
-        centre: Whether rows of the closeness are centred, and its mean over the batch is added back.
+
+    Rows of the closeness are centred, and its mean over the batch is added back, as the released shifts assume.
 
     Source:
         Hamilton et al. 2022, Eqs. 2 to 4.
     """
     closeness = F.normalize(features[0], dim=-1) @ F.normalize(features[1], dim=-1).transpose(1, 2)
-    if centre:
-        closeness = closeness - closeness.mean(-1, keepdim=True) + closeness.mean()
+    closeness = closeness - closeness.mean(-1, keepdim=True) + closeness.mean()
     correspondence = F.normalize(embeddings[0], dim=-1) @ F.normalize(embeddings[1], dim=-1).transpose(1, 2)
     return -((closeness - shift) * correspondence.clamp_min(0)).mean()
 
@@ -131,7 +131,7 @@ class StegoHead(Head):
             embeddings.append(self.projector(dropped[0], dropped[1]))
 
         def loss(f: torch.Tensor, e: torch.Tensor, shift: float) -> torch.Tensor:
-            return correspondence_loss((features[0], f), (embeddings[0], e), shift, s["centre"])
+            return correspondence_loss((features[0], f), (embeddings[0], e), shift)
 
         partners = [random_partners(len(views), generator).to(views.device) for _ in range(s["random_images"])]
         parts = {
@@ -144,24 +144,26 @@ class StegoHead(Head):
     @classmethod
     def fit(cls, store: Store, clusters: int, settings: dict, *, seed: int, budget: int) -> tuple[Head, pd.DataFrame]:
         torch.manual_seed(seed)
-        generator, device = torch.Generator().manual_seed(seed), default_device()
-        head = cls(store.shape[-1], clusters, settings)
+        device, head = default_device(), cls(store.shape[-1], clusters, settings)
         if settings["subtract_mean"]:
             head.mean.copy_(mean_feature(store))
-        head.to(device)
-        groups = [{"name": "projector", "params": head.projector.parameters(), "lr": settings["lr"]}]
-        batches = neighbour_batches(store, settings["batch"], settings["neighbours"], budget, seed, device)
-        history = minimise(
-            lambda: head.energy(*next(batches), generator), torch.optim.Adam(groups, fused=True), settings["steps"]
-        )
+        history = head.to(device).train_projector(store, budget, seed, device)
         head.cpu().eval()
         used = head.cluster(sample_patches(store, settings["samples"], budget, seed), seed)
         return head, history.assign(clusters=used)
 
+    def train_projector(self, store: Store, budget: int, seed: int, device: torch.device) -> pd.DataFrame:
+        """Take the steps, and return their history; what was held of the store is let go of."""
+        s, generator = self.settings, torch.Generator().manual_seed(seed)
+        groups = [{"name": "projector", "params": self.projector.parameters(), "lr": s["lr"]}]
+        batches = neighbour_batches(store, s["batch"], s["neighbours"], budget, seed, device)
+        return minimise(
+            lambda: self.energy(*next(batches), generator), torch.optim.Adam(groups, fused=True), s["steps"]
+        )
+
     @torch.no_grad()
     def cluster(self, patches: torch.Tensor, seed: int) -> int:
         """Set the centroids by k-means of some patches' normalised embeddings; returns the clusters in use."""
-        sample = torch.cat([F.normalize(self.embed(block), dim=-1) for block in patches.split(1 << 16)]).numpy()
-        model = minibatch_kmeans(sample, self.clusters, self.settings, seed)
+        model = minibatch_kmeans(embedded(self, patches), self.clusters, self.settings, seed)
         self.centroids.copy_(F.normalize(torch.from_numpy(model.cluster_centers_), dim=-1))
         return len(np.unique(model.labels_))

@@ -5,9 +5,10 @@ import copy
 import pytest
 import yaml
 
-from smooseg.config import load_schema, resolve, run_jobs, sweep_jobs
+from smooseg.config import load_schema, resolve, run_jobs, sweep_jobs, table_jobs
 from smooseg.errors import SmoosegError
 from smooseg.heads import HEADS
+from smooseg.sweeps import values_of
 from tests.conftest import ROOT
 
 
@@ -101,6 +102,11 @@ MISTAKES = [
     (change("sweeps.fig6.settings", {"b1": ["x"]}), r"camvid_smooseg@b1=x.settings.b1 must be number; got 'x'"),
     (change("sweeps.fig6.settings", {"b1": [1, 1]}), r"sweeps.fig6.settings.b1 must hold at least one .* none twice"),
     (change("sweeps.fig6.settings", {"b1": {"from": 0}}), r"sweeps.fig6.settings.b1 must be a list or {from, to, num"),
+    (change("sweeps.fig6.settings", {"b1": {"from": "a", "to": "b", "number": 3}}), r"b1 must be a list or {from, to"),
+    (change("sweeps.fig6.settings", {"clusters": [3, 300]}), r"clusters=300.clusters breaks the rule maximum: 255"),
+    (change("sweeps.fig6.settings", {"clusters": ["x"]}), r"clusters=x.clusters must be integer or null; got 'x'"),
+    (change("tables.summary", {"title": "a", "rows": [{"method": "a"}]}), r"a table or sweep cannot be called summary"),
+    (change("tables.fig6", {"title": "a", "rows": [{"method": "a"}]}), r"a table or sweep cannot be called fig6"),
     (change("experiments.camvid_linear.clusters", 5), r"camvid_linear.clusters is 5, but a linear head has one output"),
     (change("datasets.cityscapes.classes", ["a", "b"]), r"config: datasets.cityscapes: .*road, sidewalk"),
     (change("runs.demo.seeds", [0, 0]), r"runs.demo.seeds breaks the rule uniqueItems"),
@@ -144,6 +150,11 @@ def test_extending_a_sweep_keeps_the_names_of_its_points(config):
     assert set(before) < set(sweep_jobs(sweep))
 
 
+def test_two_rows_of_one_experiment_count_its_seeds_once():
+    rows = [{"experiment": "a"}, {"experiment": None}, {"experiment": "a"}]
+    assert table_jobs({"rows": rows, "seeds": [0, 1]}) == [("a", 0), ("a", 1)]
+
+
 def test_a_run_holds_the_experiments_and_seeds_of_its_tables(config):
     config["run"] = "camvid"
     jobs = run_jobs(resolve(config))
@@ -151,7 +162,27 @@ def test_a_run_holds_the_experiments_and_seeds_of_its_tables(config):
     assert ("camvid_linear", 2) in jobs
 
 
-def test_published_figures_are_those_of_the_design(config):
-    rows = {row["method"]: row for row in resolve(config)["tables"]["table1"]["rows"]}
-    assert rows["DINO ViT-S/8 + SmooSeg"]["published"]["crf"] == {"accuracy": 63.2, "miou": 26.7}
-    assert rows["IIC"]["experiment"] is None
+# Published accuracy / mIoU, row by row: the paper's Tables 1, 2, 3, 4 and 6; with CRF, in table6 without and with.
+FIGURES = {
+    "table1": "24.6/8.9 21.8/6.7 32.2/9.8 48.1/13.8 50.0/14.4 42.4/18.3 25.2/10.4 43.1/19.6 52.4/18.8 29.6/10.8 "
+    "52.7/17.5 48.3/24.5 63.2/26.7 69.6/32.4 74.9/41.9 78.0/45.3",
+    "table2": "47.9/6.4 40.7/7.1 65.5/12.3 40.5/13.7 77.9/16.8 69.8/17.6 82.8/18.4 81.2/19.4 90.8/28.0",
+    "table3": "38.2/None 45.7/None 38.2/None 65.1/None 41.7/None 71.6/None 62.2/43.3 77.0/62.6 82.7/70.3 81.8/69.0 "
+    "86.3/75.7",
+    "table4": "63.2/26.7 53.0/25.5 36.1/10.4 16.8/0.6",
+    "table6": "46.5/22.4 48.3/24.5 60.6/25.2 63.2/26.7 63.5/16.8 69.8/17.6 79.8/18.0 82.8/18.4 74.1/58.9 77.0/62.6 "
+    "81.4/68.4 82.7/70.3",
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_published_figures_are_the_papers(config, name):
+    table = resolve(config)["tables"][name]
+    scores = [row["published"][p] for row in table["rows"] for p in table["postprocess"]]
+    assert " ".join(f"{score['accuracy']}/{score['miou']}" for score in scores) == FIGURES[name]
+
+
+def test_ranges_keep_whole_numbers_whole_and_small_ones_apart():
+    assert values_of({"from": 100, "to": 300, "number": 3}, "") == [100, 200, 300]
+    assert values_of({"from": 0, "to": 1, "number": 3}, "") == [0, 0.5, 1]
+    assert values_of({"from": 1e-7, "to": 3e-7, "number": 3}, "") == [1e-7, 2e-7, 3e-7]

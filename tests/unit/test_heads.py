@@ -1,5 +1,8 @@
 """Every head through the one interface: fits, beats chance, repeats, saves and loads."""
 
+from functools import partial
+from itertools import islice
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from smooseg.config import SUPERVISED, checked, load_schema
 from smooseg.errors import SmoosegError
 from smooseg.heads import HEADS, SmooSegHead, load_head, save_head
-from smooseg.heads.linear import patch_shares
+from smooseg.heads.linear import labelled_batches, patch_shares
 from smooseg.heads.projector import channel_dropout
 from smooseg.heads.stego import correspondence_loss, nearest_neighbours, neighbour_batches
 from smooseg.metrics import confusion_matrix, match_clusters, score
@@ -115,13 +118,30 @@ def test_a_saved_head_is_the_same_head(data, fit, tmp_path):
 def test_linear_probe_keeps_the_classes_it_was_given(data, labels):
     head, _ = HEADS["linear"].fit(data[0], KINDS, settings("linear"), seed=0, budget=BUDGET, labels=labels)
     with torch.no_grad():
-        assert (head.logits(head.embed(data[1])).argmax(-1).numpy() == data[2]).mean() > 0.9
+        logits = head.logits(head.embed(data[1]))
+    assert (logits.argmax(-1).numpy() == data[2]).mean() > 0.9
+    torch.testing.assert_close(
+        2 * logits, head.linear(head.embed(data[1]))
+    )  # the CRF doubles what it takes for cosines
 
 
 def test_shares_of_classes_leave_void_out():
     maps = torch.tensor([[[0, 0, 1, 255], [0, 1, 255, 255], [2, 2, 255, 255], [2, 2, 255, 255]]], dtype=torch.uint8)
     shares = patch_shares(maps, 3, 2)
     assert shares[0].tolist() == [[0.75, 0.25, 0], [0, 0.25, 0], [0, 0, 1], [0, 0, 0]]
+
+
+def test_labels_keep_to_their_views(tmp_path):
+    ids = np.arange(41, dtype=np.uint8) % 5  # every view shows one class; chunks of other lengths, last ones partial
+    make_store(tmp_path / "f.zarr", np.broadcast_to(ids[:, None, None], (41, 4, 2)).astype(np.float16), 16)
+    make_store(tmp_path / "l.zarr", np.broadcast_to(ids[:, None, None], (41, 4, 4)).copy(), 8)
+    batches = labelled_batches(open_store(tmp_path / "f.zarr", {}), open_store(tmp_path / "l.zarr", {}), 5, 0)
+    seen = []
+    for features, shares in islice(batches, 4):
+        assert (shares.argmax(-1) == features[..., 0]).all()
+        assert (shares.max(-1).values == 1).all()
+        seen += [len(features)]
+    assert sum(seen) == 82  # two epochs of two steps
 
 
 def test_nearest_neighbours_are_other_views_like_it():
@@ -146,15 +166,15 @@ def test_neighbour_batches_pair_views_that_are_alike(tmp_path, budget_chunks):
 def test_correspondence_loss_is_its_definition():
     torch.manual_seed(0)
     f, g, z, y = (torch.randn(2, n, c) for n, c in ((5, 6), (4, 6), (5, 3), (4, 3)))
+    cosine = partial(torch.cosine_similarity, dim=0)
+    mean = sum(cosine(f[i, p], g[i, q]) for i in range(2) for p in range(5) for q in range(4)) / 40
     expected = 0.0
     for i in range(2):
         for p in range(5):
             for q in range(4):
-                close = torch.cosine_similarity(f[i, p], g[i, q], dim=0)
-                expected -= (close - 0.1) * torch.cosine_similarity(z[i, p], y[i, q], dim=0).clamp_min(0) / 40
-    torch.testing.assert_close(correspondence_loss((f, g), (z, y), 0.1, centre=False), expected)
-    centred = correspondence_loss((f, g), (z, y), 0.1, centre=True)
-    assert not torch.allclose(centred, expected)
+                close = cosine(f[i, p], g[i, q]) - sum(cosine(f[i, p], g[i, o]) for o in range(4)) / 4 + mean
+                expected -= (close - 0.1) * cosine(z[i, p], y[i, q]).clamp_min(0) / 40
+    torch.testing.assert_close(correspondence_loss((f, g), (z, y), 0.1), expected)
 
 
 def test_training_in_bfloat16_finds_the_same_kinds(data):

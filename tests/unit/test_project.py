@@ -62,5 +62,6 @@ def test_a_fingerprint_follows_the_code_and_its_imports(tmp_path, monkeypatch):
 
 
 def test_adding_a_data_set_or_a_head_leaves_features_and_other_heads_alone():
-    for module in ("backbones", "imaging", "heads.kmeans"):
+    for module in ("backbones", "imaging", "heads.kmeans", "heads.linear"):
         assert not {"datasets", "datasets.camvid", "heads", "heads.smooseg"} & set(fingerprint.sources(module))
+    assert not {"datasets", "datasets.camvid"} & set(fingerprint.sources("prediction"))

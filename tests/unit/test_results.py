@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from smooseg.cli import main
-from smooseg.comparisons import comparison_table, sweep_table
+from smooseg.comparisons import MEASURES, comparison_table, sweep_table
 from smooseg.plots import as_classes, class_palette, plot_segmentations, plot_sweep, spread
 from smooseg.report import comparison, write_report
 from smooseg.tables import class_table, collect_scores, score_table, summary_table
@@ -23,6 +23,7 @@ COLUMNS = [
     "seed",
     "split",
     "postprocess",
+    "uses_labels",
     "accuracy",
     "miou",
 ]
@@ -50,7 +51,7 @@ def records(tmp_path):
             path.write_text(json.dumps({"accuracy": accuracy, "miou": 20.0, "iou": {"sky": 80.0, "car": None}}))
             paths.append(str(path))
     experiments = {"e": {"dataset": "d", "backbone": "b", "head": "smooseg"}}
-    return collect_scores(paths, experiments, {"e": "val"})
+    return collect_scores(paths, experiments, {"e": "val"}, [])
 
 
 def test_score_table_has_a_row_for_each_experiment_seed_and_postprocessing(records):
@@ -85,15 +86,27 @@ def test_comparison_sets_ours_beside_published(records):
     assert not any(cell["best"] for row in comparison("mine", TABLE, labelled)["rows"] for cell in row["cells"])
 
 
-@pytest.mark.parametrize("varied", [["b1"], ["b1", "b2"]])
-def test_a_sweep_is_drawn_as_curves_or_heat_maps(tmp_path, varied):
-    points = {f"e@b1={b1},b2={b2}": {"b1": b1, "b2": b2} for b1 in (0, 1) for b2 in (0, 1)}
+@pytest.mark.parametrize(("first", "second"), [("b1", None), ("b1", "clusters"), ("precision", None)])
+def test_a_sweep_is_drawn_as_curves_or_heat_maps(tmp_path, first, second):
+    varied = [first] if second is None else [first, second]
+    points = {f"e@{a},{b}": {first: a, "clusters": b} for a in ("x", "y") for b in (3, 4)}
     places = [{"experiment": name, "seed": seed} for name in points for seed in (0, 1)]
     scores = pd.DataFrame(places).assign(postprocess="raw", accuracy=50.0, miou=20.0)
-    table = sweep_table(points, scores, pd.DataFrame(places).assign(clusters=3))
+    measures = pd.DataFrame(places).assign(**dict.fromkeys(MEASURES, 0.5))
+    table = sweep_table(points, scores, pd.DataFrame(places).assign(clusters_used=3), measures)
     assert len(table) == 8
     plot_sweep(table, varied, "title", tmp_path / "sweep.png")
     assert Image.open(tmp_path / "sweep.png").width > 600
+
+
+def test_a_run_of_sweeps_alone_has_empty_tables_and_a_report(tmp_path):
+    table = score_table([])
+    config = {"run": "sensitivity", "tables": {}}
+    page = tmp_path / "report.html"
+    write_report(
+        ROOT / "workflow/report/report.html.j2", summary_table(table), class_table([]), {}, {}, {}, {}, config, page
+    )
+    assert "sensitivity" in page.read_text()
 
 
 def test_pictures_are_spread_over_the_quality_range():
@@ -118,11 +131,11 @@ def test_figure_and_report(records, tmp_path):
     compared = comparison_table(TABLE, table, pd.DataFrame(columns=["experiment", "training_seconds"]), ["e"])
     write_report(
         ROOT / "workflow/report/report.html.j2",
-        summary_table(table),
+        summary_table(table.assign(uses_labels=True)),
         class_table(records),
-        {"e, seed 0": history},
+        {("e", "0"): history},
         {"mine": compared},
-        {"e-0": figure},
+        {("e", "0"): figure},
         {"fig": figure},
         {"run": "<script>", "tables": {"mine": TABLE}},
         tmp_path / "report.html",
@@ -131,6 +144,9 @@ def test_figure_and_report(records, tmp_path):
     assert "62.0 ± 2.8" in page
     assert page.count('<td class="published">63.2</td>') == 2  # of ours, and of a method without ours
     assert "ours †" in page
+    for place in ("<td>e †</td>", "<th>e † · raw</th>", "<b>e †, seed 0</b>", "<td>e †, seed 0</td>"):
+        assert place in page
+    assert 'class="best"' not in page  # what saw labels is no competitor
     assert 'src="data:image/png;base64,' in page
     assert "<script>" not in page
     assert "http" not in page.replace("http-equiv", "")

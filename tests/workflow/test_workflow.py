@@ -141,19 +141,24 @@ def test_a_table_a_sweep_and_a_reference_with_labels(project):
     assert project.planned("sweep", **changes)["train_head"] == 1  # only what is new
 
 
-def test_only_evaluation_takes_labels(project):
-    files = pd.read_csv(StringIO(project.snakemake("--detailed-summary").stdout), sep="\t").fillna("")
+def test_only_evaluation_and_the_marked_reference_take_labels(project):
+    linear = {"tiny_linear": {"dataset": "tiny", "backbone": "tiny", "head": "linear"}}
+    run = {"tiny": {"experiments": ["tiny_kmeans", "tiny_smooseg", "tiny_linear"]}}
+    summary = project.snakemake("--detailed-summary", experiments=linear, runs=run).stdout
+    files = pd.read_csv(StringIO(summary), sep="\t").fillna("")
     inputs = {row.output_file: set(row[4].split(",")) for row in files.itertuples(index=False)}
     informed, size = {"data/tiny/labels/val", "data/tiny/labels/train"}, 0  # everything that follows from labels
     assert [path for path, sources in inputs.items() if informed & sources] == [
-        "results/labels/tiny/tiny/eval.zarr/complete.json"
+        f"results/labels/tiny/tiny/{view}.zarr/complete.json" for view in ("train", "eval")
     ]
     while len(informed) != size:
         size = len(informed)
         informed |= {path for path, sources in inputs.items() if sources & informed}
-    rules = set(files["rule"][files["output_file"].isin(informed)])
-    assert rules == {"read_labels", "score_labels"} | COLLECT - {"all"}
-    blind = set(files["rule"][~files["output_file"].isin(informed)])
+    reference = files["output_file"].str.contains("/tiny_linear/")
+    knows = files["output_file"].isin(informed)
+    assert set(files["rule"][knows & ~reference]) == {"read_labels", "score_labels"} | COLLECT - {"all"}
+    assert set(files["rule"][knows & reference]) == {"train_probe", "predict_labels", "refine_crf", "score_labels"}
+    blind = set(files["rule"][~knows])
     assert {"index_views", "extract_features", "train_head", "predict_labels", "refine_crf"} <= blind
 
 
@@ -186,8 +191,15 @@ def test_missing_data_is_said_before_anything_is_computed_and_a_dry_run_works(fr
     shutil.rmtree(fresh.folder / "data")
     assert fresh.planned()["extract_features"] == 2
     said = failure(fresh.snakemake("all"))
-    assert "Missing data: tiny at data/tiny. The README says" in said
+    assert "Missing data: tiny at data/tiny; the README says" in said
     assert not (fresh.folder / "results" / "weights").exists()
+
+
+def test_missing_labels_are_said_before_anything_is_computed(fresh):
+    shutil.rmtree(fresh.folder / "data" / "tiny" / "labels")
+    assert "Missing data: tiny at data/tiny/labels/val; the README" in failure(fresh.snakemake("all"))
+    assert not (fresh.folder / "results").exists()
+    assert fresh.snakemake("results/manifests/tiny/eval.parquet").returncode == 0  # which needs none
 
 
 def test_the_papers_tables_plan_without_data_and_say_what_is_missing(fresh):

@@ -51,6 +51,12 @@ def dataset_settings(name):
     return settings | {"root": root}
 
 
+def reading_settings(name, view):
+    """What reading a view's labels depends on."""
+    settings = dataset_settings(name)
+    return {key: settings[key] for key in ("layout", "root", "classes", "void")} | {"split": settings[view]["split"]}
+
+
 def existing(dataset, paths):
     """Sources as rule inputs; absent ones are reported when the run starts, so that dry runs need no data."""
     return [str(p) for p in paths if dataset in GENERATED or p.exists()]
@@ -137,12 +143,28 @@ def is_supervised(experiment):
     return config["experiments"][experiment]["head"] in SUPERVISED
 
 
+def absent_sources(jobs):
+    """(data set, files and folders that jobs read and that are not there)."""
+    sources = {"index_views": "image_sources", "read_labels": "label_sources"}
+    for job in jobs:
+        if job.rule.name in sources and job.wildcards.dataset not in GENERATED:
+            settings = dataset_settings(job.wildcards.dataset)
+            list_sources = getattr(open_dataset(settings), sources[job.rule.name])
+            yield from (
+                (job.wildcards.dataset, path)
+                for path in list_sources(settings[job.wildcards.view]["split"])
+                if not path.exists()
+            )
+
+
 def needed_but_missing(jobs):
-    """Data folders and weights files that jobs read and that are not there, with where to get them."""
-    for name in sorted({job.wildcards.dataset for job in jobs if job.rule.name == "index_views"} - set(GENERATED)):
+    """What jobs read and is not there: a data set's folder or the parts of it, with where to get it; weights files."""
+    absent = sorted(set(absent_sources(jobs)))
+    for name in dict.fromkeys(name for name, _ in absent):
         settings = dataset_settings(name)
-        if not Path(settings["root"]).is_dir():
-            yield f"{name} at {settings['root']}" + (f" ({settings['source']})" if settings["source"] else "")
+        parts = [str(path) for owner, path in absent if owner == name]
+        where = ", ".join(parts) if Path(settings["root"]).is_dir() else settings["root"]
+        yield f"{name} at {where}" + (f" ({settings['source']})" if settings["source"] else "")
     for name in sorted({job.wildcards.backbone for job in jobs if job.rule.name == "fetch_weights"}):
         path = config["backbones"][name]["weights"]["path"]
         if path and not Path(path).is_file():
@@ -154,6 +176,6 @@ def require_data(jobs):
     missing = list(needed_but_missing(jobs))
     if missing:
         raise WorkflowError(
-            f"Missing data: {', '.join(missing)}. The README says under 'Data sets' and 'Backbones and weights' where "
-            f"each comes from and how it must lie; then run again with --config data_root=FOLDER."
+            f"Missing data: {'; '.join(missing)}; the README says under 'Data sets' how each must lie below data_root, "
+            f"and under 'Backbones and weights' which checkpoints are files"
         )

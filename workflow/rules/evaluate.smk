@@ -53,6 +53,31 @@ rule refine_crf:
         "../scripts/refine_crf.py"
 
 
+rule measure_head:
+    input:
+        head=rules.train_head.output.head,
+        complete=of_experiment(rules.finish_features.output.complete),
+        manifest=of_experiment(rules.index_views.output[0]),
+        facts=of_experiment(rules.fetch_weights.output.facts),
+    output:
+        HEAD + "/measures.json",
+    log:
+        RESULTS + "/logs/measure_head/{experiment}/{seed}.log",
+    benchmark:
+        RESULTS + "/benchmarks/rules/measure_head/{experiment}/{seed}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+    params:
+        store=store_of_experiment("eval"),
+        needs=needs_of_experiment,
+        code=code("measures"),
+    message:
+        "Measure {wildcards.experiment}, seed {wildcards.seed}, without labels"
+    script:
+        "../scripts/measure_head.py"
+
+
 rule score_labels:
     input:
         maps=HEAD + "/{postprocess}.zarr/complete.json",

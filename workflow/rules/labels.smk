@@ -17,7 +17,7 @@ rule read_labels:
         mem_mb=1000,
     params:
         store=store_path,
-        dataset=lambda w: dataset_settings(w.dataset),
+        dataset=lambda w: reading_settings(w.dataset, w.view),
         files=lambda w: files_state(w.dataset, label_sources(w)),
         code=lambda w: code("imaging", "scoring", "datasets." + config["datasets"][w.dataset]["layout"]),
     message:

@@ -22,6 +22,7 @@ rule make_tables:
         splits={
             name: config["datasets"][config["experiments"][name]["dataset"]]["eval"]["split"] for name in dict(JOBS)
         },
+        supervised=[name for name in dict(JOBS) if is_supervised(name)],
         code=code("tables"),
     message:
         "Collect the scores"
@@ -58,7 +59,7 @@ rule plot_segmentations:
     resources:
         mem_mb=1000,
     params:
-        dataset=lambda w: dataset_settings(config["experiments"][w.experiment]["dataset"]),
+        dataset=lambda w: reading_settings(config["experiments"][w.experiment]["dataset"], "eval"),
         postprocess=config["postprocess"],
         code=code("plots"),
     message:
@@ -86,7 +87,7 @@ rule compare_methods:
         mem_mb=500,
     params:
         table=lambda w: config["tables"][w.table],
-        supervised=sorted(filter(is_supervised, config["experiments"])),
+        supervised=lambda w: [name for name in dict(table_jobs(config["tables"][w.table])) if is_supervised(name)],
         code=code("comparisons"),
     message:
         "Compare the methods of {wildcards.table}"
@@ -102,6 +103,7 @@ rule collect_sweep:
             postprocess=config["sweeps"][w.sweep]["postprocess"],
         ),
         histories=lambda w: of_jobs(rules.train_head.output.history, sweep_jobs(config["sweeps"][w.sweep])),
+        measures=lambda w: of_jobs(rules.measure_head.output[0], sweep_jobs(config["sweeps"][w.sweep])),
     output:
         table=RESULTS + "/sweeps/{sweep}.csv",
         figure=report(

@@ -1,4 +1,4 @@
-"""Read the labels of a data set's evaluation views."""
+"""Read the labels of a data set's views."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ if __name__ == "__main__":
         read_labels(
             pd.read_parquet(snakemake.input.manifest),
             open_dataset(snakemake.params.dataset),
-            snakemake.params.dataset[snakemake.wildcards.view]["split"],
+            snakemake.params.dataset["split"],
             snakemake.params.store,
             Path(snakemake.output.complete).parent,
             code=snakemake.params.code,

@@ -12,7 +12,8 @@ if __name__ == "__main__":
         experiment, seed = snakemake.params.experiment, int(snakemake.wildcards.seed)
         needs = feature_needs(snakemake.params.needs, snakemake.input.manifest, snakemake.input.facts)
         labels = snakemake.input.get("labels")  # of the supervised reference alone
-        supervision = {"labels": open_store(Path(labels).parent, {})} if labels else {}
+        same_views = {key: needs[key] for key in ("manifest_sha256", "size")}
+        supervision = {"labels": open_store(Path(labels).parent, same_views)} if labels else {}
         head, history = HEADS[experiment["head"]].fit(
             open_store(snakemake.params.store, needs),
             experiment["clusters"],

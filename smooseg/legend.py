@@ -1,0 +1,85 @@
+"""What a head's clusters are called: classes where it was scored, else clusters by their number."""
+
+import json
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from .datasets import VOID
+from .errors import SmoosegError
+from .metrics import UNMATCHED
+from .plots import as_classes, class_palette
+from .store import Store
+
+NOMINAL_SIZE = 320  # of an evaluation view (pixels), where a head was never evaluated
+
+
+@dataclass(frozen=True)
+class Legend:
+    """Ids of a mask.
+
+    Args:
+        names: Name of each id.
+        assignment: Class id of each cluster, -1 unmatched; None where ids are clusters.
+    """
+
+    names: dict[int, str]
+    assignment: list[int] | None
+
+    def ids(self, clusters: np.ndarray) -> np.ndarray:
+        """Ids of a map of clusters, uint8 of the same shape."""
+        return clusters if self.assignment is None else as_classes(clusters, self.assignment)
+
+    @cached_property
+    def palette(self) -> np.ndarray:
+        """RGB of each id: uint8 (256, 3), the colours of the workflow's figures."""
+        return class_palette(sum(i < VOID - 1 for i in self.names))
+
+
+def evaluated(head: Path, sha256: str, postprocess: str) -> tuple[dict | None, int]:
+    """What the workflow left beside a head: its scores, and the size of the views it was evaluated on.
+
+    Args:
+        head: A head's file.
+        sha256: Of that file; what another head left is not taken.
+        postprocess: "raw" or "crf".
+
+    Returns:
+        What :func:`smooseg.scoring.score_labels` gave, or None; side of a view in pixels.
+    """
+    folder = head.parent
+    kind = next((kind for kind in (postprocess, "raw") if (folder / f"{kind}.json").is_file()), None)
+    scores = json.loads((folder / f"{kind}.json").read_text()) if kind else None
+    maps = folder / f"{kind or 'raw'}.zarr"
+    if not maps.is_dir():
+        return scores, NOMINAL_SIZE
+    made_from = Store(maps).provenance
+    if made_from["head_sha256"] != sha256:
+        logging.warning("%s is of an earlier head: masks show clusters; run snakemake to score this one", maps)
+        return None, made_from["size"]
+    return scores, made_from["size"]
+
+
+def make_legend(scores: dict | None, clusters: int, source: Path) -> Legend:
+    """The legend of a head's masks.
+
+    Args:
+        scores: What :func:`evaluated` found.
+        clusters: Number of clusters.
+        source: The head's file, for the error.
+
+    Raises:
+        SmoosegError: If the scores are not of a head with as many clusters.
+    """
+    if scores is None:
+        return Legend({cluster: f"cluster {cluster}" for cluster in range(clusters)}, None)
+    assignment = scores["assignment"]
+    if len(assignment) != clusters:
+        raise SmoosegError(f"{source}: has {clusters} clusters, the scores beside it {len(assignment)}; score it again")
+    names = dict(enumerate(scores["iou"]))
+    if UNMATCHED in assignment:
+        names[VOID - 1] = "unmatched"
+    return Legend(names, assignment)

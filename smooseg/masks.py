@@ -1,0 +1,114 @@
+"""Masks at the size of their photograph: palette PNGs of ids that say what they were made from, and overlays."""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from .errors import SmoosegError
+from .legend import Legend
+
+BAND = 512  # rows of a mask that are enlarged at once
+RECORD = "smooseg"  # text chunk of a mask that holds its record
+OVERLAY_SUFFIX, OPACITY, JPEG_QUALITY = ".overlay.jpg", 0.5, 90
+
+
+def neighbours(side: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Along one axis, for each of ``size`` pixels the two of ``side`` it lies between, and the second's weight."""
+    position = ((np.arange(size) + 0.5) * side / size - 0.5).clip(0, side - 1)  # as bilinear, align_corners false
+    first = position.astype(np.intp)
+    return first, np.minimum(first + 1, side - 1), (position - first).astype(np.float32)
+
+
+def scaled_ids(ids: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A map of ids at another size: each pixel takes the id of most bilinear weight among the four around it.
+
+    Args:
+        ids: uint8 (rows, columns).
+        height, width: Of the result (pixels).
+
+    Returns:
+        uint8 (height, width), which holds no id that ``ids`` does not, and no staircase where it is enlarged.
+    """
+    rows, columns = neighbours(ids.shape[0], height), neighbours(ids.shape[1], width)
+    result = np.empty((height, width), np.uint8)
+    for start in range(0, height, BAND):
+        band = slice(start, start + BAND)
+        result[band] = vote(ids, [part[band] for part in rows], columns)
+    return result
+
+
+def vote(ids: np.ndarray, rows: tuple, columns: tuple) -> np.ndarray:
+    """Ids between four neighbours, as in :func:`scaled_ids`; only where they differ is anything to be weighed."""
+    corners = [ids[np.ix_(row, column)] for row in rows[:2] for column in columns[:2]]
+    result = corners[0].copy()
+    y, x = np.nonzero((corners[0] != corners[1]) | (corners[0] != corners[2]) | (corners[0] != corners[3]))
+    down, right = rows[2][y], columns[2][x]
+    weights = [(1 - down) * (1 - right), (1 - down) * right, down * (1 - right), down * right]
+    candidates = [corner[y, x] for corner in corners]
+    votes = [sum(w * (c == mine) for w, c in zip(weights, candidates, strict=True)) for mine in candidates]
+    result[y, x] = np.choose(np.argmax(votes, axis=0), candidates)
+    return result
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A place beside ``path`` to write to; what was written is renamed to it, and removed if that failed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield aside
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def overlay_path(mask: Path) -> Path:
+    """Where the overlay of a mask lies."""
+    return mask.with_name(mask.stem + OVERLAY_SUFFIX)
+
+
+def write_mask(ids: np.ndarray, legend: Legend, photo: Image.Image, record: dict, path: Path) -> None:
+    """Write an overlay, then the mask, each whole or not at all.
+
+    Args:
+        ids: uint8 (height, width), of the photograph's size.
+        legend: Of the ids.
+        photo: RGB image, upright.
+        record: JSON-able facts to keep in the mask.
+        path: PNG to write.
+    """
+    mask, info = Image.fromarray(ids, "P"), PngInfo()
+    mask.putpalette(legend.palette.tobytes())
+    info.add_text(RECORD, json.dumps(record))
+    with whole(overlay_path(path)) as aside:
+        Image.blend(photo, mask.convert("RGB"), OPACITY).save(aside, "JPEG", quality=JPEG_QUALITY)
+    with whole(path) as aside:
+        mask.save(aside, "PNG", pnginfo=info)
+
+
+def read_record(path: Path) -> dict | None:
+    """The record of a mask, or None where none lies.
+
+    Raises:
+        SmoosegError: If another file lies there, which must not be overwritten.
+    """
+    try:
+        with Image.open(path) as mask:
+            return json.loads(mask.info[RECORD])
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # no image, or one without a record
+        raise SmoosegError(f"{path}: lies there and is no mask of smooseg's; give another --out") from error
+
+
+def write_csv(rows: Iterable[list], path: Path) -> None:
+    """Write rows as CSV, whole or not at all."""
+    with whole(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)

@@ -1,0 +1,74 @@
+"""What can be said of a head without any label: how it uses its clusters, and whether it agrees with itself."""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from .heads import Head
+from .store import Store
+
+PATCHES = 64  # of an image, drawn at random, whose pairs give the label penalties
+BINS = 20  # of the histograms of the label penalty, over 0 to 1
+SHARPNESS = 0.1  # temperature that turns logits into assignments, as in training
+
+
+@torch.inference_mode()
+def measure_head(head: Head, store: Store, seed: int = 0) -> dict:
+    """Measures of a head on evaluation features, whose rows are views and their mirror images by turns.
+
+    Args:
+        head: A fitted head.
+        store: Evaluation features (2 * images, patches, channels).
+        seed: Of the patches that are drawn.
+
+    Returns:
+        cluster_entropy (of hard cluster use, 1 = all used equally), mirror_agreement (share of patches whose
+        cluster is the same in the mirror image), bimodality_within and bimodality_across (four times the
+        variance of the label penalty, 1 = half of the pairs agree fully and half not at all; the paper's
+        Appendix A asks for a bimodal penalty, neither all 0 nor all 1), and the penalties' histograms.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    used, agreeing, penalties, last = torch.zeros(head.clusters), [], {"within": [], "across": []}, None
+    side = round(store.shape[1] ** 0.5)
+    for start, stop in store.blocks(store.chunk):
+        logits = head.logits(head.embed(torch.from_numpy(store.read(start, stop)))).float()
+        clusters = logits.argmax(-1)
+        used += clusters.flatten().bincount(minlength=head.clusters)
+        mirrored = clusters[1::2].unflatten(1, (side, side)).flip(2).flatten(1)
+        agreeing.append((clusters[0::2] == mirrored).float().mean(1))
+        drawn = torch.randperm(store.shape[1], generator=generator)[:PATCHES]
+        sample = F.normalize(F.softmax(logits[0::2, drawn] / SHARPNESS, dim=-1), dim=-1)
+        last = sample[-1:] if last is None else last
+        penalties["within"].append(penalty(sample, sample))
+        penalties["across"].append(penalty(sample, torch.cat([last, sample[:-1]])))  # with the image before
+        last = sample[-1:]
+    return {
+        "cluster_entropy": entropy(used),
+        "mirror_agreement": float(torch.cat(agreeing).mean()),
+        **{f"bimodality_{name}": bimodality(torch.cat(parts)) for name, parts in penalties.items()},
+        **{f"penalty_{name}": histogram(torch.cat(parts)) for name, parts in penalties.items()},
+    }
+
+
+def penalty(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Label penalties (images, patches, patches) between normalised assignments (images, patches, K) (Eq. 3)."""
+    return (1 - first @ second.transpose(1, 2)).clamp(0, 1)
+
+
+def entropy(counts: torch.Tensor) -> float:
+    """Entropy of a distribution, as a share of the largest possible."""
+    shares = counts / counts.sum()
+    return float(torch.special.entr(shares).sum() / math.log(len(counts)))
+
+
+def bimodality(penalties: torch.Tensor) -> float:
+    """Four times the variance of values in 0..1: 0 for one peak, 1 for two equal ones at 0 and 1."""
+    return float(4 * penalties.var(correction=0))
+
+
+def histogram(penalties: torch.Tensor) -> list[float]:
+    """Share of the penalties in each of :data:`BINS` equal bins over 0 to 1."""
+    counts, _ = np.histogram(penalties.numpy(), BINS, (0, 1))
+    return (counts / counts.sum()).tolist()

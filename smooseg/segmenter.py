@@ -1,0 +1,103 @@
+"""A fitted head with its backbone and its legend: from views of any shape to ids."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .config import load_schema, with_defaults
+from .crf import refine
+from .device import default_device
+from .errors import SmoosegError
+from .fingerprint import source_hash
+from .heads import load_head
+from .legend import evaluated, make_legend
+from .provenance import file_sha256
+from .segmentation import averaged_embeddings, pixel_logits
+from .shapes import ShapedBackbone, view_shape
+
+
+def crf_defaults() -> dict:
+    """Settings of the CRF as published, for :func:`smooseg.crf.refine`."""
+    schema = load_schema()
+    return with_defaults({}, schema["properties"]["crf"], schema)
+
+
+class Segmenter:
+    """A head, the backbone it was fitted on, and what its clusters are called.
+
+    Args:
+        head: A head's file, as the workflow or :func:`smooseg.fit` wrote it.
+        weights: The backbone's; None looks in the results folder that the head lies in.
+        crf: Whether views are refined by the dense CRF.
+        size: Shorter side of a view in pixels; None takes that of the head's evaluation.
+
+    Raises:
+        SmoosegError: If the head says too little, or the weights are missing or not those it was fitted on.
+    """
+
+    def __init__(self, head: Path, weights: Path | None = None, crf: bool = False, size: int | None = None):
+        self.head, experiment = load_head(head)
+        self.needs = experiment.get("features", {})
+        if "patch" not in self.needs:
+            raise SmoosegError(f"{head}: does not say which features it was fitted on; train it again")
+        weights = find_weights(head, experiment, weights)
+        sha256 = file_sha256(head)
+        scores, evaluated_size = evaluated(head, sha256, "crf" if crf else "raw")
+        self.size, self.crf = size or evaluated_size, crf_defaults() if crf else None
+        self.legend = make_legend(scores, self.head.clusters, head)
+        self.device = default_device()
+        settings = (self.needs[key] for key in ("model", "block", "norm", "precision"))
+        self.backbone = ShapedBackbone(*settings).load(weights)
+        self.made_from = {
+            "head_sha256": sha256,
+            "names": {str(key): name for key, name in self.legend.names.items()},
+            "assignment": self.legend.assignment,
+            "size": self.size,
+            "crf": self.crf,
+            "code": source_hash("masking"),
+        }
+
+    def shape(self, width: int, height: int) -> tuple[int, int]:
+        """Height and width of the view of an image."""
+        return view_shape(width, height, self.size, self.needs["patch"])
+
+    @torch.inference_mode()
+    def label(self, views: np.ndarray) -> Iterator[np.ndarray]:
+        """Ids of views of one shape.
+
+        Args:
+            views: uint8 (images, height, width, 3), sides multiples of the patch.
+
+        Yields:
+            uint8 (height, width) for each.
+
+        Raises:
+            SmoosegError: If the backbone gives features that are not finite.
+        """
+        shape, patch = views.shape[1:3], self.needs["patch"]
+        pairs = np.stack([views, views[:, :, ::-1]], 1).reshape(-1, *shape, 3)
+        features = self.backbone.prepare_shape(shape, self.device)(torch.from_numpy(pairs)).cpu()
+        if not torch.isfinite(features).all():
+            raise SmoosegError(f"the backbone gave NaN or infinite features in {self.needs['precision']}")
+        grids = averaged_embeddings(self.head, features, (shape[0] // patch, shape[1] // patch))
+        for grid, view in zip(grids, views, strict=True):
+            logits = pixel_logits(self.head, grid, shape)
+            clusters = refine(logits, view, self.crf) if self.crf else logits.argmax(0).to(torch.uint8).numpy()
+            yield self.legend.ids(clusters)
+
+
+def find_weights(head: Path, experiment: dict, weights: Path | None) -> Path:
+    """The weights of the backbone that a head was fitted on.
+
+    Raises:
+        SmoosegError: If they are missing, or others.
+    """
+    name, expected = experiment["backbone"], experiment["features"]["weights_sha256"]
+    path = weights or head.absolute().parents[min(3, len(head.absolute().parents) - 1)] / f"weights/{name}.safetensors"
+    if not path.is_file():
+        raise SmoosegError(f"{path}: the weights of {name}, which {head} was fitted on, are missing; give --weights")
+    if (found := file_sha256(path)) != expected:
+        raise SmoosegError(f"{path}: sha256 is {found[:12]}, but {head} was fitted on weights of {expected[:12]}")
+    return path

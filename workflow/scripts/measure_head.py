@@ -1,0 +1,17 @@
+"""Measure a head without labels."""
+
+import json
+from pathlib import Path
+
+from smooseg.heads import load_head
+from smooseg.jobs import job
+from smooseg.measures import measure_head
+from smooseg.provenance import feature_needs
+from smooseg.store import open_store
+
+if __name__ == "__main__":
+    with job(snakemake.log[0], snakemake.threads):
+        needs = feature_needs(snakemake.params.needs, snakemake.input.manifest, snakemake.input.facts)
+        head, _ = load_head(Path(snakemake.input.head))
+        measures = measure_head(head, open_store(snakemake.params.store, needs))
+        Path(snakemake.output[0]).write_text(json.dumps(measures))
