@@ -24,7 +24,7 @@ from smooseg.segmentation import image_logits
 from smooseg.store import create_store, open_store
 
 FEATURES = Path("results/features/camvid/dinov2_s14_focus")
-LABELS = Path("results/labels/camvid/dinov2_s14_focus.zarr")
+LABELS = Path("results/labels/camvid/dinov2_s14_focus/eval.zarr")
 CLASSES, STEPS, SEEDS, CHUNK = 11, 600, (0, 1, 2), 16
 
 
