@@ -48,19 +48,32 @@ def evaluated(head: Path, sha256: str, postprocess: str) -> tuple[dict | None, i
         postprocess: "raw" or "crf".
 
     Returns:
-        What :func:`smooseg.scoring.score_labels` gave, or None; side of a view in pixels.
+        assignment and iou of :func:`smooseg.scoring.score_labels`, or None; side of a view in pixels.
     """
     folder = head.parent
     kind = next((kind for kind in (postprocess, "raw") if (folder / f"{kind}.json").is_file()), None)
-    scores = json.loads((folder / f"{kind}.json").read_text()) if kind else None
+    scores = read_scores(folder / f"{kind}.json") if kind else None
     maps = folder / f"{kind or 'raw'}.zarr"
-    if not maps.is_dir():
+    if not (maps / "zarr.json").is_file():
         return scores, NOMINAL_SIZE
     made_from = Store(maps).provenance
     if made_from["head_sha256"] != sha256:
         logging.warning("%s is of an earlier head: masks show clusters; run snakemake to score this one", maps)
         return None, made_from["size"]
     return scores, made_from["size"]
+
+
+def read_scores(path: Path) -> dict:
+    """A file of scores.
+
+    Raises:
+        SmoosegError: If it is damaged.
+    """
+    try:
+        scores = json.loads(path.read_text())
+        return {key: scores[key] for key in ("assignment", "iou")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise SmoosegError(f"{path}: not the scores of a head ({error}); delete it to get masks of clusters") from error
 
 
 def make_legend(scores: dict | None, clusters: int, source: Path) -> Legend:

@@ -5,18 +5,19 @@ as there are threads are in memory at full size.
 """
 
 import logging
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import batched, groupby, pairwise
+from itertools import groupby, pairwise
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from .errors import SmoosegError
-from .legend import Legend
-from .masks import OVERLAY_SUFFIX, overlay_path, read_record, scaled_ids, write_csv, write_mask
+from .masks import overlay_path, read_record, scaled_ids, write_csv, write_mask
 from .photos import Photo, decode_photo, find_photos, read_view, upright_size
 from .progress import progress
 from .segmenter import Segmenter
@@ -40,6 +41,115 @@ class Outcome:
     kept: int
 
 
+class Work:
+    """Photos on their way to masks. What cannot be done is noted as a problem, and the others go on.
+
+    Args:
+        segmenter: Gives the ids of views.
+        out: Folder of the masks.
+        problems: List to note problems in.
+    """
+
+    def __init__(self, segmenter: Segmenter, out: Path, problems: list[str]):
+        self.segmenter, self.out, self.problems = segmenter, out, problems
+        self.records: dict[Photo, dict] = {}  # of finished masks
+
+    def mask(self, photo: Photo) -> Path:
+        """Where the mask of a photo lies."""
+        return self.out / f"{photo.name}.png"
+
+    def made_from(self, photo: Photo) -> dict:
+        """Everything that a photo's mask depends on."""
+        return self.segmenter.made_from | {"photo": photo.state}
+
+    def attempt(self, call: Callable, *arguments):
+        """What a call returns, or None where it gives a problem."""
+        try:
+            return call(*arguments)
+        except SmoosegError as error:
+            self.problems.append(str(error))
+
+    def batches(self, photos: list[Photo], size: int) -> list[list[tuple[Photo, tuple[int, int]]]]:
+        """Photos without a finished mask, each with the shape of its view; a batch has one shape."""
+        shapes = [(photo, self.attempt(self.due_shape, photo)) for photo in photos]
+        due = sorted((pair for pair in shapes if pair[1]), key=itemgetter(1))
+        groups = [list(group) for _, group in groupby(due, itemgetter(1))]
+        return [group[start : start + size] for group in groups for start in range(0, len(group), size)]
+
+    def due_shape(self, photo: Photo) -> tuple[int, int] | None:
+        """Shape of a photo's view, or None where its mask is finished."""
+        mask = self.mask(photo)
+        record = read_record(mask)
+        if record and record["made_from"] == self.made_from(photo) and overlay_path(mask).is_file():
+            self.records[photo] = record
+            return None
+        return self.segmenter.shape(*upright_size(photo.path))
+
+    def run(self, batches: list[list[tuple[Photo, tuple[int, int]]]], pool: Executor) -> Iterator[int]:
+        """Do batches, reading one ahead and writing one behind the backbone; yields how many photos were done."""
+        reading, writing = [], {}
+        for batch, following in pairwise([[], *batches, []]):
+            views = [self.attempt(future.result) for future in reading]
+            reading = [
+                pool.submit(read_view, photo.path, shape, self.segmenter.needs["resample"])
+                for photo, shape in following
+            ]
+            good = [(photo, view) for (photo, _), view in zip(batch, views, strict=True) if view is not None]
+            maps = self.segmenter.label(np.stack([view for _, view in good])) if good else []
+            written, writing = (
+                writing,
+                {photo: pool.submit(self.write, photo, ids) for (photo, _), ids in zip(good, maps, strict=True)},
+            )
+            yield len(batch) - len(good) + self.collect(written)
+        yield self.collect(writing)
+
+    def write(self, photo: Photo, ids: np.ndarray) -> dict:
+        """Write a mask and its overlay.
+
+        Args:
+            photo: The photo.
+            ids: uint8 (height, width), of its view.
+
+        Returns:
+            The mask's record: made_from, width and height (pixels), pixels of each id.
+        """
+        image, legend = decode_photo(photo.path), self.segmenter.legend
+        enlarged = scaled_ids(ids, image.height, image.width)
+        counts = Image.fromarray(enlarged).histogram()
+        record = {
+            "made_from": self.made_from(photo),
+            "width": image.width,
+            "height": image.height,
+            "pixels": {str(i): counts[i] for i in legend.names},
+        }
+        write_mask(enlarged, legend, image, record, self.mask(photo))
+        return record
+
+    def collect(self, writing: dict[Photo, Future]) -> int:
+        """Wait for masks, keep their records, and return how many there were."""
+        for photo, future in writing.items():
+            record = self.attempt(future.result)
+            if record:
+                self.records[photo] = record
+        return len(writing)
+
+    def write_tables(self, photos: list[Photo]) -> pd.DataFrame:
+        """Write shares and legend, and return the shares."""
+        names, palette = self.segmenter.legend.names, self.segmenter.legend.palette
+        rows = []
+        for photo in [photo for photo in photos if photo in self.records]:
+            record = self.records[photo]
+            total = record["width"] * record["height"]
+            shares = [round(100 * record["pixels"][str(i)] / total, 3) for i in names]
+            place = [str(photo.path), self.mask(photo).relative_to(self.out).as_posix()]
+            rows.append([*place, record["width"], record["height"], *shares])
+        columns = ["image", "mask", "width", "height", *names.values()]
+        write_csv([columns, *rows], self.out / SHARES)
+        colours = [[i, name, "#{:02X}{:02X}{:02X}".format(*palette[i])] for i, name in names.items()]
+        write_csv([["id", "name", "colour"], *colours], self.out / LEGEND)
+        return pd.DataFrame(rows, columns=columns)
+
+
 def segment(
     images: list[str | Path] | str | Path,
     head: str | Path,
@@ -54,7 +164,7 @@ def segment(
 
     Args:
         images: Image files, folders or globs.
-        head, weights, crf, size: See :class:`Segmenter`.
+        head, weights, crf, size: See :class:`smooseg.segmenter.Segmenter`.
         out: Folder to write to.
         batch: Images in a forward pass.
 
@@ -62,18 +172,17 @@ def segment(
         SmoosegError: If the head cannot be used or there is no image; a bad image is a problem of the outcome.
     """
     segmenter, out = Segmenter(Path(head), weights, crf, size), Path(out)
-    photos, problems = find_photos([images] if isinstance(images, str | Path) else images, out)
+    photos, problems = find_photos([images] if isinstance(images, str | Path) else images)
     if not photos:
         raise SmoosegError("; ".join(problems) or "no image was given")
     work = Work(segmenter, out, problems)
-    waiting = [photo for photo in photos if work.is_due(photo)]
-    kept = len(work.records)
+    batches = work.batches(photos, batch)
+    kept, due = len(work.records), sum(map(len, batches))
     logging.info("%d images, %d finished before, on %s", len(photos), kept, segmenter.device)
     with (
         ThreadPoolExecutor(THREADS) as pool,
-        progress(total=kept + len(waiting), initial=kept, unit="image", desc="segment") as bar,
+        progress(total=kept + due, initial=kept, unit="image", desc="segment") as bar,
     ):
-        for photos_of_shape in work.batches(batch):
-            work.do(photos_of_shape, pool)
-            bar.update(len(photos_of_shape))
+        for done in work.run(batches, pool):
+            bar.update(done)
     return Outcome(work.write_tables(photos), problems, kept)

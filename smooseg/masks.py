@@ -34,7 +34,7 @@ def scaled_ids(ids: np.ndarray, height: int, width: int) -> np.ndarray:
         height, width: Of the result (pixels).
 
     Returns:
-        uint8 (height, width), which holds no id that ``ids`` does not, and no staircase where it is enlarged.
+        uint8 (height, width); its edges are smoother than those of nearest neighbours, and no id is invented.
     """
     rows, columns = neighbours(ids.shape[0], height), neighbours(ids.shape[1], width)
     result = np.empty((height, width), np.uint8)
@@ -106,6 +106,16 @@ def read_record(path: Path) -> dict | None:
         return None
     except Exception as error:  # no image, or one without a record
         raise SmoosegError(f"{path}: lies there and is no mask of smooseg's; give another --out") from error
+
+
+def is_output(path: Path) -> bool:
+    """Whether a file is a mask or an overlay."""
+    if path.name.endswith(OVERLAY_SUFFIX):
+        return True
+    try:
+        return path.suffix == ".png" and read_record(path) is not None
+    except SmoosegError:
+        return False
 
 
 def write_csv(rows: Iterable[list], path: Path) -> None:

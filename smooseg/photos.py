@@ -4,6 +4,7 @@ import glob
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image, ImageOps
 from .datasets.base import IMAGE_SUFFIXES
 from .errors import SmoosegError
 from .imaging import RESAMPLING
+from .masks import is_output
 
 ORIENTATION, SIDEWAYS = 0x0112, {5, 6, 7, 8}  # EXIF tag, and its values that swap width and height
 SPARE = 2  # pixels of an image that are kept for one of its view before resampling; more are averaged first
@@ -24,9 +26,9 @@ class Photo:
     path: Path
     name: Path
 
-    @property
+    @cached_property
     def state(self) -> list[int]:
-        """Size and time of the file, by which a change is seen."""
+        """Size and time of the file when it was first asked for, by which a change is seen."""
         try:
             status = self.path.stat()
         except OSError as error:
@@ -34,24 +36,24 @@ class Photo:
         return [status.st_size, status.st_mtime_ns]
 
 
-def find_photos(images: list[str | Path], out: Path) -> tuple[list[Photo], list[str]]:
+def find_photos(images: list[str | Path]) -> tuple[list[Photo], list[str]]:
     """Image files that arguments mean, each once, and what is wrong with the others.
 
     Args:
         images: Files, folders (searched recursively for :data:`smooseg.datasets.base.IMAGE_SUFFIXES`) or globs.
-        out: Folder that results go to; what lies in it is not taken as an image.
+            Masks and overlays that lie among them are left out.
 
     Returns:
         The photos in order, and a "path: problem" for every argument that means none, and for every photo whose
         outputs would have the name of another's.
     """
-    photos, problems, seen, names, out = [], [], set(), {}, out.resolve()
+    photos, problems, seen, names = [], [], set(), {}
     for argument in map(str, images):
         found, problem = expand(argument)
         problems += [problem] if problem else []
         for photo in found:
             path = photo.path.resolve()
-            if path in seen or path.is_relative_to(out):
+            if path in seen or is_output(path):
                 continue
             seen.add(path)
             first = names.setdefault(photo.name, photo.path)

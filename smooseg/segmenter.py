@@ -1,6 +1,7 @@
 """A fitted head with its backbone and its legend: from views of any shape to ids."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -42,14 +43,12 @@ class Segmenter:
         self.needs = experiment.get("features", {})
         if "patch" not in self.needs:
             raise SmoosegError(f"{head}: does not say which features it was fitted on; train it again")
-        weights = find_weights(head, experiment, weights)
+        self.weights = find_weights(head, experiment, weights)
         sha256 = file_sha256(head)
         scores, evaluated_size = evaluated(head, sha256, "crf" if crf else "raw")
         self.size, self.crf = size or evaluated_size, crf_defaults() if crf else None
         self.legend = make_legend(scores, self.head.clusters, head)
         self.device = default_device()
-        settings = (self.needs[key] for key in ("model", "block", "norm", "precision"))
-        self.backbone = ShapedBackbone(*settings).load(weights)
         self.made_from = {
             "head_sha256": sha256,
             "names": {str(key): name for key, name in self.legend.names.items()},
@@ -58,6 +57,12 @@ class Segmenter:
             "crf": self.crf,
             "code": source_hash("masking"),
         }
+
+    @cached_property
+    def backbone(self) -> ShapedBackbone:
+        """Built when first needed: where every mask is finished, it is not."""
+        settings = (self.needs[key] for key in ("model", "block", "norm", "precision"))
+        return ShapedBackbone(*settings).load(self.weights)
 
     def shape(self, width: int, height: int) -> tuple[int, int]:
         """Height and width of the view of an image."""
@@ -95,7 +100,8 @@ def find_weights(head: Path, experiment: dict, weights: Path | None) -> Path:
         SmoosegError: If they are missing, or others.
     """
     name, expected = experiment["backbone"], experiment["features"]["weights_sha256"]
-    path = weights or head.absolute().parents[min(3, len(head.absolute().parents) - 1)] / f"weights/{name}.safetensors"
+    folders = head.absolute().parents  # the head is results/experiments/NAME/SEED/head.safetensors
+    path = weights or folders[min(3, len(folders) - 1)] / "weights" / f"{name}.safetensors"
     if not path.is_file():
         raise SmoosegError(f"{path}: the weights of {name}, which {head} was fitted on, are missing; give --weights")
     if (found := file_sha256(path)) != expected:

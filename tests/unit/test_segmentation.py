@@ -28,6 +28,19 @@ def test_pixel_logits_equal_classifying_upsampled_embeddings(kind, side, size):
     torch.testing.assert_close(pixel_logits(head, grid, size), expected, atol=2e-4, rtol=2e-4)
 
 
+@pytest.mark.parametrize(("grid", "size"), [((4, 7), (30, 41)), ((9, 3), (33, 3)), ((1, 5), (14, 70))])
+def test_views_need_not_be_square(grid, size):
+    head = random_head("smooseg")
+    embeddings = torch.randn(8, *grid)
+    upsampled = F.interpolate(embeddings[None], size, mode="bilinear", align_corners=False)[0]
+    expected = head.logits(upsampled.permute(1, 2, 0)).permute(2, 0, 1)
+    torch.testing.assert_close(pixel_logits(head, embeddings, size), expected, atol=2e-4, rtol=2e-4)
+    features = torch.randn(1, *grid, 12)
+    pair = torch.cat([features, features.flip(2)]).flatten(1, 2)
+    averaged = averaged_embeddings(head, pair, grid)
+    torch.testing.assert_close(averaged, head.embed(features).permute(0, 3, 1, 2))
+
+
 def test_rows_of_the_upsampling_matrix_mix_neighbours_only():
     weights = upsampling_matrix(6, 25)
     torch.testing.assert_close(weights.sum(1), torch.ones(25))

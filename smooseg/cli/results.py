@@ -1,30 +1,15 @@
-"""The ``smooseg`` command: what a workflow run left, for people at a terminal."""
+"""What a workflow run left: scores, caches."""
 
 import json
 from pathlib import Path
 
 import click
 
-from .errors import SmoosegError
+from ..errors import SmoosegError
+from .group import Commands
 
 
-class OneSentence(click.Group):
-    """A command group that says a :class:`SmoosegError` in one sentence, without a traceback."""
-
-    def invoke(self, context: click.Context):
-        try:
-            return super().invoke(context)
-        except SmoosegError as error:
-            raise click.ClickException(str(error)) from None
-
-
-@click.group(cls=OneSentence)
-@click.version_option(package_name="smooseg")
-def main() -> None:
-    """Unsupervised semantic segmentation on cached features."""
-
-
-@main.command()
+@click.command()
 @click.option(
     "--results",
     type=click.Path(path_type=Path),
@@ -49,7 +34,7 @@ def scores(results: Path | None) -> None:
     click.echo(f"\nreport: {results / 'report.html'}")
 
 
-@main.group()
+@click.group(cls=Commands)
 def cache() -> None:
     """Look into feature caches and label maps: .zarr folders or URLs."""
 
@@ -61,7 +46,7 @@ def info(path: str) -> None:
 
     Example: smooseg cache info results/features/demo/dinov2_s14_focus/train.zarr
     """
-    from .store import Store
+    from ..store import Store
 
     click.echo(json.dumps(Store(path).info(), indent=2))
 
@@ -73,8 +58,8 @@ def verify(path: str) -> None:
 
     Example: smooseg cache verify results/features/demo/dinov2_s14_focus/train.zarr
     """
-    from .progress import progress
-    from .store import Store
+    from ..progress import progress
+    from ..store import Store
 
     store = Store(path)
     store.listed = store.recorded()

@@ -1,0 +1,172 @@
+"""The workflow's stages as calls, for scripts and notebooks: extract features, fit a head (see :mod:`smooseg`)."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from .catalogue import load_catalogue
+from .config import SUPERVISED, checked, load_schema
+from .datasets import Dataset, Entry
+from .errors import SmoosegError
+from .extraction import extract_features
+from .fingerprint import source_hash
+from .heads import HEADS, save_head
+from .photos import is_image
+from .planning import plan_features
+from .provenance import feature_needs
+from .store import Store, open_store
+from .views import index_views
+from .weights import fetch_weights
+
+
+class Images(Dataset):
+    """Every image below a folder, without labels."""
+
+    def image_sources(self, split: str) -> list[Path]:
+        return [self.root]
+
+    def label_sources(self, split: str) -> list[Path]:
+        return []
+
+    def entries(self, split: str) -> list[Entry]:
+        names = sorted(path.relative_to(self.root) for path in self.require(self.root).rglob("*"))
+        found = [Entry(name.as_posix(), None) for name in names if is_image(name)]
+        if not found:
+            raise SmoosegError(f"{self.root} holds no image")
+        return found
+
+
+@dataclass(frozen=True)
+class Features:
+    """Finished features of a folder of images.
+
+    Args:
+        images: The folder.
+        out: Folder that results go to, as the workflow's.
+        backbone: Name of the backbone.
+        settings: Its entry of the catalogue.
+        needs: What the features were made from.
+    """
+
+    images: Path
+    out: Path
+    backbone: str
+    settings: dict
+    needs: dict
+
+    @property
+    def path(self) -> Path:
+        """Folder of the store."""
+        return self.out / "features" / f"{self.backbone}.zarr"
+
+    @property
+    def store(self) -> Store:
+        """The features, checked."""
+        return open_store(self.path, self.needs)
+
+
+def extract(
+    images: str | Path,
+    out: str | Path,
+    backbone: str | dict = "dinov2_s14_focus",
+    *,
+    crops: str = "five",
+    size: int = 224,
+    resample: str = "bilinear",
+    precision: str = "float32",
+    batch: int = 32,
+    workers: int = 2,
+) -> Features:
+    """Cache the patch features of a folder's images; what an earlier call finished is kept.
+
+    Args:
+        images: Folder, searched recursively.
+        out: Folder for weights and features.
+        backbone: Name in config.yaml's catalogue, or an entry as there: model, weights, block, norm.
+        crops: "five" or "whole", see :func:`smooseg.views.crop_boxes`.
+        size: Side of a view in pixels, before rounding to the patch.
+        resample: Key of :data:`smooseg.imaging.RESAMPLING`.
+        precision: Key of :data:`smooseg.backbones.DTYPES`.
+        batch: Views in a forward pass, a multiple of 16.
+        workers: Decoding threads.
+
+    Raises:
+        SmoosegError: If the weights cannot be had, or images are bad (all are named).
+    """
+    images, out = Path(images), Path(out)
+    name, settings = find_backbone(backbone)
+    facts = fetch_once(name, settings, out)
+    manifest = index_views(Images(images), "", crops, size, False, workers)
+    listed = out / "manifests" / f"{name}.parquet"
+    listed.parent.mkdir(parents=True, exist_ok=True)
+    manifest.to_parquet(listed)
+    chosen = {key: settings[key] for key in ("model", "block", "norm")} | {"resample": resample, "precision": precision}
+    features = Features(images, out, name, settings, feature_needs(chosen, listed, facts))
+    code = " ".join(source_hash(module) for module in ("backbones", "imaging"))
+    store = plan_features(
+        len(manifest), features.path, features.needs, code=code, codec="raw", batch=batch, replace=True
+    )
+    weights = facts.with_suffix(".safetensors")
+    extract_features(manifest, images, weights, store, part=1, parts=1, batch=batch, workers=workers)
+    store.finish()
+    return features
+
+
+def find_backbone(backbone: str | dict) -> tuple[str, dict]:
+    """Name and complete settings of a backbone, from the catalogue or as they are given."""
+    if isinstance(backbone, dict):
+        schema = load_schema()
+        return backbone["model"], checked(backbone, schema["$defs"]["backbone"], schema, "backbone")
+    known = load_catalogue()["backbones"]
+    if backbone not in known:
+        raise SmoosegError(f"backbone {backbone!r} is none of {', '.join(known)}")
+    return backbone, known[backbone]
+
+
+def fetch_once(name: str, settings: dict, out: Path) -> Path:
+    """The JSON file of facts about a backbone's weights, which lie beside it; fetched where they are not there."""
+    facts = out / "weights" / f"{name}.json"
+    weights = facts.with_suffix(".safetensors")
+    if not (facts.is_file() and weights.is_file() and json.loads(facts.read_text())["source"] == settings["weights"]):
+        facts.parent.mkdir(parents=True, exist_ok=True)
+        facts.write_text(json.dumps(fetch_weights(settings["model"], settings["weights"], weights), indent=1))
+    return facts
+
+
+def fit(
+    features: Features,
+    clusters: int,
+    head: str = "smooseg",
+    *,
+    name: str | None = None,
+    seed: int = 0,
+    memory_gb: float = 4,
+    **settings,
+) -> Path:
+    """Fit a head to features alone, and return its file; its history lies beside it.
+
+    Args:
+        features: What :func:`extract` returned.
+        clusters: Number of clusters.
+        head: Key of :data:`smooseg.heads.HEADS` that needs no labels.
+        name: Folder of the head below ``out/experiments``; the head's key where not given.
+        seed: Fixes initialisation and order.
+        memory_gb: Features to hold in memory.
+        settings: Hyperparameters; defaults are the configuration's.
+
+    Raises:
+        SmoosegError: If a setting is unknown, or the head needs labels.
+    """
+    schema = load_schema()
+    if head not in HEADS or head in SUPERVISED:
+        raise SmoosegError(f"head {head!r} is none of {', '.join(sorted(HEADS.keys() - SUPERVISED))}")
+    settings = checked(settings, schema["$defs"]["heads"][head], schema, head)
+    if settings["subtract_mean"] is None:
+        settings["subtract_mean"] = features.settings["subtract_mean"]
+    fitted, history = HEADS[head].fit(features.store, clusters, settings, seed=seed, budget=int(1e9 * memory_gb))
+    path = features.out / "experiments" / (name or head) / str(seed) / "head.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    history.to_parquet(path.with_name("history.parquet"))
+    facts = {"dataset": features.images.name, "backbone": features.backbone, "head": head, "clusters": clusters}
+    save_head(fitted, head, facts | {"settings": settings, "seed": seed, "features": features.needs}, path)
+    return path

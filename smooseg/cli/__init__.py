@@ -1,0 +1,24 @@
+"""The ``smooseg`` command: parses and prints; the library does the work."""
+
+import click
+
+from .catalogue import backbones, datasets, doctor, experiments, heads
+from .group import Commands
+from .pictures import segment
+from .results import cache, scores
+
+
+@click.group(cls=Commands)
+@click.version_option(package_name="smooseg")
+def main() -> None:
+    """Unsupervised semantic segmentation on cached features.
+
+    Results go to standard output, progress and errors to standard error. The exit code is 0 if all went well, 1 if
+    something failed and 2 if the command was not understood.
+
+    Example: smooseg segment photos --head results/experiments/camvid_smooseg/0/head.safetensors --out masks
+    """
+
+
+for command in (segment, datasets, backbones, heads, experiments, doctor, scores, cache):
+    main.add_command(command)

@@ -1,0 +1,100 @@
+"""What there is, and whether it works here."""
+
+import json
+from pathlib import Path
+
+import click
+
+from .. import catalogue
+from .group import show_table
+
+CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="A configuration; config.yaml of this folder, else smooseg's own, if not given.",
+)
+DATA_ROOT = click.option("--data-root", type=click.Path(path_type=Path), help="Folder that holds the data sets.")
+RESULTS = click.option("--results", type=click.Path(path_type=Path), help="The workflow's results folder.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+
+
+def show(rows: list[dict], columns: list[str], as_json: bool) -> None:
+    """Print rows as a table of some columns, or whole as JSON."""
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+    else:
+        show_table(rows, columns)
+
+
+@click.command()
+@CONFIG
+@DATA_ROOT
+@RESULTS
+@JSON
+def datasets(config: Path | None, data_root: Path | None, results: Path | None, as_json: bool) -> None:
+    """List the data sets: which are there, which files the others lack, and where those come from.
+
+    Example: smooseg datasets --data-root ../data
+    """
+    rows = catalogue.datasets(catalogue.load_catalogue(config, data_root=data_root, results=results))
+    show(rows, ["name", "layout", "classes", "present", "folder"], as_json)
+    for row in [] if as_json else rows:
+        if row["missing"]:
+            source = f" (from {row['from']})" if row["from"] else ""
+            click.echo(f"{row['name']}: {row['folder']} lacks {', '.join(row['missing'])}{source}")
+
+
+@click.command()
+@CONFIG
+@RESULTS
+@JSON
+def backbones(config: Path | None, results: Path | None, as_json: bool) -> None:
+    """List the backbones: where the weights of each come from, and whether they have been fetched.
+
+    Example: smooseg backbones --json
+    """
+    rows = catalogue.backbones(catalogue.load_catalogue(config, results=results))
+    show(rows, ["name", "model", "block", "weights", "needs", "present", "missing"], as_json)
+
+
+@click.command()
+@JSON
+def heads(as_json: bool) -> None:
+    """List the heads: what each is, whether it is trained with labels, and its settings.
+
+    Example: smooseg heads --json
+    """
+    show(catalogue.heads(), ["name", "labels", "settings"], as_json)
+
+
+@click.command()
+@CONFIG
+@RESULTS
+@JSON
+def experiments(config: Path | None, results: Path | None, as_json: bool) -> None:
+    """List the experiments, without the points of sweeps: which seeds of each are trained and scored.
+
+    Example: smooseg experiments --results results
+    """
+    rows = catalogue.experiments(catalogue.load_catalogue(config, results=results))
+    show(rows, ["name", "dataset", "backbone", "head", "clusters", "trained", "scored"], as_json)
+
+
+@click.command()
+@CONFIG
+@click.pass_context
+def doctor(context: click.Context, config: Path | None) -> None:
+    """Look at this machine: versions, device, memory, disk, CRF, weights; one line each, with the remedy.
+
+    A line begins with ok, note (it works, with a limit) or fail; the exit code is 1 if anything fails.
+
+    Example: smooseg doctor
+    """
+    from ..doctor import examine
+
+    findings = examine(config)
+    for finding in findings:
+        remedy = f" ({finding.remedy})" if finding.remedy else ""
+        click.echo(f"{finding.state:<6}{finding.what}: {finding.found}{remedy}")
+    if any(finding.state == "fail" for finding in findings):
+        context.exit(1)

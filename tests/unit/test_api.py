@@ -1,0 +1,74 @@
+"""The library as scripts use it."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import smooseg
+from smooseg import SmoosegError, extract, fit, segment
+from tests.conftest import ROOT, TINY_MODEL, write_images
+
+
+@pytest.fixture
+def backbone(tiny_checkpoint) -> dict:
+    """An entry as in the catalogue."""
+    return {"model": TINY_MODEL, "weights": {"source": "file", "path": str(tiny_checkpoint)}, "block": 3, "norm": False}
+
+
+def test_extract_fit_segment(tmp_path, backbone):
+    write_images(tmp_path, "photos", 4)  # images and labels, of which only the former are given
+
+    features = extract(tmp_path / "images", tmp_path / "work", backbone, size=32)
+    head = fit(features, clusters=2, steps=3, batch=4)
+    outcome = segment(tmp_path / "images", head, tmp_path / "masks", size=64)
+
+    assert features.store.shape == (20, 4, 64)  # five crops of each
+    assert outcome.shares["mask"].tolist() == [f"photos/{i:03d}.png" for i in range(4)]
+    assert outcome.shares[["cluster 0", "cluster 1"]].sum(axis=1).to_numpy() == pytest.approx(100)
+    assert (outcome.problems, outcome.kept) == ([], 0)
+    with Image.open(tmp_path / "masks" / "photos" / "000.png") as mask:
+        assert np.isin(np.array(mask), [0, 1]).all()
+        assert mask.size == (96, 80)
+
+
+def test_a_second_call_continues(tmp_path, backbone):
+    write_images(tmp_path, "photos", 2)
+    first = extract(tmp_path / "images", tmp_path / "work", backbone, size=32)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("c/**/0")}
+    assert before
+    assert extract(tmp_path / "images", tmp_path / "work", backbone, size=32) == first
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    head = fit(first, 2, "kmeans", name="two", seed=5, samples=1000)
+    assert head == tmp_path / "work" / "experiments" / "two" / "5" / "head.safetensors"
+    assert head.with_name("history.parquet").is_file()
+    smooseg.load_head(head)
+
+
+def test_mistakes_are_one_sentence(tmp_path, backbone):
+    with pytest.raises(SmoosegError, match=r"backbone 'dino' is none of dinov2_s14_focus, "):
+        extract(tmp_path, tmp_path, "dino")
+    with pytest.raises(SmoosegError, match=r"backbone\.blok is unknown"):
+        extract(tmp_path, tmp_path, backbone | {"blok": 1})
+    with pytest.raises(SmoosegError, match="holds no image"):
+        extract(tmp_path, tmp_path / "work", backbone)
+    write_images(tmp_path, "photos", 1)
+    features = extract(tmp_path / "images", tmp_path / "work", backbone, size=32)
+    with pytest.raises(SmoosegError, match=r"smooseg\.step is unknown.*did you mean steps"):
+        fit(features, 2, step=1)
+    with pytest.raises(SmoosegError, match="head 'linear' is none of kmeans, smooseg, stego"):
+        fit(features, 2, "linear")
+    with pytest.raises(AttributeError, match="no attribute 'segmnt'"):
+        _ = smooseg.segmnt
+
+
+def test_what_the_workflow_parses_stays_light():
+    light = "import smooseg, smooseg.cli, smooseg.config, smooseg.datasets, smooseg.fingerprint, smooseg.catalogue, sys"
+    heavy = "{'torch', 'timm', 'zarr', 'matplotlib', 'pandas', 'sklearn'} & set(sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", f"{light}; print({heavy})"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert result.stdout.strip() == "set()", result.stderr
+    assert set(dir(smooseg)) >= set(smooseg.__all__)
