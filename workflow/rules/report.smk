@@ -1,6 +1,6 @@
 """Collection: tables, figures and one page that shows them."""
 
-FIRST_SEEDS = {name: seed for name, seed in reversed(JOBS)}.items()  # whose segmentations are shown
+FIRST_SEEDS = [(name, dict(reversed(JOBS))[name]) for name in dict(JOBS)]  # whose segmentations are shown
 
 
 rule make_tables:
