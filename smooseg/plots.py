@@ -147,11 +147,12 @@ def plot_sweep(table: pd.DataFrame, varied: list[str], title: str, path: Path) -
         else:
             groups = table.groupby(varied[0], dropna=False)[column]
             mean, positions = groups.mean(), range(groups.ngroups)
-            axis.errorbar(positions, mean, groups.std(), marker="o", capsize=3, color=CLASS_COLOURS[0])
+            deviation = groups.std().fillna(0)  # of one seed
+            axis.errorbar(positions, mean, deviation, marker="o", capsize=3, color=CLASS_COLOURS[0])
             axis.set_xticks(positions, map(str, mean.index), rotation=45)
             axis.set_xlabel(varied[0])
             axis.grid(alpha=0.3)
-            axis.set_ylim(bottom=0)
+            axis.set_ylim(0, 1.1 * (mean + deviation).max() or 1)
         axis.set_title(label, fontsize=10)
     figure.suptitle(title, fontsize=11)
     figure.savefig(path)
