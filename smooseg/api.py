@@ -11,7 +11,7 @@ from .errors import SmoosegError
 from .extraction import extract_features
 from .fingerprint import source_hash
 from .heads import HEADS, save_head
-from .photos import is_image
+from .pictures.photos import is_image
 from .planning import plan_features
 from .provenance import feature_needs
 from .store import Store, open_store

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from .config import SUPERVISED, load_schema, resolve
+from .config import SUPERVISED, dataset_root, load_schema, resolve
 from .datasets import open_dataset
 from .errors import SmoosegError
 
@@ -44,7 +44,7 @@ def datasets(config: dict) -> list[dict]:
     rows = []
     for name, entry in config["datasets"].items():
         drawn = entry["generate"] is not None
-        root = Path(config["results"], "data", name) if drawn else Path(config["data_root"], entry["path"])
+        root = dataset_root(config, name)
         dataset = open_dataset(entry | {"root": root})
         splits = [entry[view]["split"] for view in ("train", "eval")]
         needs = [path for split in splits for path in dataset.image_sources(split) + dataset.label_sources(split)]

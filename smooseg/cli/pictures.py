@@ -33,8 +33,8 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
 
     Example: smooseg segment photos --head results/experiments/camvid_smooseg/0/head.safetensors --out masks
     """
-    from ..masking import SHARES
-    from ..masking import segment as write_masks
+    from ..pictures.masking import SHARES
+    from ..pictures.masking import segment as write_masks
 
     outcome = write_masks(list(images), out=out, **options)
     masks, kept = len(outcome.shares), outcome.kept

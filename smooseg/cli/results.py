@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from ..catalogue import load_catalogue
 from ..errors import SmoosegError
 from .group import Commands
 
@@ -21,12 +22,8 @@ def scores(results: Path | None) -> None:
     Example: smooseg scores --results results
     """
     import pandas as pd
-    import yaml
 
-    if results is None:
-        config = Path("config.yaml")
-        settings = yaml.safe_load(config.read_text()) if config.is_file() else {}
-        results = Path(settings.get("results", "results"))
+    results = results or Path(load_catalogue()["results"])
     path = results / "tables" / "scores.csv"
     if not path.is_file():
         raise SmoosegError(f"{path} is missing; run snakemake --cores all first")

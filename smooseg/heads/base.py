@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from ..errors import SmoosegError
+from ..files import whole
 from ..store import Store
 
 
@@ -75,9 +76,8 @@ def save_head(head: Head, name: str, experiment: dict, path: Path) -> None:
         "settings": head.settings,
         "experiment": experiment,
     }
-    temporary = path.with_suffix(".partial")
-    save_file(head.state_dict(), temporary, metadata={"smooseg": json.dumps(facts)})
-    temporary.replace(path)
+    with whole(path) as aside:
+        save_file(head.state_dict(), aside, metadata={"smooseg": json.dumps(facts)})
 
 
 def read_head(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:

@@ -7,17 +7,14 @@ import pandas as pd
 import pytest
 import timm
 import torch
-from onnx import TensorProto, helper
 from safetensors.torch import load_file, save_file
-from timm.models.vision_transformer import VisionTransformer
 
 from smooseg.backbones import Backbone, load_strictly
-from smooseg.checkpoints import to_timm
 from smooseg.errors import SmoosegError
 from smooseg.extraction import write_block
-from smooseg.provenance import feature_needs, file_sha256, round_to_patch
-from smooseg.weights import fetch_weights, onnx_tensors
-from tests.conftest import TINY_MODEL, make_store
+from smooseg.provenance import feature_needs, round_to_patch
+from smooseg.weights import fetch_weights
+from tests.conftest import TINY_MODEL, file_source, make_store
 
 CPU = torch.device("cpu")
 META = torch.device("meta")
@@ -212,107 +209,3 @@ def test_weights_must_fit(tiny_checkpoint):
     state["extra"] = state.pop("norm.weight")
     with pytest.raises(SmoosegError, match=r"checkpoint: .* \(missing: norm\.weight; unexpected: extra\)"):
         load_strictly(timm.create_model(TINY_MODEL, num_classes=0), state, "checkpoint")
-
-
-def file_source(path, sha256=None):
-    return {"source": "file", "path": str(path), "requirement": None, "sha256": sha256}
-
-
-@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
-def test_a_checkpoint_is_converted_whole(tiny_checkpoint, tmp_path, suffix):
-    source, output = tmp_path / f"w{suffix}", tmp_path / "out.safetensors"
-    state = load_file(tiny_checkpoint)
-    (save_file if suffix == ".safetensors" else torch.save)(state, source)
-    facts = fetch_weights(TINY_MODEL, file_source(source), output)
-    assert facts["model"] == TINY_MODEL
-    assert facts["blocks"] == [{"patch": 16, "channels": 64}] * 6
-    assert facts["sha256"] == file_sha256(output)
-    assert all(torch.equal(value, state[key]) for key, value in load_file(output).items())
-    assert list(tmp_path.glob("*.partial")) == []
-
-
-class Evil:
-    def __reduce__(self):
-        return print, ("code ran",)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ({"x": Evil()}, "not a checkpoint that loads safely"),
-        ({"x": 3}, "expected a table of tensors"),
-        ({"x": torch.zeros(2)}, "weights do not fit the model"),
-    ],
-)
-def test_a_bad_checkpoint_is_refused_and_leaves_nothing(tmp_path, capsys, content, message):
-    torch.save(content, tmp_path / "w.pth")
-    with pytest.raises(SmoosegError, match=message):
-        fetch_weights(TINY_MODEL, file_source(tmp_path / "w.pth"), tmp_path / "out.safetensors")
-    assert "code ran" not in capsys.readouterr().out
-    assert [p.name for p in tmp_path.iterdir()] == ["w.pth"]
-
-
-def test_nan_weights_are_refused(tiny_checkpoint, tmp_path):
-    state = load_file(tiny_checkpoint)
-    state["norm.weight"][0] = float("nan")
-    save_file(state, tmp_path / "w.safetensors")
-    with pytest.raises(SmoosegError, match=r"NaN or infinite values in norm\.weight"):
-        fetch_weights(TINY_MODEL, file_source(tmp_path / "w.safetensors"), tmp_path / "out.safetensors")
-
-
-def test_a_missing_or_wrong_file_is_refused(tiny_checkpoint, tmp_path):
-    with pytest.raises(SmoosegError, match="weights file is missing"):
-        fetch_weights(TINY_MODEL, file_source(tmp_path / "w.pth"), tmp_path / "out.safetensors")
-    with pytest.raises(SmoosegError, match="sha256 is .*, expected 0000"):
-        fetch_weights(TINY_MODEL, file_source(tiny_checkpoint, "0" * 64), tmp_path / "out.safetensors")
-
-
-def exported_dinov2(state: dict[str, torch.Tensor], depth: int) -> bytes:
-    """An ONNX graph with the names an exporter gives Hugging Face's DINOv2, holding timm's ``state``."""
-    initializers, nodes = [], []
-
-    def tensor(name, value):
-        array = value.numpy().copy()
-        initializers.append(helper.make_tensor(name, TensorProto.FLOAT, array.shape, array.tobytes(), raw=True))
-
-    def linear(path, weight):
-        tensor(f"onnx::MatMul_{len(initializers)}", weight.T.contiguous())
-        nodes.append(helper.make_node("MatMul", ["x", initializers[-1].name], ["y"], name=f"/backbone/{path}/MatMul"))
-
-    tensor("backbone.embeddings.cls_token", state["cls_token"])
-    for kind in ("weight", "bias"):
-        tensor(f"backbone.embeddings.patch_embeddings.projection.{kind}", state[f"patch_embed.proj.{kind}"])
-        tensor(f"backbone.layernorm.{kind}", state[f"norm.{kind}"])
-    tensor("onnx::Concat_1", state["pos_embed"][:, :1])
-    tensor("onnx::Reshape_2", state["pos_embed"][:, 1:])
-    nodes.append(helper.make_node("Concat", ["onnx::Concat_1", "y"], ["z"], name="/backbone/embeddings/Concat_6"))
-    nodes.append(helper.make_node("Reshape", ["onnx::Reshape_2", "y"], ["z"], name="/backbone/embeddings/Reshape_1"))
-    for i in range(depth):
-        old, new = f"blocks.{i}", f"backbone.encoder.layer.{i}"
-        for part in ("norm1", "norm2"):
-            for kind in ("weight", "bias"):
-                tensor(f"{new}.{part}.{kind}", state[f"{old}.{part}.{kind}"])
-        for n in (1, 2):
-            tensor(f"{new}.layer_scale{n}.lambda1", state[f"{old}.ls{n}.gamma"])
-        for n, name in enumerate(("query", "key", "value")):
-            weight, bias = (state[f"{old}.attn.qkv.{kind}"].chunk(3)[n] for kind in ("weight", "bias"))
-            linear(f"encoder/layer.{i}/attention/attention/{name}", weight)
-            tensor(f"{new}.attention.attention.{name}.bias", bias)
-        for theirs, ours in (("attention/output/dense", "attn.proj"), ("mlp/fc1", "mlp.fc1"), ("mlp/fc2", "mlp.fc2")):
-            linear(f"encoder/layer.{i}/{theirs}", state[f"{old}.{ours}.weight"])
-            tensor(f"{new}.{theirs.replace('/', '.')}.bias", state[f"{old}.{ours}.bias"])
-    tensor("decoder.final_conv.weight", torch.zeros(1, 4, 1, 1))
-    graph = helper.make_graph(nodes, "exported", [], [], initializers)
-    return helper.make_model(graph).SerializeToString()
-
-
-def test_the_wheels_graph_maps_strictly_onto_timm():
-    torch.manual_seed(0)
-    model = VisionTransformer(
-        img_size=28, patch_size=14, embed_dim=24, depth=2, num_heads=2, num_classes=0, init_values=1e-5
-    )
-    state = {name: torch.randn_like(value) for name, value in model.state_dict().items()}
-    model.pretrained_cfg = {"classifier": "head"}
-    mapped = to_timm(onnx_tensors(exported_dinov2(state, depth=2)), model, "wheel")
-    model.load_state_dict(mapped, strict=True)
-    assert all(torch.equal(mapped[name], value) for name, value in state.items())

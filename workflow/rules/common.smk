@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
-from smooseg.config import SUPERVISED, resolve, run_jobs, sweep_jobs, table_jobs
+from smooseg.config import SUPERVISED, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
 from smooseg.datasets import open_dataset
 from smooseg.errors import SmoosegError
 from smooseg.fingerprint import source_hash, tree_state
@@ -23,6 +23,7 @@ ALL_CORES = workflow.resource_settings.cores or os.cpu_count()
 RESULTS = config["results"]
 RUN = config["runs"][config["run"]]
 JOBS = run_jobs(config)  # (experiment, seed) pairs that the run's tables and report show
+SWEPT = [job for name in RUN["sweeps"] for job in sweep_jobs(config["sweeps"][name])]  # and those of its sweeps
 GENERATED = [name for name, dataset in config["datasets"].items() if dataset["generate"]]
 
 
@@ -45,10 +46,8 @@ wildcard_constraints:
 
 
 def dataset_settings(name):
-    """A data set's entry with its root resolved; the workflow's own lie below the results."""
-    settings = config["datasets"][name]
-    root = f"{RESULTS}/data/{name}" if settings["generate"] else f"{config['data_root']}/{settings['path']}"
-    return settings | {"root": root}
+    """A data set's entry with its root resolved."""
+    return config["datasets"][name] | {"root": str(dataset_root(config, name))}
 
 
 def reading_settings(name, view):

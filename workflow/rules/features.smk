@@ -110,6 +110,6 @@ rule features:
     input:
         [
             of_experiment(rules.finish_features.output.complete, view)(SimpleNamespace(experiment=name))
-            for name in dict(JOBS)
+            for name in dict(JOBS + SWEPT)
             for view in ("train", "eval")
         ],

@@ -1,11 +1,11 @@
 """Collection: tables, figures and one page that shows them."""
 
-FIRST_SEEDS = [(name, dict(reversed(JOBS))[name]) for name in dict(JOBS)]  # whose segmentations are shown
+FIRST_SEEDS = {**dict(JOBS), **dict(reversed(JOBS))}.items()  # of each experiment; whose segmentations are shown
 
 
 rule make_tables:
     input:
-        rules.evaluate.input,
+        of_jobs(rules.score_labels.output[0], JOBS, postprocess=config["postprocess"]),
     output:
         scores=RESULTS + "/tables/scores.csv",
         classes=RESULTS + "/tables/class_iou.csv",
@@ -161,11 +161,14 @@ rule make_report:
 rule tables:
     input:
         rules.make_tables.output,
+        rules.make_report.input.tables,
+        rules.make_report.input.sweeps,
 
 
 rule figures:
     input:
         rules.make_report.input.figures,
+        rules.make_report.input.sweep_figures,
 
 
 rule sweep:

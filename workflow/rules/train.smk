@@ -50,4 +50,4 @@ use rule train_head as train_probe with:
 
 rule train:
     input:
-        of_jobs(rules.train_head.output.head, JOBS),
+        of_jobs(rules.train_head.output.head, JOBS + SWEPT),

@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from .errors import SmoosegError
+from ..errors import SmoosegError
+from ..progress import progress
 from .masks import overlay_path, read_record, scaled_ids, write_csv, write_mask
 from .photos import Photo, decode_photo, find_photos, read_view, upright_size
-from .progress import progress
 from .segmenter import Segmenter
 
 SHARES, LEGEND = "shares.csv", "legend.csv"  # what lies beside the masks

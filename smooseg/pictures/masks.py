@@ -2,16 +2,15 @@
 
 import csv
 import json
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from .errors import SmoosegError
+from ..errors import SmoosegError
+from ..files import whole
 from .legend import Legend
 
 BAND = 512  # rows of a mask that are enlarged at once
@@ -55,18 +54,6 @@ def vote(ids: np.ndarray, rows: tuple, columns: tuple) -> np.ndarray:
     votes = [sum(w * (c == mine) for w, c in zip(weights, candidates, strict=True)) for mine in candidates]
     result[y, x] = np.choose(np.argmax(votes, axis=0), candidates)
     return result
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A place beside ``path`` to write to; what was written is renamed to it, and removed if that failed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        yield aside
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def overlay_path(mask: Path) -> Path:

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .config import load_schema, with_defaults
-from .crf import refine
-from .device import default_device
-from .errors import SmoosegError
-from .fingerprint import source_hash
-from .heads import load_head
+from ..config import load_schema, with_defaults
+from ..crf import refine
+from ..device import default_device
+from ..errors import SmoosegError
+from ..fingerprint import source_hash
+from ..heads import load_head
+from ..provenance import file_sha256
+from ..segmentation import averaged_embeddings, pixel_logits
 from .legend import evaluated, make_legend
-from .provenance import file_sha256
-from .segmentation import averaged_embeddings, pixel_logits
 from .shapes import ShapedBackbone, view_shape
 
 
@@ -55,7 +55,7 @@ class Segmenter:
             "assignment": self.legend.assignment,
             "size": self.size,
             "crf": self.crf,
-            "code": source_hash("masking"),
+            "code": source_hash("pictures.masking"),
         }
 
     @cached_property

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from .datasets.base import IMAGE_SUFFIXES
-from .errors import SmoosegError
-from .imaging import RESAMPLING
+from ..datasets.base import IMAGE_SUFFIXES
+from ..errors import SmoosegError
+from ..imaging import RESAMPLING
 from .masks import is_output
 
 ORIENTATION, SIDEWAYS = 0x0112, {5, 6, 7, 8}  # EXIF tag, and its values that swap width and height
