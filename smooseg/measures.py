@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -10,7 +9,6 @@ from .heads import Head
 from .store import Store
 
 PATCHES = 64  # of an image, drawn at random, whose pairs give the label penalties
-BINS = 20  # of the histograms of the label penalty, over 0 to 1
 SHARPNESS = 0.1  # temperature that turns logits into assignments, as in training
 
 
@@ -27,7 +25,7 @@ def measure_head(head: Head, store: Store, seed: int = 0) -> dict:
         cluster_entropy (of hard cluster use, 1 = all used equally), mirror_agreement (share of patches whose
         cluster is the same in the mirror image), bimodality_within and bimodality_across (four times the
         variance of the label penalty, 1 = half of the pairs agree fully and half not at all; the paper's
-        Appendix A asks for a bimodal penalty, neither all 0 nor all 1), and the penalties' histograms.
+        Appendix A asks for a bimodal penalty, neither all 0 nor all 1).
     """
     generator = torch.Generator().manual_seed(seed)
     used, agreeing, penalties, last = torch.zeros(head.clusters), [], {"within": [], "across": []}, None
@@ -48,7 +46,6 @@ def measure_head(head: Head, store: Store, seed: int = 0) -> dict:
         "cluster_entropy": entropy(used),
         "mirror_agreement": float(torch.cat(agreeing).mean()),
         **{f"bimodality_{name}": bimodality(torch.cat(parts)) for name, parts in penalties.items()},
-        **{f"penalty_{name}": histogram(torch.cat(parts)) for name, parts in penalties.items()},
     }
 
 
@@ -66,9 +63,3 @@ def entropy(counts: torch.Tensor) -> float:
 def bimodality(penalties: torch.Tensor) -> float:
     """Four times the variance of values in 0..1: 0 for one peak, 1 for two equal ones at 0 and 1."""
     return float(4 * penalties.var(correction=0))
-
-
-def histogram(penalties: torch.Tensor) -> list[float]:
-    """Share of the penalties in each of :data:`BINS` equal bins over 0 to 1."""
-    counts, _ = np.histogram(penalties.numpy(), BINS, (0, 1))
-    return (counts / counts.sum()).tolist()

@@ -1,9 +1,9 @@
 """One row per view in a chunked Zarr array, read and written with a checksum for every chunk.
 
-A store lies in a folder or at a URL that fsspec knows (s3://…). It
-is written in blocks of whole chunks, in any order, by one or more writers, and is complete once
-``complete.json`` lies beside its chunks, written last. That file lists the checksum of every chunk, so
-that a missing, damaged or foreign chunk is an error and never a silent fill value.
+A store lies in a folder or at a URL that fsspec knows (s3://…). It is written in blocks of whole
+chunks, in any order, by one or more writers, and is complete once ``complete.json`` lies beside its
+chunks, written last. That file lists the checksum of every chunk, so that a missing, damaged or foreign
+chunk is an error and never a silent fill value.
 """
 
 import json

@@ -36,7 +36,6 @@ def test_one_cluster_everywhere_is_smooth_and_agrees(tmp_path):
     measures = measured(tmp_path, np.zeros((36, SIDE, SIDE), int))
     assert (measures["cluster_entropy"], measures["mirror_agreement"]) == (0, 1)
     assert measures["bimodality_within"] == pytest.approx(0, abs=1e-6)
-    assert measures["penalty_within"][0] == 1
 
 
 def test_halves_of_two_clusters_are_bimodal(tmp_path):
@@ -45,7 +44,6 @@ def test_halves_of_two_clusters_are_bimodal(tmp_path):
     measures = measured(tmp_path, views)
     assert (measures["cluster_entropy"], measures["mirror_agreement"]) == (pytest.approx(1), 1)
     assert measures["bimodality_within"] == pytest.approx(1, abs=1e-3)
-    assert measures["penalty_within"][0] == measures["penalty_within"][-1] == 0.5
     assert measures["bimodality_across"] < 0.1  # neighbouring images share no cluster, but for the first with itself
 
 
