@@ -1,6 +1,7 @@
 """What the README shows works as it stands."""
 
 import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -65,3 +66,12 @@ def test_targets_and_runs_exist():
     assert named
     assert set(named) <= known
     assert set(re.findall(r"run=(\w+)", README)) <= set(config["runs"])
+
+
+def test_settings_on_the_command_line_resolve():
+    lines = [line for line in " ".join(blocks("sh")).splitlines() if "--config " in line]
+    assert lines
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        given = dict(word.split("=", 1) for word in words[words.index("--config") + 1 :] if "=" in word)
+        resolve(yaml.safe_load((ROOT / "config.yaml").read_text()) | given)  # snakemake passes nested values as text
