@@ -7,9 +7,16 @@ from .base import Head, read_head, save_head
 from .kmeans import KMeansHead
 from .linear import LinearHead
 from .smooseg import SmooSegHead
+from .smooth import SmoothHead
 from .stego import StegoHead
 
-HEADS: dict[str, type[Head]] = {"kmeans": KMeansHead, "linear": LinearHead, "smooseg": SmooSegHead, "stego": StegoHead}
+HEADS: dict[str, type[Head]] = {
+    "kmeans": KMeansHead,
+    "linear": LinearHead,
+    "smooseg": SmooSegHead,
+    "smooth": SmoothHead,
+    "stego": StegoHead,
+}
 
 __all__ = ["HEADS", "Head", "load_head", "save_head"]
 

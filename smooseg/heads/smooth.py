@@ -1,0 +1,124 @@
+"""SmooSeg+: the smoothness prior solved in closed form, then k-means; no gradient step.
+
+With a linear embedding and squared distances instead of label penalties, the smoothness energy within
+images has an exact minimiser: directions along which an image's close patches agree although the data
+set varies, the first generalised eigenvectors of two covariances.
+"""
+
+import logging
+import time
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from scipy.linalg import eigh
+from sklearn.cluster import KMeans
+
+from ..device import default_device
+from ..progress import progress
+from ..reader import mean_feature, shuffled_batches
+from ..store import Store
+from .base import Head
+
+RIDGE = 1e-4  # of the residuals' mean variance: keeps directions without any residual finite
+
+
+def smoothed(features: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Each patch as the mean of its image's patches, weighted by a softmax of their closeness.
+
+    Args:
+        features: (images, patches, channels), unit vectors.
+        temperature: Of the softmax; lower keeps to closer patches.
+    """
+    heads = features.unsqueeze(1)  # as attention has them: the fused kernel makes no (patches x patches) matrix
+    return F.scaled_dot_product_attention(heads, heads, heads, scale=1 / temperature).squeeze(1)
+
+
+def smooth_directions(signal: np.ndarray, residual: np.ndarray, dimensions: int) -> np.ndarray:
+    """Directions of largest smoothed against residual variance, scaled to unit smoothed variance.
+
+    Args:
+        signal: (channels, channels) second moments of smoothed features.
+        residual: (channels, channels) those of what smoothing took away.
+        dimensions: How many.
+
+    Returns:
+        float32 (channels, dimensions).
+
+    Source:
+        Locality preserving projections (He and Niyogi 2003), with the closeness of Eq. 2 as weights.
+    """
+    channels = len(signal)
+    ridge = RIDGE * np.trace(residual) / channels * np.eye(channels)
+    values, vectors = eigh(signal, residual + ridge, subset_by_index=[channels - dimensions, channels - 1])
+    return (vectors / np.sqrt(np.maximum(values, np.finfo(np.float64).tiny)))[:, ::-1].astype(np.float32)
+
+
+class SmoothHead(Head):
+    """A linear projection onto the smoothest directions, and the nearest centroid in it."""
+
+    def __init__(self, channels: int, clusters: int, settings: dict):
+        super().__init__(channels, clusters, settings)
+        dimensions = min(settings["dimensions"] or 2 * clusters, channels)
+        self.register_buffer("projection", torch.zeros(channels, dimensions))
+        self.register_buffer("centroids", torch.zeros(clusters, dimensions))
+
+    def embed(self, features: torch.Tensor) -> torch.Tensor:
+        return (features.float() - self.mean) @ self.projection
+
+    def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
+        # half the negative squared distance to each centroid, up to a constant
+        return self.centroids, -0.5 * self.centroids.square().sum(-1)
+
+    @classmethod
+    def fit(cls, store: Store, clusters: int, settings: dict, *, seed: int, budget: int) -> tuple[Head, pd.DataFrame]:
+        head = cls(store.shape[-1], clusters, settings)
+        if settings["subtract_mean"]:
+            head.mean.copy_(mean_feature(store))
+        began = time.perf_counter()
+        signal, residual, sample = covariances(store, head.mean, settings, seed, budget)
+        head.projection.copy_(torch.from_numpy(smooth_directions(signal, residual, head.projection.shape[1])))
+        embeddings = F.normalize(sample @ head.projection, dim=-1).numpy()
+        model = KMeans(clusters, n_init=settings["starts"], random_state=seed).fit(embeddings)
+        head.centroids.copy_(torch.from_numpy(model.cluster_centers_))
+        logging.info("k-means: %d patches, inertia %.1f after %d steps", len(sample), model.inertia_, model.n_iter_)
+        history = {
+            "step": model.n_iter_,
+            "loss": model.inertia_ / len(sample),
+            "clusters": len(np.unique(model.labels_)),
+            "steps_per_second": model.n_iter_ / (time.perf_counter() - began),
+        }
+        return head.eval(), pd.DataFrame([history])
+
+
+@torch.inference_mode()
+def covariances(
+    store: Store, mean: torch.Tensor, settings: dict, seed: int, budget: int
+) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
+    """One pass over random views: second moments of smoothed features and of residuals, and smoothed patches.
+
+    Args:
+        store: Training features.
+        mean: (channels,) subtracted from every feature.
+        settings: views (at most), samples (patches to return, about) and temperature.
+        seed: Of views and patches.
+        budget: Bytes of features to hold in memory.
+
+    Returns:
+        Two float64 (channels, channels) and float32 (samples, channels).
+    """
+    device, generator = default_device(), torch.Generator().manual_seed(seed)
+    views = min(store.views, settings["views"])
+    each = min(store.shape[1], -(-settings["samples"] // views))
+    moments = torch.zeros(2, store.shape[-1], store.shape[-1], dtype=torch.float64, device=device)
+    batches, parts = shuffled_batches(store, store.chunk, budget, seed, device), []
+    for _ in progress(range(-(-views // store.chunk)), unit="block", desc="smooth"):
+        features = F.normalize(next(batches).float() - mean.to(device), dim=-1)
+        smooth = smoothed(features, settings["temperature"])
+        for total, rows in zip(moments, (smooth.flatten(0, 1), (features - smooth).flatten(0, 1)), strict=True):
+            total += rows.T @ rows
+        drawn = torch.randperm(store.shape[1], generator=generator)[:each].to(device)
+        parts.append(smooth[:, drawn].flatten(0, 1).cpu())
+    signal, residual = (moments / moments[0].trace()).cpu().numpy()
+    return signal, residual, torch.cat(parts)
