@@ -186,6 +186,8 @@ def explain(error, where: str) -> str:
         return f"config: {'.'.join([*path, next(name for name in rule if name not in error.instance)])} is missing"
     if error.validator == "type":
         allowed = "must be " + " or ".join([rule] if isinstance(rule, str) else rule)
+    elif error.validator == "anyOf":
+        allowed = "must be " + " or ".join(str(part.get("const", part.get("type"))) for part in rule)
     elif error.validator == "enum":
         allowed = f"must be one of {', '.join(map(str, rule))}{similar(error.instance, rule)}"
     else:

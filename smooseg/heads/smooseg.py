@@ -9,6 +9,7 @@ from ..device import default_device
 from ..losses import data_term, image_moments, random_partners, smoothness
 from ..reader import mean_feature, shuffled_batches
 from ..store import Store
+from ..thresholds import choose_thresholds
 from .base import Head
 from .projector import Projector, channel_dropout
 from .training import minimise
@@ -47,6 +48,8 @@ class SmooSegHead(Head):
             generator: Of dropout and pairing.
         """
         s = self.settings
+        if s["patches"] and s["patches"] < features.shape[1]:
+            features = features[:, torch.randperm(features.shape[1], generator=generator)[: s["patches"]]]
         precision = PRECISIONS[s["precision"]]
         centred = features.to(precision, copy=True).sub_(self.mean.to(precision))
         dropped = [channel_dropout(centred, s["dropout"], generator) for _ in range(3)]
@@ -81,11 +84,12 @@ class SmooSegHead(Head):
 
     @classmethod
     def fit(cls, store: Store, clusters: int, settings: dict, *, seed: int, budget: int) -> tuple[Head, pd.DataFrame]:
+        mean = mean_feature(store) if settings["subtract_mean"] else torch.zeros(store.shape[-1])
+        settings = choose_thresholds(settings, store, mean, seed)
         torch.manual_seed(seed)
         generator, device = torch.Generator().manual_seed(seed), default_device()
         head = cls(store.shape[-1], clusters, settings)
-        if settings["subtract_mean"]:
-            head.mean.copy_(mean_feature(store))
+        head.mean.copy_(mean)
         head.to(device)
         optimizer = torch.optim.Adam(
             [

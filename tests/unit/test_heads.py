@@ -29,6 +29,7 @@ QUICK = {
         "lr_prototypes": 5e-3,
     },
     "kmeans": {"samples": 1000},
+    "smooth": {"samples": 1000, "subtract_mean": True},
     "stego": {
         "steps": 60,
         "batch": 8,
@@ -82,7 +83,7 @@ def fit(request, data, labels):
 
 
 def short(name: str) -> dict:
-    return {} if name == "kmeans" else {"steps": 5}
+    return {} if name in ("kmeans", "smooth") else {"steps": 5}
 
 
 def accuracy(head, features, truth):
