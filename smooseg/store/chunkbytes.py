@@ -49,8 +49,14 @@ def checksum(parts: list[np.ndarray]) -> str:
 
 
 def finite(rows: np.ndarray) -> bool:
-    """Whether no value is NaN or infinite; told by the bits of float16, ten times as fast as by NumPy's isfinite."""
-    return rows.dtype != np.float16 or (rows.view(np.uint16) & 0x7FFF).max(initial=0) < 0x7C00
+    """Whether no float16 is NaN or infinite; other types hold no such value.
+
+    Their exponent is all ones, so their bits are the largest of their sign: two maxima of integers tell it, which
+    is many times as fast as NumPy's isfinite.
+    """
+    if rows.dtype != np.float16:
+        return True
+    return rows.view(np.int16).max(initial=0) < 0x7C00 and rows.view(np.uint16).max(initial=0) < 0xFC00
 
 
 async def tails(store: Backend, keys: list[str]) -> list[str | None]:

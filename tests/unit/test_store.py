@@ -8,6 +8,7 @@ import zarr
 
 from smooseg.errors import SmoosegError
 from smooseg.store import CIRCUMSTANCES, COMPLETE, create_store, open_store
+from smooseg.store.chunkbytes import finite
 from tests.conftest import make_store
 
 
@@ -173,6 +174,12 @@ def test_a_list_of_chunks_that_does_not_fit_is_an_error(path):
     (path / COMPLETE).write_text(json.dumps(complete))
     with pytest.raises(SmoosegError, match="3 chunks where complete.json lists 2"):
         open_store(path, {})
+
+
+def test_nan_and_infinity_are_told_by_their_bits():
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    assert [finite(every[i : i + 1]) for i in range(1 << 16)] == np.isfinite(every).tolist()
+    assert finite(np.full(3, 255, np.uint8)) and not finite(np.array([[1, np.nan], [2, 3]], np.float16))
 
 
 def test_blocks_hold_whole_chunks(path):
