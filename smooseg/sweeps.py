@@ -1,11 +1,12 @@
 """Grids over an experiment's settings: each point is an experiment whose name says what it changed."""
 
 from itertools import product
-from numbers import Real
+from math import prod
 
 from .errors import SmoosegError
 
 DIGITS = 6  # significant ones of the values of a range
+MOST = 10_000  # points of a sweep, and values of a range; more are a slip
 
 
 def values_of(value, where: str) -> list:
@@ -23,10 +24,10 @@ def values_of(value, where: str) -> list:
 def spaced(ends: dict, where: str) -> list:
     """Evenly spaced values of a range; whole numbers where they all are."""
     numbers = [ends.get(key) for key in ("from", "to", "number")]
-    real = all(isinstance(n, Real) and not isinstance(n, bool) for n in numbers)
-    if set(ends) != {"from", "to", "number"} or not real or numbers[2] != int(numbers[2]) or numbers[2] < 2:
+    real = all(type(n) in (int, float) and abs(n) < 1e300 for n in numbers)  # not nan either
+    if set(ends) != {"from", "to", "number"} or not real or numbers[2] not in range(2, MOST + 1):
         raise SmoosegError(
-            f"config: {where} must be a list or {{from, to, number}} with numbers, of them at least 2; got {ends}"
+            f"config: {where} must be a list or {{from, to, number}} with numbers, 2 to {MOST} of them; got {ends}"
         )
     first, last, number = numbers
     values = [float(f"{first + i * (last - first) / (number - 1):.{DIGITS}g}") for i in range(int(number))]
@@ -35,8 +36,14 @@ def spaced(ends: dict, where: str) -> list:
 
 
 def grid(sweep: dict, where: str) -> list[dict]:
-    """Every combination of a sweep's settings, as {setting: value}."""
+    """Every combination of a sweep's settings, as {setting: value}.
+
+    Raises:
+        SmoosegError: As :func:`values_of`, or if there are too many.
+    """
     options = [values_of(value, f"{where}.settings.{key}") for key, value in sweep["settings"].items()]
+    if (points := prod(map(len, options))) > MOST:
+        raise SmoosegError(f"config: {where} has {points} points; take {MOST} at most")
     return [dict(zip(sweep["settings"], point, strict=True)) for point in product(*options)]
 
 

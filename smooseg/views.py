@@ -15,6 +15,7 @@ from .imaging import decode, read_bytes
 from .progress import progress
 
 COLUMNS = ["image", "width", "height", "left", "top", "right", "bottom", "size", "mirror", "sha256"]
+LEAST = {"whole": 1, "five": 2}  # shorter side (pixels) of an image that can be cropped so
 
 
 def centre_square(left: int, top: int, width: int, height: int) -> tuple[int, int, int, int]:
@@ -39,14 +40,17 @@ def crop_boxes(width: int, height: int, crops: str) -> list[tuple[int, int, int,
     return [centre_square(x, y, w, h) for x, y in corners]
 
 
-def index_image(root: Path, image: str) -> tuple[int, int, str] | SmoosegError:
+def index_image(root: Path, image: str, crops: str) -> tuple[int, int, str] | SmoosegError:
     """Width, height and sha256 of one image, or the problem it has (so that a batch can name all)."""
     path = root / image
     try:
         if not path.resolve().is_relative_to(root.resolve()):
             raise SmoosegError(f"{path}: lies outside the data set's folder")
         data, digest = read_bytes(path)
-        return *decode(path, data).size, digest
+        width, height = decode(path, data).size
+        if min(width, height) < LEAST[crops]:
+            raise SmoosegError(f"{path}: is {width}x{height} pixels, too small for {crops} crops")
+        return width, height, digest
     except SmoosegError as error:
         return error
 
@@ -67,11 +71,11 @@ def index_views(dataset: Dataset, split: str, crops: str, size: int, evaluation:
         (the box, pixels), size, mirror, sha256 (of the image file).
 
     Raises:
-        SmoosegError: Naming every image that is missing, does not decode or lies outside the root.
+        SmoosegError: Naming every image that is missing, does not decode, is too small or lies outside the root.
     """
     entries = dataset.entries(split)
     with ThreadPoolExecutor(workers) as pool:
-        found = pool.map(lambda entry: index_image(dataset.root, entry.image), entries)
+        found = pool.map(lambda entry: index_image(dataset.root, entry.image, crops), entries)
         found = list(progress(found, total=len(entries), unit="image", desc=f"index {split}"))
     raise_listed("These images cannot be used", [str(f) for f in found if isinstance(f, SmoosegError)])
     rows = []

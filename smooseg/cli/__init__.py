@@ -4,7 +4,7 @@ import click
 
 from .catalogue import backbones, datasets, doctor, experiments, heads
 from .group import Commands
-from .pictures import segment
+from .pictures import fit, segment
 from .results import cache, scores
 
 
@@ -20,5 +20,5 @@ def main() -> None:
     """
 
 
-for command in (segment, datasets, backbones, heads, experiments, doctor, scores, cache):
+for command in (fit, segment, datasets, backbones, heads, experiments, doctor, scores, cache):
     main.add_command(command)

@@ -6,13 +6,15 @@ import click
 
 from ..errors import SmoosegError
 
+IMAGES = click.argument("images", nargs=-1, required=True)
+OUT = click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @click.command()
-@click.argument("images", nargs=-1, required=True)
+@IMAGES
 @click.option("--head", required=True, type=FILE, help="A fitted head: results/experiments/NAME/SEED/head.safetensors.")
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
+@OUT
 @click.option("--weights", type=FILE, help="The backbone's weights; those in the head's results folder if not given.")
 @click.option("--crf", is_flag=True, help="Refine by the dense CRF: edges follow the image, at about a second each.")
 @click.option(
@@ -37,10 +39,63 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
     from ..pictures.masking import segment as write_masks
 
     outcome = write_masks(list(images), out=out, **options)
+    say_masks(context, outcome, out)
+    click.echo(out / SHARES)
+    require_all(outcome)
+
+
+@click.command()
+@IMAGES
+@click.option(
+    "--classes", required=True, type=click.IntRange(2, 255), help="Clusters to find: what the masks tell apart."
+)
+@OUT
+@click.option("--labels", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of label PNGs.")
+@click.option("--class-names", help="Names of the label ids 0, 1, …, with commas between them.")
+@click.option(
+    "--void", type=click.IntRange(0, 255), default=255, show_default=True, help="Label id that is not scored."
+)
+@click.option("--head", type=click.Choice(["kmeans", "smooseg", "stego"]), default="smooseg", show_default=True)
+@click.option(
+    "--steps", type=click.IntRange(1), help="Training steps; 3000 (stego 5000) if not given. kmeans has none."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the training.")
+@click.option("--backbone", default="dinov2_s14_focus", show_default=True, help="One of smooseg backbones.")
+@click.option("--crf", is_flag=True, help="Refine masks by the dense CRF: edges follow the image.")
+@click.option("--cores", type=click.IntRange(1), help="Processor cores to use; all if not given.")
+@click.pass_context
+def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names: str | None, **options) -> None:
+    """Learn --classes clusters from IMAGES (files, folders, quoted globs) without any label, and write their masks.
+
+    OUT gets config.yaml, pictures (links to yours), results of the workflow, and masks as smooseg segment writes them.
+    Printed are the folder of masks and overlays, the head, which smooseg segment takes for other images, and with
+    --labels the report. The same command goes on where it was stopped; with other options, what they change is done
+    again.
+
+    With --labels, a PNG of class ids of the same name (below subfolders as the images are) and size as its upright
+    image, classes are scored where there is one, and masks show classes. No label is used in training.
+
+    Example: smooseg fit photos --classes 6 --out work
+    """
+    from ..pictures.fitting import fit_pictures
+
+    names = [name.strip() for name in class_names.split(",")] if class_names else None
+    fitted = fit_pictures(list(images), out, class_names=names, loudness=context.meta.get("volume"), **options)
+    say_masks(context, fitted.outcome, fitted.masks)
+    for path in filter(None, (fitted.masks, fitted.head, fitted.report)):
+        click.echo(path)
+    require_all(fitted.outcome)
+
+
+def say_masks(context: click.Context, outcome, folder: Path) -> None:
+    """How many masks there are, and how many of them were there before."""
     masks, kept = len(outcome.shares), outcome.kept
     if context.meta.get("volume") != "quiet":
-        click.echo(f"{masks} masks in {out}" + (f", {kept} of them from an earlier run" if kept else ""), err=True)
-    click.echo(out / SHARES)
+        click.echo(f"{masks} masks in {folder}" + (f", {kept} of them from an earlier run" if kept else ""), err=True)
+
+
+def require_all(outcome) -> None:
+    """Name the images that have no mask, and raise if there are any."""
     for problem in outcome.problems:
         click.echo(problem, err=True)
     if outcome.problems:

@@ -12,7 +12,6 @@ from ..errors import SmoosegError, raise_listed
 
 VOID = 255  # label value of pixels that no score counts
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
-DECODE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises on bad files
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ class Dataset(ABC):
         """Raw values of a label file's bytes; a layout whose labels are no images overrides this."""
         try:
             return np.array(Image.open(io.BytesIO(data)))
-        except DECODE_ERRORS as error:
+        except Exception as error:  # damage surfaces as whatever its bytes lead the decoder to
             raise SmoosegError(f"{path}: label does not decode ({error})") from error
 
     def to_classes(self, raw: np.ndarray, path: Path) -> np.ndarray:

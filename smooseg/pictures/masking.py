@@ -24,6 +24,7 @@ from .segmenter import Segmenter
 
 SHARES, LEGEND = "shares.csv", "legend.csv"  # what lies beside the masks
 THREADS = 2  # that decode, enlarge and encode
+BATCH = 8  # images in a forward pass
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def segment(
     weights: Path | None = None,
     crf: bool = False,
     size: int | None = None,
-    batch: int = 8,
+    batch: int = BATCH,
 ) -> Outcome:
     """Write a mask and an overlay for every image, and their shares and legend as CSV; finished masks are kept.
 
@@ -171,10 +172,15 @@ def segment(
     Raises:
         SmoosegError: If the head cannot be used or there is no image; a bad image is a problem of the outcome.
     """
-    segmenter, out = Segmenter(Path(head), weights, crf, size), Path(out)
+    segmenter = Segmenter(Path(head), weights, crf, size)
     photos, problems = find_photos([images] if isinstance(images, str | Path) else images)
     if not photos:
         raise SmoosegError("; ".join(problems) or "no image was given")
+    return segment_photos(photos, segmenter, Path(out), problems, batch)
+
+
+def segment_photos(photos: list[Photo], segmenter: Segmenter, out: Path, problems: list[str], batch: int) -> Outcome:
+    """Do what :func:`segment` does, with photos that were found already and the problems of finding them."""
     work = Work(segmenter, out, problems)
     batches = work.batches(photos, batch)
     kept, due = len(work.records), sum(map(len, batches))

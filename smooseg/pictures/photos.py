@@ -12,10 +12,11 @@ from PIL import Image, ImageOps
 
 from ..datasets.base import IMAGE_SUFFIXES
 from ..errors import SmoosegError
-from ..imaging import RESAMPLING
+from ..imaging import RESAMPLING, to_rgb
 from .masks import is_output
 
-ORIENTATION, SIDEWAYS = 0x0112, {5, 6, 7, 8}  # EXIF tag, and its values that swap width and height
+ORIENTATION = 0x0112  # EXIF tag
+SIDEWAYS, AS_IT_LIES = {5, 6, 7, 8}, {0, 1}  # its values that swap width and height, and that change nothing
 SPARE = 2  # pixels of an image that are kept for one of its view before resampling; more are averaged first
 
 
@@ -115,6 +116,12 @@ def orientation(image: Image.Image) -> int | None:
         return None
 
 
+def is_upright(path: Path) -> bool:
+    """Whether an image is to be seen as its pixels lie."""
+    with opened(path) as image:
+        return orientation(image) in {None, *AS_IT_LIES}
+
+
 def upright_size(path: Path) -> tuple[int, int]:
     """Width and height of an image as it is to be seen."""
     with opened(path) as image:
@@ -136,7 +143,7 @@ def decode_photo(path: Path, least: int | None = None) -> Image.Image:
         if least is not None:
             image.draft("RGB", (least, least))
         image.load()
-        return (ImageOps.exif_transpose(image) if turned else image).convert("RGB")
+        return to_rgb(ImageOps.exif_transpose(image) if turned else image)
 
 
 def read_view(path: Path, shape: tuple[int, int], resample: str) -> np.ndarray:

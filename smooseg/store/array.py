@@ -17,9 +17,10 @@ from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore
 
 from ..errors import SmoosegError
-from .chunkbytes import checksum, file_tail, read_file, tails
+from .chunkbytes import checksum, file_tail, finite, read_file, tails
 
 COMPLETE = "complete.json"
+DTYPES = "float16", "uint8"  # of features, and of ids
 REMEDY = "run again with --forcerun plan_features, which recomputes what is missing (label maps: delete the folder)"
 DAMAGE = (ValueError, KeyError, TypeError, RuntimeError, FileNotFoundError)  # of content; not of disks or networks
 
@@ -43,7 +44,7 @@ class Store:
         path: Folder or URL of the array.
 
     Raises:
-        SmoosegError: If there is none, or its metadata is damaged. Completeness is not checked;
+        SmoosegError: If there is none, its metadata is damaged, or it holds another type. Completeness is not checked;
             :func:`open_store` does.
 
     ``listed`` are the checksums that chunks must have when read: None while the store is being written.
@@ -60,6 +61,10 @@ class Store:
             self.provenance: dict = dict(self.array.attrs["provenance"])
         except DAMAGE as error:
             raise SmoosegError(f"{path}: metadata does not parse ({error}); {REMEDY}") from error
+        if self.array.dtype.name not in DTYPES:
+            raise SmoosegError(
+                f"{path}: holds {self.array.dtype}, where smooseg stores {' or '.join(DTYPES)}; {REMEDY}"
+            )
         self.shape, self.chunk = self.array.shape, self.array.chunks[0]
         self.views = self.shape[0]
         self.chunks = -(-self.views // self.chunk)
@@ -84,18 +89,25 @@ class Store:
         """Rows ``start`` to ``stop``.
 
         Raises:
-            SmoosegError: Naming store and chunk, if one is damaged, or is not the one that was listed.
+            SmoosegError: Naming store and chunk, if one is damaged, is not the one that was listed, or holds NaN.
         """
         first, end = start // self.chunk, -(-stop // self.chunk)
         if self.listed is not None:
             for chunk, found in enumerate(self.checksums(first, end), first):
                 self.require_listed(chunk, found)
         try:
-            return self.array[start:stop]
+            rows = self.array[start:stop]
         except DAMAGE as error:
             for chunk in range(first, end) if end - first > 1 else ():  # find the one
                 self.read(chunk * self.chunk, chunk * self.chunk + self.length(chunk))
             raise SmoosegError(f"{self.path}: chunk {first} is damaged ({error}); {REMEDY}") from error
+        self.require_finite(first, rows)
+        return rows
+
+    def require_finite(self, chunk: int, rows: np.ndarray) -> None:
+        """Raise if rows that begin in a chunk hold a value that no backbone's feature may have."""
+        if not finite(rows):
+            raise SmoosegError(f"{self.path}: NaN or infinite features in or after chunk {chunk}; {REMEDY}")
 
     def scatter(self, chunk: int, space: np.ndarray, positions: np.ndarray) -> None:
         """Read a chunk's views straight to their places: view i of it to ``space[positions[i]]``.
@@ -118,6 +130,8 @@ class Store:
             self.require_listed(chunk, found)
         if found != checksum(rows):
             raise SmoosegError(f"{self.path}: chunk {chunk} is damaged (stored and computed crc32c differ); {REMEDY}")
+        for position in positions:
+            self.require_finite(chunk, space[position])
 
     def require_listed(self, chunk: int, found: str | None) -> None:
         """Raise unless a chunk carries the checksum that is listed for it."""

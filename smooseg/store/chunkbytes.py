@@ -48,6 +48,17 @@ def checksum(parts: list[np.ndarray]) -> str:
     return crc.to_bytes(CRC_BYTES, "little").hex()
 
 
+def finite(rows: np.ndarray) -> bool:
+    """Whether no float16 is NaN or infinite; other types hold no such value.
+
+    Their exponent is all ones, so their bits are the largest of their sign: two maxima of integers tell it, which
+    is many times as fast as NumPy's isfinite.
+    """
+    if rows.dtype != np.float16:
+        return True
+    return rows.view(np.int16).max(initial=0) < 0x7C00 and rows.view(np.uint16).max(initial=0) < 0xFC00
+
+
 async def tails(store: Backend, keys: list[str]) -> list[str | None]:
     """Last bytes of each key as hex, None where it is absent; a bounded number of requests at once."""
     limit = asyncio.Semaphore(REQUESTS)

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smooseg.backbones import Backbone
 from smooseg.pictures.masks import scaled_ids
-from smooseg.pictures.shapes import ShapedBackbone, view_shape
+from smooseg.pictures.shapes import LONGEST, ShapedBackbone, view_shape
+from smooseg.provenance import round_to_patch
 from tests.conftest import TINY_MODEL
 
 
@@ -23,6 +26,14 @@ from tests.conftest import TINY_MODEL
 )
 def test_views_keep_the_aspect_on_whole_patches(width, height, shape):
     assert view_shape(width, height, 320, 14) == shape
+
+
+@given(*[st.integers(1, 40_000)] * 2, st.integers(16, 1024), st.sampled_from([8, 14, 16, 32]))
+def test_views_of_any_size_are_whole_patches_and_no_longer_than_is_allowed(width, height, size, patch):
+    view = view_shape(width, height, size, patch)
+    longest = LONGEST * round_to_patch(size, patch)
+    assert all(side % patch == 0 and patch <= side <= longest + patch / 2 for side in view)
+    assert (view[0] <= view[1]) == (height <= width) or view[0] == view[1]
 
 
 def test_a_backbone_gives_each_shape_what_a_fresh_one_does(tiny_checkpoint):

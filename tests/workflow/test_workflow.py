@@ -182,12 +182,6 @@ def failure(result: subprocess.CompletedProcess) -> str:
     return said
 
 
-def test_a_typo_in_the_configuration_is_one_sentence(fresh):
-    said = failure(fresh.snakemake("all", experiments={"tiny_smooseg": {"settings": {"b11": 0.1}}}))
-    assert "config: experiments.tiny_smooseg.settings.b11 is unknown, allowed here: b1, b2" in said
-    assert not (fresh.folder / "results").exists()
-
-
 def test_missing_data_is_said_before_anything_is_computed_and_a_dry_run_works(fresh):
     shutil.rmtree(fresh.folder / "data")
     assert fresh.planned()["extract_features"] == 2

@@ -7,12 +7,15 @@ from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
+from smooseg.catalogue import read_config
 from smooseg.config import SUPERVISED, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
 from smooseg.datasets import open_dataset
 from smooseg.errors import SmoosegError
 from smooseg.fingerprint import source_hash, tree_state
 
 try:
+    for path in workflow.configfiles:
+        read_config(path)  # a key that stands twice is lost on Snakemake, which keeps the last
     resolved = resolve(config)
 except SmoosegError as error:
     raise WorkflowError(str(error)) from None

@@ -1,0 +1,196 @@
+"""From somebody's pictures to masks without a head: what ``smooseg fit`` does, through the workflow."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from ..api import find_backbone
+from ..config import resolve
+from ..datasets import VOID, open_dataset
+from ..errors import SmoosegError, raise_listed
+from ..files import whole
+from .masking import BATCH, Outcome, segment_photos
+from .photos import Photo, find_photos
+from .placing import CROPS, SCORED, TRAIN, check_pictures, find_labels, place_pictures
+from .segmenter import Segmenter
+
+SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
+CONFIG, DATASET, MASKS = "config.yaml", "pictures", "masks"  # what lies in the folder, beside the workflow's results
+HEADER = "# Written by smooseg fit. To run the workflow from here: snakemake --cores all --snakefile"
+STANDARD_ERROR = 2  # its file descriptor
+QUIETLY = ("--quiet", "host", "progress", "reason")  # what Snakemake leaves out unless all is asked for
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What :func:`fit_pictures` made.
+
+    Args:
+        head: The fitted head.
+        masks: Folder of masks and overlays.
+        report: The workflow's report; None without labels.
+        outcome: Shares of the masks, and pictures without one.
+    """
+
+    head: Path
+    masks: Path
+    report: Path | None
+    outcome: Outcome
+
+
+def make_config(
+    classes: int, names: list[str], void: int, head: str, backbone: str, steps: int | None, seed: int, crf: bool
+) -> dict:
+    """A configuration of one experiment on the pictures of its folder.
+
+    Raises:
+        SmoosegError: If a name is unknown, or the head has no steps.
+    """
+    name, settings = find_backbone(backbone)
+    weights = settings["weights"]
+    if weights["path"]:
+        settings = settings | {"weights": weights | {"path": str(Path(weights["path"]).absolute())}}
+    experiment = {"dataset": DATASET, "backbone": name, "head": head, "clusters": classes}
+    config = {
+        "run": "fit",
+        "data_root": ".",
+        "runs": {"fit": {"experiments": [head], "seeds": [seed]}},
+        "experiments": {head: experiment | {"settings": {} if steps is None else {"steps": steps}}},
+        "datasets": {
+            DATASET: {
+                "layout": "folder",
+                "path": DATASET,
+                "classes": names or [f"class {i}" for i in range(classes)],
+                "void": void,
+                "resample": "bilinear",  # averages photographs down; nearest would sample them
+                "train": {"split": TRAIN, "crops": CROPS, "size": 224},
+                "eval": {"split": SCORED, "crops": "whole", "size": 320},
+            }
+        },
+        "backbones": {name: settings},
+        "postprocess": ["raw", "crf"] if crf else ["raw"],
+    }
+    resolve(config)
+    return config
+
+
+def fit_pictures(
+    images: list[str],
+    out: Path,
+    classes: int,
+    *,
+    labels: Path | None = None,
+    class_names: list[str] | None = None,
+    void: int = VOID,
+    head: str = "smooseg",
+    backbone: str = "dinov2_s14_focus",
+    steps: int | None = None,
+    seed: int = 0,
+    crf: bool = False,
+    cores: int | None = None,
+    loudness: str | None = None,
+) -> Fitted:
+    """Train a head on pictures by the workflow, and write their masks; what is finished already is kept.
+
+    Args:
+        images: Image files, folders or globs; what lies below ``out`` is left out.
+        out: Folder of its own for everything that is written.
+        classes: Number of clusters.
+        labels: Folder of PNGs of class ids, under the pictures' names; those that have one are scored.
+        class_names: Of the ids 0, 1, …
+        void: Id that no score counts.
+        head, backbone, steps, seed: What is trained; steps as published if None.
+        crf: Whether masks (and scores) are refined by the dense CRF.
+        cores: All if None.
+        loudness: "quiet", "verbose" or None, see :func:`run_workflow`.
+
+    Raises:
+        SmoosegError: If pictures or labels are bad (all are named), or the workflow stops.
+    """
+    if not SNAKEFILE.is_file():
+        raise SmoosegError(
+            f"{SNAKEFILE} is missing: smooseg fit runs the workflow of smooseg's repository, which an installed wheel "
+            f"lacks; get the repository and install it with pip install -e ."
+        )
+    require_own(out)
+    names = class_names or []
+    if names and (len(names) != classes or not labels):
+        raise SmoosegError(f"{len(names)} names of classes were given: they name the ids of labels, {classes} here")
+    photos = pictures_of(images, out)
+    labelled = find_labels(labels, photos) if labels else {}
+    config = make_config(classes, names, void, head, backbone, steps, seed, crf)
+    cores = cores or os.cpu_count()
+    dataset = open_dataset(config["datasets"][DATASET] | {"root": out / DATASET})
+    check_pictures(photos, labelled, dataset, cores)
+    write_config(config, out)
+    place_pictures(photos, labelled, dataset.root)
+    path = Path("results", "experiments", head, str(seed), "head.safetensors")
+    run_workflow(out, [] if labels else [str(path)], cores, loudness)
+    outcome = segment_photos(photos, Segmenter(out / path, crf=crf), out / MASKS, [], BATCH)
+    return Fitted(out / path, out / MASKS, out / "results" / "report.html" if labels else None, outcome)
+
+
+def require_own(out: Path) -> None:
+    """Raise unless a folder is new, empty or of an earlier call."""
+    config = out / CONFIG
+    if out.exists() and any(out.iterdir()) and not (config.is_file() and config.read_text().startswith(HEADER)):
+        raise SmoosegError(f"{out}: is neither empty nor of an earlier smooseg fit; give another --out")
+
+
+def pictures_of(images: list[str], out: Path) -> list[Photo]:
+    """Photos that arguments mean, without what lies below the output folder.
+
+    Raises:
+        SmoosegError: If an argument means none, or two photos would have masks of one name.
+    """
+    photos, problems = find_photos(images)
+    raise_listed("These pictures cannot be used", problems)
+    photos = [photo for photo in photos if not photo.path.resolve().is_relative_to(out.resolve())]
+    if not photos:
+        raise SmoosegError(f"no picture was given but those in {out}, which smooseg fit wrote")
+    return photos
+
+
+def write_config(config: dict, out: Path) -> None:
+    """Write a configuration with a line that says whose it is."""
+    with whole(out / CONFIG) as aside:
+        aside.write_text(f"{HEADER} {SNAKEFILE}\n{yaml.safe_dump(config, sort_keys=False, allow_unicode=True)}")
+
+
+def run_workflow(folder: Path, targets: list[str], cores: int, loudness: str | None) -> None:
+    """Run Snakemake in a folder that holds a configuration.
+
+    Args:
+        folder: With its config.yaml.
+        targets: Files or rules; everything if empty.
+        cores: How many.
+        loudness: What Snakemake says on standard error: "quiet" nothing, None the stages, "verbose" all.
+
+    Raises:
+        SmoosegError: If it stops.
+    """
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--cores", str(cores)]
+    command += () if loudness == "verbose" else QUIETLY
+    paths = [str(SNAKEFILE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}  # the workflow takes the library beside it
+    said = subprocess.PIPE if loudness == "quiet" else STANDARD_ERROR
+    result = subprocess.run(
+        [*command, "--", *targets], cwd=folder, env=environment, stdout=said, stderr=said, text=True
+    )
+    if result.returncode:
+        raise SmoosegError(f"{folder}: the workflow stopped {why_stopped(folder, result.stderr)}")
+
+
+def why_stopped(folder: Path, said: str | None) -> str:
+    """The reason for which Snakemake stopped, from what it said where nobody heard it."""
+    locks = folder / ".snakemake" / "locks"
+    if locks.is_dir() and any(locks.iterdir()):
+        return f"because another one is at work there; if there is none since one was killed, delete {locks}"
+    if said is None:
+        return f"for the reason above; {folder / 'results' / 'logs'} holds what each stage said"
+    reasons = [line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")]
+    return f"({'; '.join(dict.fromkeys(reasons)) or said})"

@@ -1,0 +1,569 @@
+"""Bad input of every kind: what is taken and how, or the one sentence that says what is wrong; nothing is left behind.
+
+A message stands here whole: PLACE is the case's folder, and … stands for what a library or a long list says.
+"""
+
+import copy
+import logging
+import re
+import shutil
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from smooseg.catalogue import read_config
+from smooseg.config import resolve
+from smooseg.datasets import VOID, open_dataset
+from smooseg.heads import HEADS, KMeansHead, save_head
+from smooseg.imaging import read_views
+from smooseg.jobs import job
+from smooseg.prediction import predict_labels
+from smooseg.provenance import manifest_sha256
+from smooseg.scoring import read_labels, score_labels
+from smooseg.store import COMPLETE, open_store
+from smooseg.views import index_views
+from smooseg.weights import fetch_weights
+from tests.conftest import ROOT, TINY_MODEL, file_source, make_store, write_images
+from tests.workflow.project import Project
+
+SIZE, CHANNELS, WIDTH, HEIGHT = 32, 4, 96, 80
+GREEN = (40, 160, 60)
+NEEDS = {"block": 3, "size": SIZE}
+REMEDY = "run again with --forcerun plan_features, which recomputes what is missing (label maps: delete the folder)"
+README = (
+    "this data set's layout is described in the README under 'Data sets'; set data_root to the folder that holds it"
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Something bad.
+
+    Args:
+        what: It, in words.
+        harm: Makes it, in a folder where all was well.
+        stage: What meets it there: the call that a rule's script makes.
+        refused: The whole message; empty where it is taken.
+        taken: What the stage must return.
+    """
+
+    what: str
+    harm: Callable[[Path], Any]
+    stage: Callable[[Path], Any]
+    refused: str = ""
+    taken: Any = None
+
+
+# ── the good folder ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def fill(folder: Path, checkpoint: Path) -> None:
+    """Images, labels, a manifest, features, a head and a checkpoint."""
+    write_images(folder / "data", "val", 2, (WIDTH, HEIGHT))
+    shutil.copy(checkpoint, folder / "w.safetensors")
+    manifest = index(folder)
+    manifest.to_parquet(folder / "manifest.parquet")
+    features = np.random.default_rng(0).normal(size=(40, 4, CHANNELS)).astype(np.float16)
+    make_store(folder / "features.zarr", features, **NEEDS)
+    make_store(folder / "views.zarr", features[: len(manifest)], manifest_sha256=manifest_sha256(manifest), size=SIZE)
+    make_store(folder / "maps.zarr", np.zeros((2, SIZE, SIZE), np.uint8), chunk=8)
+    head = KMeansHead(CHANNELS, 2, {})
+    head.centroids.copy_(torch.eye(2, CHANNELS))
+    save_head(head, "kmeans", {}, folder / "head.safetensors")
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory, tiny_checkpoint) -> Path:
+    folder = tmp_path_factory.mktemp("good")
+    fill(folder, tiny_checkpoint)
+    return folder
+
+
+@pytest.fixture
+def place(good, tmp_path) -> Path:
+    """A copy of it, for harm; logging and threads are as before when it is done."""
+    root, threads = logging.getLogger(), torch.get_num_threads()
+    handlers, level = root.handlers[:], root.level
+    yield shutil.copytree(good, tmp_path / "place")
+    root.handlers[:], root.level = handlers, level
+    torch.set_num_threads(threads)
+
+
+# ── stages ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def dataset(folder: Path, layout: str = "folder"):
+    classes = {"classes": ["up", "down"]} if layout == "folder" else {}
+    return open_dataset({"root": folder / "data", "layout": layout} | classes)
+
+
+def index(folder: Path, crops: str = "whole") -> pd.DataFrame:
+    return index_views(dataset(folder), "val", crops, SIZE, evaluation=True, workers=1)
+
+
+def look(folder: Path) -> tuple:
+    """Width and height of the first image, and the colour in its middle, to the nearest ten."""
+    manifest = index(folder)
+    middle = read_views(folder / "data", manifest[:1], SIZE, "bilinear")[0, SIZE // 2, SIZE // 2].astype(int)
+    return (*map(int, manifest.loc[0, ["width", "height"]]), tuple((10 * np.round(middle / 10)).astype(int).tolist()))
+
+
+def label(folder: Path) -> list[int]:
+    """Ids of the first label."""
+    manifest = pd.read_parquet(folder / "manifest.parquet")
+    read_labels(manifest, dataset(folder), "val", folder / "views.zarr", folder / "labels.zarr", code="")
+    return np.unique(open_store(folder / "labels.zarr", {}).read(0, 1)).tolist()
+
+
+def score(folder: Path) -> float:
+    stores = (open_store(folder / f"{name}.zarr", {}) for name in ("maps", "labels"))
+    return score_labels(*stores, 2, ["up", "down"], matched=True)["accuracy"]
+
+
+def listed(folder: Path, layout: str) -> list[str]:
+    return [entry.image for entry in dataset(folder, layout).entries(LISTS[layout][0])]
+
+
+def train(folder: Path) -> None:
+    settings = {"samples": 1000, "kmeans_batch": 64, "epochs": 1, "starts": 1, "subtract_mean": False}
+    HEADS["kmeans"].fit(open_store(folder / "features.zarr", NEEDS), 2, settings, seed=0, budget=10**9)
+
+
+def fetch(folder: Path, name: str = "w.safetensors", sha256: str | None = None) -> None:
+    fetch_weights(TINY_MODEL, file_source(folder / name, sha256), folder / "out.safetensors")
+
+
+def predict(folder: Path) -> None:
+    predict_labels(open_store(folder / "views.zarr", {}), folder / "head.safetensors", folder / "raw.zarr", code="")
+
+
+def configure(folder: Path) -> dict:
+    return resolve(read_config(folder / "config.yaml"))
+
+
+# ── images ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def flat(mode: str = "RGB", size: tuple[int, int] = (WIDTH, HEIGHT)) -> Image.Image:
+    return Image.new("RGB", size, GREEN).convert(mode)
+
+
+def image(folder: Path, content: Image.Image | bytes, suffix: str = "png", **options) -> None:
+    """Put another file in the place of the first image."""
+    path = folder / "data" / "images" / "val" / "000.png"
+    path.unlink()
+    path = path.with_suffix(f".{suffix}")
+    path.write_bytes(content) if isinstance(content, bytes) else content.save(path, **options)
+
+
+def truncate(folder: Path, name: str, size: int) -> None:
+    (folder / name).write_bytes((folder / name).read_bytes()[:size])
+
+
+def exif(orientation: int) -> Image.Exif:
+    tags = Image.Exif()
+    tags[0x0112] = orientation
+    return tags
+
+
+def sixteen_bits() -> Image.Image:
+    return Image.fromarray(np.full((HEIGHT, WIDTH), 160 * 257, np.uint16))
+
+
+def transparent() -> Image.Image:
+    picture = flat("RGBA")
+    picture.putalpha(7)
+    return picture
+
+
+FIRST = "PLACE/data/images/val/000.png"
+UNUSABLE = "These images cannot be used: "
+IMAGES = [
+    Case("truncated", partial(truncate, name=FIRST[6:], size=200), index, f"{UNUSABLE}{FIRST}: image does not decode (…)"),
+    Case("zero bytes", partial(image, content=b""), index, f"{UNUSABLE}{FIRST}: image does not decode (…)"),
+    Case("not an image", partial(image, content=b"a letter"), index, f"{UNUSABLE}{FIRST}: image does not decode (…)"),
+    Case("CMYK", lambda p: image(p, flat("CMYK"), "jpg"), look, taken=(WIDTH, HEIGHT, GREEN)),
+    Case("16 bits", lambda p: image(p, sixteen_bits()), look, taken=(WIDTH, HEIGHT, (160, 160, 160))),
+    Case("palette", lambda p: image(p, flat().quantize(4)), look, taken=(WIDTH, HEIGHT, GREEN)),
+    Case("RGBA, almost transparent", lambda p: image(p, transparent()), look, taken=(WIDTH, HEIGHT, GREEN)),
+    Case("animated", lambda p: image(p, flat(), "webp", save_all=True, append_images=[Image.new("RGB", (WIDTH, HEIGHT))], lossless=True), look, taken=(WIDTH, HEIGHT, GREEN)),
+    Case("several pages", lambda p: image(p, flat(), "tif", save_all=True, append_images=[flat("L")]), look, taken=(WIDTH, HEIGHT, GREEN)),
+    Case("1x1", lambda p: image(p, flat(size=(1, 1))), look, taken=(1, 1, GREEN)),
+    Case("1x1 in five crops", lambda p: image(p, flat(size=(1, 1))), partial(index, crops="five"), f"{UNUSABLE}{FIRST}: is 1x1 pixels, too small for five crops"),
+    Case("30,000 pixels wide", lambda p: image(p, flat(size=(30_000, 9))), look, taken=(30_000, 9, GREEN)),
+    Case("a decompression bomb", lambda p: image(p, Image.new("1", (20_000, 20_000))), index, f"{UNUSABLE}{FIRST}: image does not decode (Image size (400000000 pixels) exceeds limit of …)"),
+    Case("to be turned by EXIF: taken as it lies", lambda p: image(p, flat(), exif=exif(6)), look, taken=(WIDTH, HEIGHT, GREEN)),
+    Case("several", lambda p: (image(p, b""), (p / "data/images/val/001.png").write_bytes(b"")), index, f"{UNUSABLE}{FIRST}: image does not decode (…); PLACE/data/images/val/001.png: image does not decode (…)"),
+    Case("floating point", lambda p: image(p, Image.new("F", (9, 9)), "tif"), index, f"{UNUSABLE}{FIRST[:-3]}tif: image does not decode (its float32 values have no known range; save it with 8 or 16 bits)"),
+]  # fmt: skip
+
+
+# ── labels ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def relabel(folder: Path, ids: np.ndarray | Image.Image, names: tuple[str, ...] = ("000",)) -> None:
+    for name in names:
+        (ids if isinstance(ids, Image.Image) else Image.fromarray(ids)).save(folder / f"data/labels/val/{name}.png")
+
+
+def full(value: int, dtype=np.uint8, shape: tuple[int, ...] = (HEIGHT, WIDTH)) -> np.ndarray:
+    return np.full(shape, value, dtype)
+
+
+NO_LABEL, LABEL = "These labels cannot be used: PLACE/data/labels/val/000.png: ", "data/labels/val/000.png"
+LABELS = [
+    Case("missing", lambda p: (p / LABEL).unlink(), label, "These images have no label: images/val/000.png"),
+    Case("of another size", partial(relabel, ids=full(0, shape=(10, 20))), label, f"{NO_LABEL}label is 20x10, its image 96x80"),
+    Case("RGB", partial(relabel, ids=full(0, shape=(HEIGHT, WIDTH, 3))), label, f"{NO_LABEL}expected one channel of class ids, got shape (80, 96, 3)"),
+    Case("ids out of range", partial(relabel, ids=full(7)), label, f"{NO_LABEL}label ids [7] are outside 0..1 and are not the void value 255"),
+    Case("16 bits out of range", partial(relabel, ids=full(257, np.uint16)), label, f"{NO_LABEL}label ids [257] are outside 0..1 and are not the void value 255"),
+    Case("truncated", partial(truncate, name=LABEL, size=60), label, f"{NO_LABEL}label does not decode (…)"),
+    Case("16 bits", partial(relabel, ids=full(1, np.uint16)), label, taken=[1]),
+    Case("one bit", partial(relabel, ids=Image.fromarray(full(255)).convert("1")), label, taken=[1]),
+    Case("palette: its indices are the ids", partial(relabel, ids=Image.fromarray(full(1)).convert("P")), label, taken=[1]),
+    Case("one of them all void", partial(relabel, ids=full(VOID)), label, taken=[VOID]),
+    Case("all void", lambda p: (relabel(p, full(VOID), ("000", "001")), label(p)), score, "every label pixel is void: there is nothing to score"),
+]  # fmt: skip
+
+
+# ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+# by layout: split, list, a line of it, and the image that this means
+LISTS = {
+    "camvid": ("val", "val.txt", "{0}.png {0}.png", "val/{}.png"),
+    "cocostuff27": ("train", "curated/train2017/Coco164kFull_Stuff_Coarse.txt", "{}", "images/train2017/{}.jpg"),
+    "potsdam3": ("train", "labelled_train.txt", "{}", "imgs/{}.mat"),
+}
+
+
+def write_list(folder: Path, layout: str, names: tuple, end: str = "\n", encoding: str = "utf-8") -> None:
+    _, listing, line, _ = LISTS[layout]
+    text = end.join(line.format(name) if name else " " for name in names)
+    (folder / "data" / listing).parent.mkdir(parents=True, exist_ok=True)
+    (folder / "data" / listing).write_bytes(text.encode(encoding))
+
+
+def of_list(layout: str, what: str, names: tuple, refused: str = "", taken: tuple = (), **options) -> Case:
+    listing, pattern = f"PLACE/data/{LISTS[layout][1]}", LISTS[layout][3]
+    harm = partial(write_list, layout=layout, names=names, **options)
+    images = [pattern.format(name) for name in taken]
+    return Case(
+        f"{layout}: {what}", harm, partial(listed, layout=layout), refused.replace("LIST", listing), images or None
+    )
+
+
+def escape(folder: Path) -> None:
+    (folder / "data/images/val/000.png").rename(folder / "elsewhere.png")
+    (folder / "data/images/val/000.png").symlink_to(folder / "elsewhere.png")
+
+
+def rename(folder: Path) -> None:
+    for kind in ("images", "labels"):
+        (folder / "data" / kind / "val" / "000.png").rename(folder / "data" / kind / "val" / "日本 Zürich 1.png")
+
+
+def names_of(folder: Path) -> list[str]:
+    return [f"{entry.image} {entry.label}" for entry in dataset(folder).entries("val")]
+
+
+NAMES = "LIST: each line must give a file name without its folder, and no name twice: "
+PATHS = ("../a", "/etc/a", "b/../../a", "..", "c\\a", "d\0", "e/f")
+LINES = "; ".join(f"line {number}: {name!r} is not one" for number, name in enumerate(PATHS, 2))
+COMMON = [
+    case
+    for layout in LISTS
+    for case in (
+        Case(f"{layout}: absent", lambda p: None, partial(listed, layout=layout), f"PLACE/data/{LISTS[layout][1]} is missing: {README}"),
+        of_list(layout, "empty", ("", ""), "LIST lists no image"),
+        of_list(layout, "repeated names", ("a", "", "b", "a"), f"{NAMES}line 4: 'a…' is on line 1 already"),
+        of_list(layout, "of another encoding", ("Zürich",), "LIST: list cannot be read ('utf-8' codec…)", encoding="latin-1"),
+        of_list(layout, "Windows line ends and no ASCII", ("000", "", "Zürich·1", "日本", ""), taken=("000", "Zürich·1", "日本"), end="\r\n"),
+        of_list(layout, "a byte order mark", ("000", "001"), taken=("000", "001"), encoding="utf-8-sig"),
+    )
+]  # fmt: skip
+FILES = [
+    *COMMON,
+    *(of_list(layout, "paths", ("fine", *PATHS), f"{NAMES}{LINES}") for layout in ("cocostuff27", "potsdam3")),
+    of_list("camvid", "paths count by their names", ("../../x",), taken=("x",)),
+    Case("camvid: spaces in names", lambda p: write_list(p, "camvid", ("a b",)), partial(listed, layout="camvid"), "PLACE/data/val.txt: a line must hold an image path and a label path: line 1: 'a b.png a b.png'"),
+    Case("a symbolic link out of the folder", escape, index, f"{UNUSABLE}{FIRST}: lies outside the data set's folder"),
+    Case("names with spaces and without ASCII", rename, names_of, taken=["images/val/001.png labels/val/001.png", "images/val/日本 Zürich 1.png labels/val/日本 Zürich 1.png"]),
+    Case("no folder", lambda p: shutil.rmtree(p / "data"), index, f"PLACE/data/images/val is missing: {README}"),
+    Case("an empty folder", lambda p: [f.unlink() for f in (p / "data/images/val").iterdir()], index, "PLACE/data/images/val holds no image (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp)"),
+]  # fmt: skip
+
+
+# ── caches ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+STORE = "PLACE/features.zarr"
+CHUNK = "features.zarr/c/1/0/0"
+
+
+def restore(folder: Path, features: np.ndarray | None = None, **provenance) -> None:
+    """Put another finished cache in the place of the features."""
+    rows = open_store(folder / "features.zarr", {}).read(0, 40)
+    shutil.rmtree(folder / "features.zarr")
+    make_store(folder / "features.zarr", rows if features is None else features(rows), **(provenance or NEEDS))
+
+
+def with_nan(rows: np.ndarray) -> np.ndarray:
+    rows[20, 1, 2] = np.nan
+    return rows
+
+
+def retype(folder: Path) -> None:
+    path = folder / "features.zarr" / "zarr.json"
+    path.write_text(path.read_text().replace("float16", "float32"))
+
+
+def flip(folder: Path) -> None:
+    data = bytearray((folder / CHUNK).read_bytes())
+    data[10] ^= 1
+    (folder / CHUNK).write_bytes(data)
+
+
+def swap(folder: Path) -> None:
+    (folder / CHUNK).write_bytes((folder / "features.zarr/c/0/0/0").read_bytes())
+
+
+CACHES = [
+    Case("of something else", lambda p: restore(p, block=9, size=SIZE), train, f"{STORE}: made with block = 9, but this experiment needs 3; run the workflow again to rebuild it"),
+    Case("of an older version, which recorded less", lambda p: restore(p, block=3), train, f"{STORE}: made with size = None, but this experiment needs 32; run the workflow again to rebuild it"),
+    Case("of another type", retype, train, f"{STORE}: holds float32, where smooseg stores float16 or uint8; {REMEDY}"),
+    Case("NaN", lambda p: restore(p, with_nan), train, f"{STORE}: NaN or infinite features in or after chunk 1; {REMEDY}"),
+    Case("a chunk is missing", lambda p: (p / CHUNK).unlink(), train, f"{STORE}: chunk 1 is missing; {REMEDY}"),
+    Case("a foreign chunk", swap, train, f"{STORE}: chunk 1 has checksum …, not …: damaged or foreign; {REMEDY}"),
+    Case("a truncated chunk", partial(truncate, name=CHUNK, size=50), train, f"{STORE}: chunk 1 has checksum …, not …: damaged or foreign; {REMEDY}"),
+    Case("an empty chunk", partial(truncate, name=CHUNK, size=0), train, f"{STORE}: chunk 1 has checksum , not …: damaged or foreign; {REMEDY}"),
+    Case("a flipped bit", flip, train, f"{STORE}: chunk 1 is damaged (stored and computed crc32c differ); {REMEDY}"),
+    Case("unfinished", lambda p: (p / "features.zarr" / COMPLETE).unlink(), train, f"{STORE}: it is incomplete; run the workflow again to finish it; {REMEDY}"),
+    Case("damaged metadata", partial(truncate, name="features.zarr/zarr.json", size=40), train, f"{STORE}: metadata does not parse (…); {REMEDY}"),
+    Case("a damaged list of chunks", partial(truncate, name=f"features.zarr/{COMPLETE}", size=40), train, f"{STORE}/complete.json does not parse (…); {REMEDY}"),
+    Case("none", lambda p: shutil.rmtree(p / "features.zarr"), train, f"{STORE}: there is no store; {REMEDY}"),
+]  # fmt: skip
+
+
+# ── checkpoints and heads ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Evil:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return Path("PLACE-code-ran").touch, ()
+
+
+def reweigh(folder: Path, change: Callable[[dict], dict], name: str = "w.safetensors") -> None:
+    save_file(change(load_file(folder / name)), folder / name)
+
+
+def nan_in(key: str) -> Callable[[dict], dict]:
+    return lambda state: state | {key: torch.full_like(state[key], float("nan"))}
+
+
+def rehead(folder: Path, **changes) -> None:
+    head = KMeansHead(CHANNELS, 2, {})
+    for key, value in changes.items():
+        setattr(head, key, value)
+    save_head(head, "kmeans", {}, folder / "head.safetensors")
+
+
+WEIGHTS, HEAD = "PLACE/w.safetensors", "PLACE/head.safetensors"
+CHECKPOINTS = [
+    Case("a pickle with code", lambda p: torch.save({"x": Evil()}, p / "w.pth"), partial(fetch, name="w.pth"), "PLACE/w.pth: not a checkpoint that loads safely (…)"),
+    Case("a pickle of numbers", lambda p: torch.save({"x": 3}, p / "w.pth"), partial(fetch, name="w.pth"), "PLACE/w.pth: expected a table of tensors, alone or as one of teacher, student, state_dict, model"),
+    Case("wrong keys", lambda p: reweigh(p, lambda s: {f"z.{k}": v for k, v in s.items()}), fetch, f"{WEIGHTS}: weights do not fit the model (missing: … and … more; unexpected: z.… and … more)"),
+    Case("wrong shapes", lambda p: reweigh(p, lambda s: s | {"norm.weight": torch.zeros(3)}), fetch, f"{WEIGHTS}: weights do not fit the model (other shape: norm.weight (3,) instead of (64,))"),
+    Case("NaN", lambda p: reweigh(p, nan_in("norm.weight")), fetch, f"{WEIGHTS}: weights hold NaN or infinite values in norm.weight"),
+    Case("truncated", partial(truncate, name="w.safetensors", size=500), fetch, f"{WEIGHTS}: not a checkpoint that loads safely (…)"),
+    Case("missing", lambda p: (p / "w.safetensors").unlink(), fetch, f"{WEIGHTS}: weights file is missing; set the backbone's weights.path"),
+    Case("another file", lambda p: None, partial(fetch, sha256="0" * 64), f"w.safetensors: sha256 is …, expected {'0' * 64}; the download cannot be trusted"),
+    Case("a head with NaN", lambda p: rehead(p, centroids=torch.full((2, CHANNELS), float("nan"))), predict, f"{HEAD}: centroids holds NaN or infinite values; train the head again"),
+    Case("a head of other shapes", lambda p: rehead(p, centroids=torch.zeros(3, 3)), predict, f"{HEAD}: does not fit its own configuration (…)"),
+    Case("no head", lambda p: reweigh(p, dict, "head.safetensors"), predict, f"{HEAD}: not a head written by smooseg (KeyError: 'smooseg')"),
+    Case("a truncated head", partial(truncate, name="head.safetensors", size=99), predict, f"{HEAD}: not a head written by smooseg (…)"),
+    Case("an absent head", lambda p: (p / "head.safetensors").unlink(), predict, f"{HEAD}: …"),
+]  # fmt: skip
+
+
+# ── configuration ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_text(folder: Path, text: str, encoding: str = "utf-8") -> None:
+    (folder / "config.yaml").write_text(text, encoding)
+
+
+CONFIG = "PLACE/config.yaml"
+CONFIGS = [
+    Case("a key twice", partial(write_text, text="run: a\nruns:\n  a: {}\n  b: {}\n  a: {}\n"), configure, f"{CONFIG}: the key a stands twice in one place, in lines 3 and 5; keep one"),
+    Case("no YAML", partial(write_text, text="runs: [\n"), configure, f"{CONFIG}: does not parse (…)"),
+    Case("of another encoding", partial(write_text, text="run: Zürich", encoding="latin-1"), configure, f"{CONFIG}: does not parse ('utf-8' codec…)"),
+    Case("empty", partial(write_text, text=""), configure, f"{CONFIG}: holds no configuration"),
+    Case("a list", partial(write_text, text="- 1"), configure, f"{CONFIG}: holds no configuration"),
+    Case("absent", lambda p: None, configure, f"{CONFIG}: cannot be read (No such file or directory); give --config"),
+    Case("little", partial(write_text, text="run: a"), configure, "config: runs is missing"),
+]  # fmt: skip
+
+SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
+# (key of the shipped configuration, its value, the message without "config: ")
+SETTINGS = [
+    ('rnu', 'demo', 'rnu is unknown, allowed here: … (did you mean run?)'),
+    ('run', 'dmeo', "run names 'dmeo', known: demo, camvid, sensitivity, paper (did you mean demo?)"),
+    ('run', 3, 'run must be string; got 3 (int)'),
+    ('experiments.demo_smooseg.settings', {'b3': 1}, 'experiments.demo_smooseg.settings.b3 is unknown, allowed here: …'),
+    ('experiments.demo_smooseg.settings', {'b1': '0.5'}, "experiments.demo_smooseg.settings.b1 must be number; got '0.5' (str)"),
+    ('experiments.demo_smooseg.settings', {'b1': None}, 'experiments.demo_smooseg.settings.b1 must be number; got None (NoneType)'),
+    ('experiments.demo_smooseg.settings', {'steps': 0}, 'experiments.demo_smooseg.settings.steps breaks the rule minimum: 1; got 0 (int)'),
+    ('experiments.demo_smooseg.settings', {'steps': True}, 'experiments.demo_smooseg.settings.steps must be integer; got True (bool)'),
+    ('experiments.demo_kmeans.settings', {'b1': 0.5}, 'experiments.demo_kmeans.settings.b1 is unknown, allowed here: …'),
+    ('experiments.demo_smooseg.head', 'smoseg', "experiments.demo_smooseg.head must be one of kmeans, linear, smooseg, stego (did you mean smooseg?); got 'smoseg' (str)"),
+    ('experiments.demo_smooseg.dataset', 'kitti', "experiments.demo_smooseg.dataset names 'kitti', known: demo, camvid, cityscapes, cocostuff27, potsdam3"),
+    ('experiments.demo_smooseg.backbone', 'vgg', "experiments.demo_smooseg.backbone names 'vgg', known: …"),
+    ('experiments.demo_smooseg.clusters', 1, 'experiments.demo_smooseg.clusters breaks the rule minimum: 2; got 1 (int)'),
+    ('experiments.demo_smooseg.clusters', 256, 'experiments.demo_smooseg.clusters breaks the rule maximum: 255; got 256 (int)'),
+    ('experiments.a/b', {'dataset': 'demo', 'backbone': 'dino_s8', 'head': 'kmeans'}, "experiments breaks the rule pattern: ^[A-Za-z0-9][A-Za-z0-9_-]*(@[A-Za-z0-9_=,.+-]+)?$; got 'a/b' (str)"),
+    ('runs.demo', {'experiments': []}, 'runs.demo selects nothing: give it experiments, tables or sweeps'),
+    ('runs.demo', {'experiments': ['nothing']}, "runs.demo.experiments names 'nothing', known: …"),
+    ('runs.demo', {}, 'runs.demo selects nothing: give it experiments, tables or sweeps'),
+    ('runs.demo', {'tables': ['table9']}, "runs.demo.tables names 'table9', known: … (did you mean table6?)"),
+    ('tables.table1.rows', [{'method': 'a', 'experiment': 'b'}], "tables.table1.rows names 'b', known: …"),
+    ('tables.table1.rows', [], 'tables.table1.rows breaks the rule minItems: 1; got [] (list)'),
+    ('sweeps.fig6.experiment', 'camvid', "sweeps.fig6.experiment names 'camvid', known: … (did you mean camvid_stego?)"),
+    ('sweeps.fig6.settings', {'b9': [1]}, 'experiments.camvid_smooseg@b9=1.settings.b9 is unknown, allowed here: …'),
+    ('sweeps.fig6.settings', {'b1': ['x']}, "experiments.camvid_smooseg@b1=x.settings.b1 must be number; got 'x' (str)"),
+    ('sweeps.fig6.settings', {'b1': [1, 1]}, 'sweeps.fig6.settings.b1 must hold at least one value, and none twice; got [1, 1]'),
+    ('sweeps.fig6.settings', {'b1': {'from': 0}}, "sweeps.fig6.settings.b1 must be a list or {from, to, number} with numbers, 2 to 10000 of them; got {'from': 0}"),
+    ('sweeps.fig6.settings', {'b1': {'from': 'a', 'to': 'b', 'number': 3}}, "sweeps.fig6.settings.b1 must be a list or {from, to, number} with numbers, 2 to 10000 of them; got {'from': 'a', 'to': 'b', 'number': 3}"),
+    ('sweeps.fig6.settings', {'clusters': [3, 300]}, 'experiments.camvid_smooseg@clusters=300.clusters breaks the rule maximum: 255; got 300 (int)'),
+    ('sweeps.fig6.settings', {'clusters': ['x']}, "experiments.camvid_smooseg@clusters=x.clusters must be integer or null; got 'x' (str)"),
+    ('tables.summary', {'title': 'a', 'rows': [{'method': 'a'}]}, 'a table or sweep cannot be called summary: that target or file has another use'),
+    ('tables.fig6', {'title': 'a', 'rows': [{'method': 'a'}]}, 'a table or sweep cannot be called fig6: that target or file has another use'),
+    ('experiments.camvid_linear.clusters', 5, 'experiments.camvid_linear.clusters is 5, but a linear head has one output for each of the 11 classes'),
+    ('datasets.cityscapes.classes', ['a', 'b'], 'datasets.cityscapes: cityscapes: layout Cityscapes has void 255 and the classes road, sidewalk, …; got void 255 and a, b'),
+    ('runs.demo.seeds', [0, 0], 'runs.demo.seeds breaks the rule uniqueItems: True; got [0, 0] (list)'),
+    ('backbones.dino_s8.weights', {'source': 'file'}, 'backbones.dino_s8.weights.path is missing, which source file needs'),
+    ('backbones.dino_s8.block', 1.5, 'backbones.dino_s8.block must be integer; got 1.5 (float)'),
+    ('datasets.demo.eval.size', 8, 'datasets.demo.eval.size breaks the rule minimum: 16; got 8 (int)'),
+    ('extract', {'batch': 24}, 'extract.batch breaks the rule multipleOf: 16; got 24 (int)'),
+    ('extract', {'precision': 'fp16'}, "extract.precision must be one of float32, bfloat16, float16; got 'fp16' (str)"),
+    ('crf', {'iterations': -1}, 'crf.iterations breaks the rule minimum: 1; got -1 (int)'),
+    ('results', 'a{b}', "results breaks the rule pattern: ^[^{}]+$; got 'a{b}' (str)"),
+    ('datasets.camvid.void', 5, "datasets.camvid.void is 5, which is also a class's id"),
+    ('datasets.demo.eval.split', 'test', 'datasets.demo is generated, so its layout must be folder, its splits train and val, and its classes sky, water, grass, tree, building, road'),
+    ('postprocess', [], 'postprocess breaks the rule minItems: 1; got [] (list)'),
+    ("run", None, "run must be string; got None (NoneType)"),
+    ("runs", None, "runs must be object; got None (NoneType)"),
+    ("runs", {1: {"experiments": ["demo_kmeans"]}}, "runs has the key 1 (int), which must be text: write it in quotes"),
+    ("experiments.demo_smooseg.settings", {"steps": -5}, "experiments.demo_smooseg.settings.steps breaks the rule minimum: 1; got -5 (int)"),
+    ("experiments.demo_smooseg.settings", {"steps": 600.0}, "experiments.demo_smooseg.settings.steps must be integer; got 600.0 (float)"),
+    ("experiments.demo_smooseg.settings", {"b1": float("nan")}, "experiments.demo_smooseg.settings.b1 must be number; got nan (float)"),
+    ("experiments.demo_smooseg.settings", {"b1": "1e-3"}, "experiments.demo_smooseg.settings.b1 must be number; got '1e-3' (str)"),
+    ("experiments.demo_smooseg.clusters", 0, "experiments.demo_smooseg.clusters breaks the rule minimum: 2; got 0 (int)"),
+    ("datasets.demo.classes", ["sky", True], "datasets.demo.classes.1 must be string; got True (bool)"),
+    ("datasets.demo.layout", "tree", "datasets.demo.layout must be one of camvid, cityscapes, cocostuff27, folder, potsdam3; got 'tree' (str)"),
+    ("sweeps.fig6.settings", {"b1": {"from": 0, "to": 1, "number": 10**9}}, "sweeps.fig6.settings.b1 must be a list or {from, to, number} with numbers, 2 to 10000 of them; got {…}"),
+    ("sweeps.fig6.settings", {key: {"from": 0, "to": 1, "number": 200} for key in ("b1", "b2")}, "sweeps.fig6 has 40000 points; take 10000 at most"),
+]  # fmt: skip
+
+
+def changed(key: str, value: Any) -> Callable[[Path], dict]:
+    """A stage: the shipped configuration with another value is resolved."""
+
+    def stage(folder: Path) -> dict:
+        config = inner = copy.deepcopy(SHIPPED)
+        *parents, last = key.split(".")
+        for parent in parents:
+            inner = inner[parent]
+        inner[last] = value
+        return resolve(config)
+
+    return stage
+
+
+CONFIGS += [Case(key, lambda p: None, changed(key, value), f"config: {message}") for key, value, message in SETTINGS]
+CASES = {
+    "image": IMAGES,
+    "label": LABELS,
+    "list": FILES,
+    "cache": CACHES,
+    "checkpoint": CHECKPOINTS,
+    "config": CONFIGS,
+}
+
+
+# ── the test ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def matches(message: str, folder: Path, text: str) -> bool:
+    pattern = re.escape(message).replace("PLACE", re.escape(str(folder))).replace("…", ".*")
+    return re.fullmatch(pattern, text) is not None
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Files below a folder; an unfinished store may stay, since no reader takes one and the next run goes on there."""
+    stores = [path for path in folder.rglob("*.zarr") if not (path / COMPLETE).is_file()]
+    return {
+        str(path): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not any(store in path.parents for store in stores)
+    }
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, id=f"{kind}: {c.what}") for kind, some in CASES.items() for c in some]
+)
+def test_bad_input(case, place, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    case.harm(place)
+    before = files(place)
+    if case.refused:
+        with pytest.raises(SystemExit) as stopped, job(str(tmp_path / "log"), 1):  # as every rule's script
+            case.stage(place)
+        assert matches(f"error: {case.refused}", place, stopped.value.code), stopped.value.code
+        assert files(place) == before
+        assert "Traceback" not in (tmp_path / "log").read_text()
+    else:
+        assert case.stage(place) == case.taken
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "log") == ["place"]
+
+
+def write_pickle(project: Project) -> None:
+    torch.save({"x": Evil()}, project.folder / "tiny.pth")
+
+
+def repeat_key(project: Project) -> None:
+    with open(project.folder / "config.yaml", "a") as file:
+        file.write("\nresults: elsewhere\n")
+
+
+PICKLE = {"backbones": {"tiny": {"weights": {"path": "tiny.pth"}}}}
+THROUGH_SNAKEMAKE = [
+    (repeat_key, "all", {}, r"config\.yaml: the key results stands twice in one place, in lines 7 and \d+; keep one"),
+    (lambda project: None, "all", {"experiments": {"tiny_smooseg": {"settings": {"b11": 0.1}}}}, r"config: experiments\.tiny_smooseg\.settings\.b11 is unknown, allowed here: b1, b2"),
+    (write_pickle, "results/weights/tiny.json", PICKLE, r"error: tiny\.pth: not a checkpoint that loads safely \("),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("harm", "target", "changes", "message"), THROUGH_SNAKEMAKE)
+def test_snakemake_says_it_without_a_traceback(tmp_path, tiny_checkpoint, harm, target, changes, message):
+    project = Project(tmp_path, tiny_checkpoint)
+    harm(project)
+    result = project.snakemake(target, **changes)
+    said = result.stdout + result.stderr
+    assert result.returncode == 1
+    assert re.search(message, said), said
+    assert "Traceback" not in said
+    assert not [path for path in (tmp_path / "results").rglob("*") if path.is_file() and "logs" not in path.parts]
+    assert not (tmp_path / "PLACE-code-ran").exists()
