@@ -8,14 +8,14 @@ import torch.nn.functional as F
 from .reader import shuffled_batches
 from .store import Store
 
-VIEWS, PATCHES = 256, 64  # that are looked at: a million pairs of each kind, read in a second
-LEVEL = 0.95  # quantile of the closeness within images
+VIEWS, PATCHES = 256, 64  # that are looked at: a million pairs, read in a second
+LEVELS = {"b1": 0.25, "b2": 0.95}  # quantiles of the closeness within images; docs/thresholds.md says why these
 AUTO = "auto"
 
 
 @torch.inference_mode()
-def sampled_closeness(store: Store, mean: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Closeness as the energy sees it, of patch pairs within images and across them.
+def sampled_closeness(store: Store, mean: torch.Tensor, seed: int) -> torch.Tensor:
+    """Closeness of patch pairs within images as the energy sees it, without that of a patch to itself.
 
     Args:
         store: Training features.
@@ -23,8 +23,7 @@ def sampled_closeness(store: Store, mean: torch.Tensor, seed: int) -> tuple[torc
         seed: Of views and patches.
 
     Returns:
-        float32 (views, PATCHES, PATCHES) within, without a patch's closeness to itself (views, PATCHES * (PATCHES - 1)),
-        and across, each image with the next (views, PATCHES * PATCHES); rows centred, their mean added back.
+        float32 (views, pairs); rows of the closeness matrix are centred and its mean is added back.
     """
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randperm(store.shape[1], generator=generator)[:PATCHES]
@@ -32,29 +31,25 @@ def sampled_closeness(store: Store, mean: torch.Tensor, seed: int) -> tuple[torc
     for _ in range(-(-min(VIEWS, store.views) // store.chunk)):
         parts.append(F.normalize(next(batches)[:, drawn].float() - mean, dim=-1))
     features = torch.cat(parts)
-    within, across = (features @ other.transpose(1, 2) for other in (features, features.roll(1, 0)))
-    within, across = (c - c.mean(2, keepdim=True) + c.mean() for c in (within, across))
-    itself = torch.eye(len(drawn), dtype=torch.bool)
-    return within[:, ~itself], across.flatten(1)
+    closeness = features @ features.mT
+    centred = closeness - closeness.mean(2, keepdim=True) + closeness.mean()
+    return centred[:, ~torch.eye(len(drawn), dtype=torch.bool)]
 
 
 def choose_thresholds(settings: dict, store: Store, mean: torch.Tensor, seed: int) -> dict:
     """Settings whose thresholds are numbers; those that are ``auto`` are chosen from the features.
 
-    b1 is the mean closeness across images: patches of one image attract if they are closer than
-    patches of different images are on average. b2 is the 95 % quantile within images: patches of
-    different images attract only if they are as close as the closest of one image. docs/thresholds.md
-    says why these.
+    b1 is the lower quartile of the closeness within images: a quarter of an image's pairs repel. b2 is its
+    95 % quantile: patches of different images attract only if they are as close as the closest of one image.
 
     Args:
         settings: With b1 and b2, each a number or ``auto``.
         store, mean, seed: As for :func:`sampled_closeness`.
     """
-    chosen = [key for key in ("b1", "b2") if settings[key] == AUTO]
+    chosen = [key for key in LEVELS if settings[key] == AUTO]
     if not chosen:
         return settings
-    within, across = sampled_closeness(store, mean, seed)
-    found = {"b1": float(across.mean()), "b2": float(within.flatten().kthvalue(int(LEVEL * within.numel())).values)}
-    for key in chosen:
-        logging.info("%s: auto gives %.4f", key, found[key])
-    return settings | {key: found[key] for key in chosen}
+    closeness = sampled_closeness(store, mean, seed).flatten()
+    found = {key: float(closeness.kthvalue(round(LEVELS[key] * closeness.numel())).values) for key in chosen}
+    logging.info("thresholds from %d pairs of patches: %s", closeness.numel(), found)
+    return settings | found

@@ -1,9 +1,7 @@
-"""Thresholds that are chosen from features: a fixed rule, whatever the seed does to the sample."""
+"""Thresholds that are chosen from features: a fixed rule that repeats."""
 
-import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from smooseg.config import checked, load_schema
 from smooseg.errors import SmoosegError
@@ -33,14 +31,11 @@ def mean(store):
     return torch.from_numpy(store.read(0, store.views)).float().mean((0, 1))
 
 
-def test_auto_takes_the_mean_across_images_and_a_high_quantile_within(store, mean):
+def test_auto_takes_quantiles_of_the_closeness_within_images(store, mean):
     chosen = choose_thresholds(settings(b1="auto", b2="auto"), store, mean, 0)
-    features = F.normalize(torch.from_numpy(store.read(0, store.views)).float() - mean, dim=-1)  # every pair, plainly
-    across = (features @ features.roll(1, 0).mT).mean().item()
-    assert chosen["b1"] == pytest.approx(across, abs=0.1)
-    within, _ = sampled_closeness(store, mean, 0)
+    within = sampled_closeness(store, mean, 0)
+    assert (within < chosen["b1"]).float().mean() == pytest.approx(0.25, abs=0.01)
     assert (within < chosen["b2"]).float().mean() == pytest.approx(0.95, abs=0.01)
-    assert chosen["b1"] < chosen["b2"]
 
 
 def test_auto_repeats_for_a_seed_and_keeps_what_is_given(store, mean):
@@ -52,8 +47,8 @@ def test_auto_repeats_for_a_seed_and_keeps_what_is_given(store, mean):
 
 
 def test_sampled_closeness_leaves_out_a_patch_with_itself(store, mean):
-    within, across = sampled_closeness(store, torch.zeros_like(mean), 0)
-    patches = round(across.shape[1] ** 0.5)
+    within = sampled_closeness(store, torch.zeros_like(mean), 0)
+    patches = min(64, store.shape[1])
     assert within.shape[1] == patches * (patches - 1)
 
 
@@ -62,13 +57,12 @@ def test_a_head_records_the_numbers_it_was_trained_with(store):
     assert all(isinstance(head.settings[key], float) for key in ("b1", "b2"))
 
 
-def test_a_subset_of_patches_leaves_the_views_in_a_step_whole(store):
-    heads = [
-        SmooSegHead.fit(store, 3, settings(patches=patches), seed=0, budget=BUDGET)[0].teacher
-        for patches in (None, 8, 10**6)
-    ]
-    assert torch.equal(heads[0], heads[2])  # more than there are: all of them
-    assert not torch.equal(heads[0], heads[1])
+def test_a_subset_of_patches_trains_another_head_and_one_larger_than_a_view_the_same(store):
+    whole, subset, more = (
+        SmooSegHead.fit(store, 3, settings(patches=patches), seed=0, budget=BUDGET)[0] for patches in (None, 8, 10**6)
+    )
+    assert torch.equal(whole.student, more.student)
+    assert not torch.equal(whole.student, subset.student)
 
 
 @pytest.mark.parametrize("value", ["often", None, True, [0.1]])
