@@ -24,22 +24,23 @@ def refine(logits: torch.Tensor, image: np.ndarray, settings: dict) -> np.ndarra
         uint8 (height, width).
     """
     height, width = logits.shape[1:]
-    present, log_probabilities, share = merge_absent(F.log_softmax(LOGIT_SCALE * logits, dim=0).flatten(1))
-    field = DenseCRF2D(width, height, len(log_probabilities))
+    present, log_probabilities, merged = merge_absent(F.log_softmax(LOGIT_SCALE * logits, dim=0).flatten(1))
+    labels = len(log_probabilities)
+    field = DenseCRF2D(width, height, labels)
     field.setUnaryEnergy(np.ascontiguousarray(-log_probabilities.numpy(), np.float32))
-    # the library adds to the energy what it is given for each label, and subtracts one number for all
-    field.addPairwiseGaussian(sxy=settings["gaussian_sxy"], compat=-settings["gaussian_weight"] * share)
+    weights = {kernel: attraction(settings[f"{kernel}_weight"], labels, merged) for kernel in ("gaussian", "bilateral")}
+    field.addPairwiseGaussian(sxy=settings["gaussian_sxy"], compat=weights["gaussian"])
     field.addPairwiseBilateral(
         sxy=settings["bilateral_sxy"],
         srgb=settings["bilateral_srgb"],
         rgbim=np.ascontiguousarray(image),
-        compat=-settings["bilateral_weight"] * share,
+        compat=weights["bilateral"],
     )
     marginals = np.array(field.inference(settings["iterations"]), copy=False)[: len(present)]
     return present.numpy()[marginals.argmax(0)].reshape(height, width).astype(np.uint8)
 
 
-def merge_absent(log_probabilities: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+def merge_absent(log_probabilities: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, int]:
     """Merge the clusters that are first nowhere, so that the others keep their probabilities.
 
     Args:
@@ -47,15 +48,24 @@ def merge_absent(log_probabilities: torch.Tensor) -> tuple[torch.Tensor, torch.T
 
     Returns:
         int64 (present,), clusters that some pixel prefers; float32 (labels, pixels), their log-probabilities
-        and then that of all others together; float32 (labels,), the part of its mass by which a label attracts
-        neighbours: 1, and for n merged clusters 1/n, as each attracts its own only.
+        and then, where there are others, that of the others together; number of the others.
     """
     present = log_probabilities.argmax(0).unique()
     absent = torch.ones(len(log_probabilities), dtype=torch.bool)
     absent[present] = False
-    share = np.ones(len(present), np.float32)
     if not absent.any():
-        return present, log_probabilities, share
-    merged = log_probabilities[absent].logsumexp(0, keepdim=True)
-    share = np.append(share, np.float32(1 / int(absent.sum())))
-    return present, torch.cat([log_probabilities[present], merged]), share
+        return present, log_probabilities, 0
+    together = log_probabilities[absent].logsumexp(0, keepdim=True)
+    return present, torch.cat([log_probabilities[present], together]), int(absent.sum())
+
+
+def attraction(weight: float, labels: int, merged: int) -> float | np.ndarray:
+    """What neighbours of one label gain, as the library takes it: one number, or one energy for each label.
+
+    A label of n merged clusters attracts by 1/n of its probability, as each attracts its own only.
+    """
+    if not merged:
+        return weight
+    energies = np.full(labels, -weight, np.float32)
+    energies[-1] /= merged
+    return energies

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.crf import straightforward
 from smooseg.config import load_schema, with_defaults
-from smooseg.crf import merge_absent, refine
+from smooseg.crf import attraction, merge_absent, refine
 from smooseg.datasets import open_dataset
 from smooseg.errors import SmoosegError
 from smooseg.heads import KMeansHead, save_head
@@ -136,10 +136,12 @@ def test_merging_clusters_that_are_first_nowhere_changes_next_to_nothing():
 
 def test_merged_clusters_keep_their_probability():
     probabilities = torch.tensor([[0.1, 0.2], [0.5, 0.1], [0.2, 0.1], [0.2, 0.6]])
-    present, merged, share = merge_absent(probabilities.log())
+    present, merged, number = merge_absent(probabilities.log())
     assert present.tolist() == [1, 3]
     torch.testing.assert_close(merged.exp(), torch.tensor([[0.5, 0.1], [0.2, 0.6], [0.3, 0.3]]))
-    assert share.tolist() == [1, 1, 0.5]
+    assert number == 2
+    np.testing.assert_array_equal(attraction(3.0, 3, number), [-3, -3, -1.5])
+    assert attraction(3.0, 4, 0) == 3
 
 
 def test_blocks_that_an_earlier_run_wrote_are_kept(case):
