@@ -5,7 +5,7 @@ import hashlib
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-INERT = {"errors", "files", "progress"}  # modules that cannot alter a result
+INERT = {"errors", "files", "parallel", "progress"}  # modules that cannot alter a result
 
 
 def module_file(module: str) -> Path | None:

@@ -14,6 +14,7 @@ from .errors import SmoosegError, raise_listed
 from .imaging import label_view
 from .labelmaps import CHUNK, create_label_store
 from .metrics import confusion_matrix, match_clusters, score
+from .parallel import compute, place
 from .progress import progress
 from .provenance import manifest_sha256
 from .store import Store, open_store
@@ -54,7 +55,9 @@ def read_labels(manifest: pd.DataFrame, dataset: Dataset, split: str, features: 
     store.finish()
 
 
-def score_labels(maps: Store, labels: Store, clusters: int, classes: list[str], *, matched: bool) -> dict:
+def score_labels(
+    maps: Store, labels: Store, clusters: int, classes: list[str], *, matched: bool, scheduler: str | None = None
+) -> dict:
     """Match clusters to classes on one confusion matrix, and score.
 
     Args:
@@ -63,19 +66,16 @@ def score_labels(maps: Store, labels: Store, clusters: int, classes: list[str], 
         clusters: Number of clusters.
         classes: Class names.
         matched: Whether clusters are matched to classes; the supervised reference's are classes already.
+        scheduler: Where pixels are counted, see :func:`smooseg.parallel.compute`; None counts in this process.
 
     Returns:
         accuracy, miou (percent); iou by class name (percent, None where a class never occurs);
         assignment (class id of each cluster, -1 unmatched); confusion (clusters x classes);
         image_accuracy (percent, one per image, None where all is void).
     """
-    confusions = np.stack(
-        [
-            confusion_matrix(image, label, clusters, len(classes))
-            for start, stop in maps.blocks(CHUNK)
-            for image, label in zip(maps.read(start, stop), labels.read(start, stop), strict=True)
-        ]
-    )
+    inputs = place(maps.path), place(labels.path), clusters, len(classes)
+    tasks = [(*inputs, start, stop) for start, stop in maps.blocks(CHUNK)]
+    confusions = np.concatenate(compute(count_block, tasks, 1, scheduler, "count"))
     total = confusions.sum(0)
     assignment = match_clusters(total) if matched else np.arange(clusters)
     scores = score(total, assignment)
@@ -87,3 +87,9 @@ def score_labels(maps: Store, labels: Store, clusters: int, classes: list[str], 
         "confusion": total.tolist(),
         "image_accuracy": [score(c, assignment).accuracy if c.sum() else None for c in confusions],
     }
+
+
+def count_block(maps: Path, labels: Path, clusters: int, classes: int, start: int, stop: int) -> np.ndarray:
+    """Confusion matrices of images ``start`` to ``stop``: int64 (images, clusters, classes)."""
+    pairs = zip(*(open_store(path, {}, survey=False).read(start, stop) for path in (maps, labels)), strict=True)
+    return np.stack([confusion_matrix(image, label, clusters, classes) for image, label in pairs])

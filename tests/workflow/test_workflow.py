@@ -8,6 +8,7 @@ from io import StringIO
 import pandas as pd
 import pytest
 
+from tests.unit.test_parallel import cluster
 from tests.workflow.project import Project
 
 COLLECT = {"make_tables", "plot_segmentations", "make_report", "all"}
@@ -68,7 +69,8 @@ def test_published_figures_rerun_their_table_only(project):
 
 
 def test_speed_settings_rerun_nothing_but_the_report(project):
-    assert set(project.planned(extract={"workers": 1}, train={"threads": 2})) == {"make_report", "all"}
+    planned = project.planned(extract={"workers": 1}, train={"threads": 2}, dask={"scheduler": "tcp://127.0.0.1:9"})
+    assert set(planned) == {"make_report", "all"}
 
 
 def test_a_class_renamed_reruns_scores_and_no_training(project):
@@ -104,6 +106,19 @@ def test_the_same_configuration_and_seed_give_the_same_tables_however_many_jobs_
         assert (project.folder / "again" / name).read_bytes() == (project.folder / "results" / name).read_bytes()
     chunks = [project.folder / cache / "tiny/tiny/train.zarr/c/2/0/0" for cache in ("elsewhere", "results/features")]
     assert chunks[0].read_bytes() == chunks[1].read_bytes()
+
+
+def test_a_dask_cluster_gives_the_same_scores(project):
+    folder = project.folder / "results/experiments/tiny_smooseg/0"
+    scores = {path: path.read_bytes() for path in (folder / "raw.json", folder / "crf.json")}
+    for path in scores:
+        path.unlink()
+        shutil.rmtree(path.with_suffix(".zarr"))
+    with cluster(project.folder / "cluster", 1, project.folder) as (address, _):
+        result = project.snakemake("evaluate", dask={"scheduler": address})
+    assert result.returncode == 0, result.stderr
+    assert {path: path.read_bytes() for path in scores} == scores
+    assert address in (project.folder / "results/logs/refine_crf/tiny_smooseg/0.log").read_text()
 
 
 def test_a_cache_at_a_url_gives_the_same_head(project, bucket):

@@ -1,4 +1,7 @@
-"""Evaluation: label maps, with and without the CRF, and their scores. Maps are kept, so figures need no second pass."""
+"""Evaluation: label maps, with and without the CRF, and their scores. Maps are kept, so figures need no second pass.
+
+With config["dask"]["scheduler"], the workers of that cluster compute, and the jobs here only wait for them.
+"""
 
 
 rule predict_labels:
@@ -38,7 +41,7 @@ rule refine_crf:
         RESULTS + "/logs/refine_crf/{experiment}/{seed}.log",
     benchmark:
         RESULTS + "/benchmarks/rules/refine_crf/{experiment}/{seed}.tsv"
-    threads: ALL_CORES
+    threads: 1 if config["dask"]["scheduler"] else ALL_CORES
     resources:
         mem_mb=lambda w, threads: 1000 * threads,
     params:

@@ -14,5 +14,7 @@ if __name__ == "__main__":
             open_store(snakemake.params.store, needs),
             Path(snakemake.input.head),
             Path(snakemake.output.complete).parent,
-            code=snakemake.params.code,
+            snakemake.params.code,
+            workers=snakemake.threads,
+            scheduler=snakemake.config["dask"]["scheduler"],
         )

@@ -15,10 +15,11 @@ if __name__ == "__main__":
         refine_labels(
             open_store(snakemake.params.store, needs),
             Path(snakemake.input.head),
+            Path(snakemake.output.complete).parent,
+            snakemake.params.code,
             pd.read_parquet(snakemake.input.manifest),
             Path(snakemake.params.root),
             snakemake.params.crf,
-            snakemake.threads,
-            Path(snakemake.output.complete).parent,
-            code=snakemake.params.code,
+            workers=snakemake.threads,
+            scheduler=snakemake.config["dask"]["scheduler"],
         )

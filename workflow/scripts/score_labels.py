@@ -19,5 +19,6 @@ if __name__ == "__main__":
             snakemake.params.clusters,
             snakemake.params.classes,
             matched=snakemake.params.matched,
+            scheduler=snakemake.config["dask"]["scheduler"],
         )
         Path(snakemake.output[0]).write_text(json.dumps(scores))
