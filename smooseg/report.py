@@ -67,8 +67,8 @@ def summary_rows(summary: pd.DataFrame) -> list[dict]:
 
 def winners(summary: pd.DataFrame) -> list[dict]:
     """For each data set, which experiment without labels has the best accuracy and the best mIoU, and which is next."""
-    found = []
-    for dataset, group in summary[~summary["uses_labels"]].groupby("dataset", sort=False):
+    found, blind = [], summary[~summary["uses_labels"].astype(bool)]
+    for dataset, group in blind.groupby("dataset", sort=False):
         for score in ("accuracy", "miou"):
             first = group.loc[group[score].idxmax()]
             others = group[group["experiment"] != first["experiment"]]

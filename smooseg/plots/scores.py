@@ -28,7 +28,7 @@ def score_rows(scores: pd.DataFrame, classes: pd.DataFrame, titles: dict[str, st
     """
     totals = scores.melt(["experiment", "postprocess"], list(TOTALS), "score", "percent")
     by_class = classes.rename(columns={"class": "score", "iou": "percent"})
-    rows = pd.concat([totals, by_class], join="inner")
+    rows = pd.concat([totals, by_class], join="inner", ignore_index=True)
     rows = rows[rows["experiment"].isin(titles)].assign(method=rows["experiment"].map(titles))
     groups = rows.groupby(["method", "postprocess", "score"], sort=False)["percent"]
     return groups.agg(mean="mean", sd="std").reset_index()

@@ -94,7 +94,7 @@ def plot_segmentations(
             axis.set(xticks=[], yticks=[])
             if column == 0:
                 axis.set_ylabel(f"view {view['view']}", fontsize=8)
-            if title in view:
+            if column > 1:
                 axis.set_xlabel(f"{view[title]:.0f} %", fontsize=8, labelpad=2)
     figure.legend(handles=patches, loc="outside lower center", ncols=LEGEND_COLUMNS, fontsize=8, frameon=False)
     figure.savefig(path)

@@ -3,18 +3,16 @@
 COMPARED = compared(config)  # experiments side by side, by data set
 SEEDS = {name: [seed for other, seed in JOBS if other == name] for name in dict(JOBS)}
 FIRST = [(name, seeds[0]) for name, seeds in SEEDS.items()]  # heads that have figures of their own
+HEAD_TITLES = {"kmeans": "k-means", "linear": "linear probe †", "smooseg": "SmooSeg", "stego": "STEGO"}
 STEPPED = [name for name in SEEDS if "steps" in config["experiments"][name]["settings"]]  # have a course of training
 
 
 def titles_of(dataset):
-    """What to call the compared experiments of a data set: as the run's tables do, where that tells them apart."""
-    methods = {}
-    for row in [row for table in RUN["tables"] for row in config["tables"][table]["rows"]]:
-        methods.setdefault(row["experiment"], row["method"])
-    titles = [methods.get(name, name) for name in COMPARED[dataset]]
-    titles = titles if len(set(titles)) == len(titles) else COMPARED[dataset]
-    marks = [" †" if is_supervised(name) else "" for name in COMPARED[dataset]]
-    return {name: title + mark for name, title, mark in zip(COMPARED[dataset], titles, marks)}
+    """What to call the compared experiments of a data set: by their heads, where that tells them apart."""
+    heads = {name: config["experiments"][name]["head"] for name in COMPARED[dataset]}
+    if len(set(heads.values())) < len(heads):
+        return {name: name + (" †" if is_supervised(name) else "") for name in heads}
+    return {name: HEAD_TITLES[head] for name, head in heads.items()}
 
 
 def side_by_side(wildcards):
