@@ -100,7 +100,7 @@ def plot_embeddings(points: pd.DataFrame, classes: list[str], title: str, path: 
     handles = [marker(MARKERS[i % len(MARKERS)], colours[i], name) for i, name in enumerate(classes)]
     if (points["view"] < 0).any():
         handles.append(marker("*", "white", "prototype, in the colour of its class"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize=8, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=8, frameon=False)
     figure.savefig(path)
 
 

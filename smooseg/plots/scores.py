@@ -54,15 +54,13 @@ def plot_scores(rows: pd.DataFrame, path: Path) -> None:
 
 
 def draw_totals(axis: Axes, rows: pd.DataFrame, colours: dict[str, np.ndarray]) -> None:
-    """One line for each method: a ring without CRF, a diamond with it, joined; bars are standard deviations."""
+    """For each method a ring without CRF and a diamond with it; lines are standard deviations."""
     places = {method: -i for i, method in enumerate(colours)}
-    for _, pair in rows.groupby("method"):
-        axis.plot(pair["mean"], pair["method"].map(places), color="#999999", linewidth=1.5, zorder=1)
-    for postprocess, (marker, fill) in {"raw": ("o", "white"), "crf": ("D", "#222222")}.items():
+    for postprocess, (marker, fill, shift) in {"raw": ("o", "white", 0.14), "crf": ("D", "#222222", -0.14)}.items():
         chosen = rows[rows["postprocess"] == postprocess]
-        style = {"fmt": marker, "color": "#222222", "markerfacecolor": fill, "capsize": 3, "markersize": 6}
+        style = {"fmt": marker, "color": "#222222", "markerfacecolor": fill, "capsize": 2, "markersize": 6}
         if len(chosen):
-            heights = chosen["method"].map(places)
+            heights = chosen["method"].map(places) + shift
             axis.errorbar(chosen["mean"], heights, xerr=chosen["sd"], label=POSTPROCESS[postprocess], **style)
     axis.set_yticks(list(places.values()), list(places), fontsize=9)
     axis.set_ylim(-len(places) + 0.4, 0.6)
@@ -79,7 +77,9 @@ def draw_classes(axis: Axes, rows: pd.DataFrame, colours: dict[str, np.ndarray])
         bars = by_kind.get("raw", by_kind.get("crf"))["mean"].reindex(names)
         axis.bar(places, bars, width, color=colour, edgecolor="white", linewidth=0.5, label=method)
         if {"raw", "crf"} <= set(by_kind):
-            axis.plot(places, by_kind["crf"]["mean"].reindex(names), "D", color="#222222", mec="white", markersize=4)
+            label = POSTPROCESS["crf"] if i == len(colours) - 1 else None
+            refined = by_kind["crf"]["mean"].reindex(names)
+            axis.plot(places, refined, "D", color="#222222", mec="white", markersize=5, label=label)
     axis.set_xticks(range(len(names)), names, rotation=45, ha="right")
     axis.set_ylabel("IoU (%)")
     axis.set_xlim(-0.6, len(names) - 0.4)

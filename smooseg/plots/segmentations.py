@@ -13,7 +13,7 @@ from .palette import NO_CLASS, as_classes, class_palette, class_patches
 
 SHOWN = 5  # views of a figure: best, median, worst, and one between each
 PICTURE_INCHES = 1.9  # side of one picture
-LEGEND_COLUMNS = 6
+LEGEND_COLUMNS = 7
 
 
 def spread(accuracies: list[float | None], number: int) -> list[int]:

@@ -14,8 +14,9 @@ CURVES = {  # panels: title, and the columns of a history drawn in it
     "mean label penalty δ": ["delta_within", "delta_across"],
     "clusters in use": ["clusters"],
 }
-LINES = ["#0072B2", "#D55E00", "#009E73"]  # of Okabe and Ito
-PAIRS = {"within": "#0072B2", "across": "#D55E00"}  # of patches
+PAIRS = {"within": "#0072B2", "across": "#D55E00"}  # of patches; colours of Okabe and Ito
+LINES = {"data": "#009E73", "neighbour": "#009E73", "random": "#D55E00"} | PAIRS
+LINES |= {f"delta_{pairs}": colour for pairs, colour in PAIRS.items()}
 PANEL_COLUMNS = 4
 
 
@@ -37,15 +38,17 @@ def plot_training(history: pd.DataFrame, title: str, path: Path) -> None:
     """
     panels = {name: [c for c in columns if c in history] for name, columns in CURVES.items()}
     panels = {name: columns for name, columns in panels.items() if columns}
-    figure = Figure((10, 2.8), layout="constrained", dpi=110)
+    figure = Figure((10, 3), layout="constrained", dpi=110)
+    tight = {"ncols": 3, "columnspacing": 0.8, "handlelength": 1, "handletextpad": 0.4}  # a legend's entries
     for axis, (name, columns) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        for colour, column in zip(LINES, columns, strict=False):
+        for column in columns:
             for number, (_, run) in enumerate(history.groupby("seed")):
-                label = column.removeprefix("delta_") if number == 0 and len(columns) > 1 else None
+                label = column.removeprefix("delta_") if number == 0 else None
+                colour = LINES.get(column, "#222222")
                 axis.plot(run["step"], run[column], color=colour, linewidth=1.2, alpha=0.8, label=label)
         if len(columns) > 1:
-            axis.legend(fontsize=7, loc="best", framealpha=0.8)
-        if name != "loss" and name != "parts of the loss":
+            axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.25), frameon=False, **tight)
+        if not name.endswith("loss"):
             axis.set_ylim(bottom=0)
         axis.set_title(name, fontsize=10)
         axis.set_xlabel("step", fontsize=9)
@@ -81,22 +84,24 @@ def read_penalties(paths: list[str], titles: dict[str, str]) -> pd.DataFrame:
     return groups[["percent", "bimodality"]].mean().reset_index()
 
 
-def plot_penalties(rows: pd.DataFrame, title: str, path: Path) -> None:
+def plot_penalties(rows: pd.DataFrame, title: str, path: Path, columns: int = PANEL_COLUMNS) -> None:
     """A panel for each head: the distributions of the label penalty δ within and across images.
 
     Args:
         rows: What :func:`read_penalties` gave.
         title: Of the figure.
         path: PNG to write.
+        columns: Panels beside each other.
     """
     panels = dict(list(rows.groupby("panel", sort=False)))
-    columns = min(PANEL_COLUMNS, len(panels))
+    columns = min(columns, len(panels))
     lines = -(-len(panels) // columns)
     figure = Figure((2.6 * columns + 0.4, 2.3 * lines + 0.6), layout="constrained", dpi=110)
-    axes = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    axes = figure.subplots(lines, columns, sharey=True, squeeze=False)
     for axis, (name, panel) in zip(axes.flat, panels.items(), strict=False):
         draw_penalties(axis, panel)
         axis.set_title(name, fontsize=9)
+    axes[0, 0].set_ylim(0, 1.4 * rows["percent"].max())  # room for the legends
     for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
     figure.suptitle(title, fontsize=11)
@@ -112,6 +117,5 @@ def draw_penalties(axis: Axes, panel: pd.DataFrame) -> None:
         edges = [*part["delta"], 1.0]
         label = f"{pairs}: bimodality {part['bimodality'].iloc[0]:.2f}"
         axis.stairs(part["percent"], edges, color=colour, fill=pairs == "within", alpha=0.75, lw=1.5, label=label)
-    axis.set_ylim(0, 100)
-    axis.legend(fontsize=7, loc="upper center", framealpha=0.9)
+    axis.legend(fontsize=8, loc="upper center", framealpha=0.9)
     axis.tick_params(labelsize=8)

@@ -20,4 +20,5 @@ if __name__ == "__main__":
         panels = {name: ", ".join(f"{key} = {point[key]}" for key in changing) for name, point in points.items()}
         penalties = read_penalties(inputs.measures, panels)
         penalties.to_csv(output.penalties_table, index=False)
-        plot_penalties(penalties, sweep["title"], Path(output.penalties))
+        columns = {point[changing[-1]] for point in points.values()}
+        plot_penalties(penalties, sweep["title"], Path(output.penalties), min(len(columns), 6))
