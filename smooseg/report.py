@@ -11,8 +11,8 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from . import doctor
+from .plots.scores import POSTPROCESS
 
-POSTPROCESS = {"raw": "without CRF", "crf": "with CRF"}
 DETAILS = {"segmentations", "confusion", "training_curves"}  # kinds of figures that are one for each head
 
 

@@ -30,14 +30,16 @@ def rank_views(manifest: pd.DataFrame, scores: dict[str, dict]) -> pd.DataFrame:
         scores: What :func:`smooseg.scoring.score_labels` gave, by segmentation.
 
     Returns:
-        Columns view, image, one of accuracies (percent) for each segmentation, and shown: whether the view is one of
-        those evenly spaced over the ranking by the last segmentation.
+        Columns rank, view, image, one of accuracies (percent) for each segmentation, and shown: whether the view is
+        one of those evenly spaced over the ranking by the last segmentation.
     """
     images = manifest.loc[~manifest["mirror"], "image"].reset_index(drop=True)
     accuracies = {title: pd.Series(score["image_accuracy"], dtype=float) for title, score in scores.items()}
     chosen = spread(list(scores.values())[-1]["image_accuracy"], SHOWN)
     table = pd.DataFrame({"view": images.index, "image": images, **accuracies, "shown": images.index.isin(chosen)})
-    return table.sort_values(list(scores)[-1], ascending=False, na_position="last", kind="stable")
+    table = table.sort_values(list(scores)[-1], ascending=False, na_position="last", kind="stable")
+    table.insert(0, "rank", range(1, len(table) + 1))
+    return table
 
 
 def segmentation_columns(
@@ -93,7 +95,7 @@ def plot_segmentations(
             axis.imshow(picture if picture.ndim == 3 else palette[picture], interpolation="nearest")
             axis.set(xticks=[], yticks=[])
             if column == 0:
-                axis.set_ylabel(f"view {view['view']}", fontsize=8)
+                axis.set_ylabel(f"view {view['view']}, rank {view['rank']}", fontsize=8)
             if column > 1:
                 axis.set_xlabel(f"{view[title]:.0f} %", fontsize=8, labelpad=2)
     figure.legend(handles=patches, loc="outside lower center", ncols=LEGEND_COLUMNS, fontsize=8, frameon=False)

@@ -83,7 +83,7 @@ def test_views_are_ranked_by_the_last_segmentation():
 
 
 def test_segmentations_are_drawn_in_class_colours(tmp_path):
-    ranking = pd.DataFrame({"view": [3], "image": ["a"], "ours": [50.0], "shown": [True]})
+    ranking = pd.DataFrame({"rank": [1], "view": [3], "image": ["a"], "ours": [50.0], "shown": [True]})
     label = np.array([[0, 1], [1, 255]], np.uint8)
     columns = {"image": [np.zeros((2, 2, 3), np.uint8)], "label": [label], "ours": [np.array([[0, 254]], np.uint8)]}
     plot_segmentations(columns, ranking, ["sky", "car"], tmp_path / "figure.png")

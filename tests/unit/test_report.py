@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from smooseg.comparisons import comparison_table
 from smooseg.report import write_report
@@ -27,8 +28,6 @@ TABLE = {
 
 def made_results(folder: Path) -> Path:
     """A report of made-up scores, with figures and a CSV beside each."""
-    from matplotlib.figure import Figure
-
     rng = np.random.default_rng(0)
     places = [(e, seed, p) for e in METHODS for seed in (0, 1) for p in ("raw", "crf")]
     facts = {

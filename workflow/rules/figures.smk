@@ -86,7 +86,7 @@ rule plot_segmentations:
     resources:
         mem_mb=1000,
     params:
-        titles=config["postprocess"],
+        titles=["with CRF" if postprocess == "crf" else "without CRF" for postprocess in config["postprocess"]],
         dataset=lambda w: reading_settings(config["experiments"][w.experiment]["dataset"], "eval"),
         code=code("plots.segmentations"),
     message:
@@ -278,6 +278,7 @@ rule fig5:
 rule fig8:
     input:
         expand(rules.plot_penalties.output, dataset=COMPARED),
+        expand(rules.collect_sweep.output.penalties, sweep=RUN["sweeps"]),
 
 
 rule class_scores:
