@@ -58,23 +58,24 @@ def plot_training(history: pd.DataFrame, title: str, path: Path) -> None:
     figure.savefig(path)
 
 
-def read_penalties(paths: list[str], titles: dict[str, str]) -> pd.DataFrame:
+def read_penalties(paths: list[str], titles: dict[str, str], *, before: bool) -> pd.DataFrame:
     """Distributions of the label penalty from ``.../{experiment}/{seed}/measures.json``, mean over seeds.
 
     Args:
         paths: The files.
         titles: Panel by experiment.
+        before: Whether the head as it was before training is a panel of its own, where it had clusters then.
 
     Returns:
         Columns panel, pairs (within or across images), delta (lower edge of the bin), percent (of the pairs),
-        bimodality. The head as it was before training is a panel of its own, where it had clusters then.
+        bimodality.
     """
     rows = []
     for path in map(Path, paths):
         measured = json.loads(path.read_text())
         title = titles[path.parts[-3]]
-        states = {title: measured} | ({f"{title}, untrained": measured["start"]} if measured.get("start") else {})
-        for panel, state in reversed(states.items()):
+        states = {f"{title}, untrained": measured["start"]} if before and measured["start"] else {}
+        for panel, state in (states | {title: measured}).items():
             for pairs in PAIRS:
                 counts = np.array(state[f"penalties_{pairs}"])
                 edges = np.linspace(0, 1, len(counts), endpoint=False).round(4)

@@ -127,7 +127,9 @@ def test_penalties_are_shares_of_pairs_before_and_after_training(tmp_path):
         folder = tmp_path / "e" / str(seed)
         folder.mkdir(parents=True)
         (folder / "measures.json").write_text(json.dumps(measures(counts, measures([4, 0]))))
-    rows = read_penalties(sorted(tmp_path.rglob("measures.json")), {"e": "ours"})
+    paths = sorted(tmp_path.rglob("measures.json"))
+    assert read_penalties(paths, {"e": "ours"}, before=False)["panel"].unique().tolist() == ["ours"]
+    rows = read_penalties(paths, {"e": "ours"}, before=True)
     assert rows["panel"].unique().tolist() == ["ours, untrained", "ours"]
     within = rows[rows["pairs"] == "within"].set_index(["panel", "delta"])["percent"]
     assert within.to_dict() == {

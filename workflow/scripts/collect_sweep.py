@@ -18,7 +18,7 @@ if __name__ == "__main__":
         table.to_csv(output.table, index=False)
         plot_sweep(table, changing, sweep["title"], Path(output.figure))
         panels = {name: ", ".join(f"{key} = {point[key]}" for key in changing) for name, point in points.items()}
-        penalties = read_penalties(inputs.measures, panels)
+        penalties = read_penalties(inputs.measures, panels, before=False)
         penalties.to_csv(output.penalties_table, index=False)
         columns = {point[changing[-1]] for point in points.values()}
         plot_penalties(penalties, sweep["title"], Path(output.penalties), min(len(columns), 6))
