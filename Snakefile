@@ -11,7 +11,8 @@ include: "workflow/rules/labels.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"
-include: "workflow/rules/figures.smk"
+include: "workflow/rules/figures_heads.smk"
+include: "workflow/rules/figures_methods.smk"
 include: "workflow/rules/report.smk"
 
 

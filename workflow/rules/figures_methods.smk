@@ -1,10 +1,7 @@
-"""Figures: of methods side by side, by data set, and of every head of the run. Beside each lies a CSV of what it shows."""
+"""Figures of methods side by side, by data set. Beside each lies a CSV of what it shows."""
 
 COMPARED = compared(config)  # experiments side by side, by data set
-SEEDS = {name: [seed for other, seed in JOBS if other == name] for name in dict(JOBS)}
-FIRST = [(name, seeds[0]) for name, seeds in SEEDS.items()]  # heads that have figures of their own
 HEAD_TITLES = {"kmeans": "k-means", "linear": "linear probe †", "smooseg": "SmooSeg", "stego": "STEGO"}
-STEPPED = [name for name in SEEDS if "steps" in config["experiments"][name]["settings"]]  # have a course of training
 
 
 def titles_of(dataset):
@@ -56,43 +53,10 @@ def embedding_panels(wildcards):
     ]
 
 
-rule plot_segmentations:
-    input:
-        maps=expand(
-            HEAD + "/{postprocess}.zarr/complete.json",
-            postprocess=config["postprocess"],
-            allow_missing=True,
-        ),
-        scores=expand(
-            rules.score_labels.output[0],
-            postprocess=config["postprocess"],
-            allow_missing=True,
-        ),
-        labels=of_experiment(rules.read_labels.output.complete),
-        manifest=of_experiment(rules.index_views.output[0]),
-    output:
-        figure=report(
-            RESULTS + "/figures/segmentations/{experiment}-{seed}.png",
-            caption=caption("segmentations"),
-            category="Segmentations",
-            labels={"experiment": "{experiment}", "seed": "{seed}"},
-        ),
-        table=RESULTS + "/figures/segmentations/{experiment}-{seed}.csv",
-    log:
-        RESULTS + "/logs/plot_segmentations/{experiment}/{seed}.log",
-    benchmark:
-        RESULTS + "/benchmarks/rules/plot_segmentations/{experiment}/{seed}.tsv"
-    threads: 1
-    resources:
-        mem_mb=1000,
-    params:
-        titles=["with CRF" if postprocess == "crf" else "without CRF" for postprocess in config["postprocess"]],
-        dataset=lambda w: reading_settings(config["experiments"][w.experiment]["dataset"], "eval"),
-        code=code("plots.segmentations"),
-    message:
-        "Draw segmentations of {wildcards.experiment}, seed {wildcards.seed}"
-    script:
-        "../scripts/plot_segmentations.py"
+def embedding_inputs(wildcards):
+    """Files behind the panels of fig5; the stores of features are finished where their labels are read."""
+    kinds = ("head", "scores", "labels")
+    return sorted({path for panel in embedding_panels(wildcards) for kind, path in panel.items() if kind in kinds})
 
 
 use rule plot_segmentations as plot_side_by_side with:
@@ -128,9 +92,7 @@ use rule plot_segmentations as plot_side_by_side with:
 
 rule plot_embeddings:
     input:
-        lambda w: {
-            path for panel in embedding_panels(w) for key, path in panel.items() if key in ("head", "scores", "labels")
-        },
+        embedding_inputs,
         manifest=rules.index_views.output[0].replace("{view}", "eval"),
     output:
         figure=report(
@@ -212,58 +174,6 @@ rule plot_scores:
         "../scripts/plot_scores.py"
 
 
-rule plot_confusion:
-    input:
-        HEAD + f"/{config['postprocess'][0]}.json",
-    output:
-        figure=report(
-            RESULTS + "/figures/confusion/{experiment}-{seed}.png",
-            caption=caption("confusion"),
-            category="Confusion",
-            labels={"experiment": "{experiment}", "seed": "{seed}"},
-        ),
-        table=RESULTS + "/figures/confusion/{experiment}-{seed}.csv",
-    log:
-        RESULTS + "/logs/plot_confusion/{experiment}/{seed}.log",
-    benchmark:
-        RESULTS + "/benchmarks/rules/plot_confusion/{experiment}/{seed}.tsv"
-    threads: 1
-    resources:
-        mem_mb=500,
-    params:
-        code=code("plots.scores"),
-    message:
-        "Draw the confusion matrix of {wildcards.experiment}, seed {wildcards.seed}"
-    script:
-        "../scripts/plot_confusion.py"
-
-
-rule plot_training:
-    input:
-        lambda w: of_jobs(rules.train_head.output.history, [(w.experiment, seed) for seed in SEEDS[w.experiment]]),
-    output:
-        figure=report(
-            RESULTS + "/figures/training_curves/{experiment}.png",
-            caption=caption("training_curves"),
-            category="Training",
-            labels={"experiment": "{experiment}"},
-        ),
-        table=RESULTS + "/figures/training_curves/{experiment}.csv",
-    log:
-        RESULTS + "/logs/plot_training/{experiment}.log",
-    benchmark:
-        RESULTS + "/benchmarks/rules/plot_training/{experiment}.tsv"
-    threads: 1
-    resources:
-        mem_mb=500,
-    params:
-        code=code("plots.training"),
-    message:
-        "Draw the training of {wildcards.experiment}"
-    script:
-        "../scripts/plot_training.py"
-
-
 # what people type
 rule fig3:
     input:
@@ -284,18 +194,3 @@ rule fig8:
 rule class_scores:
     input:
         expand(rules.plot_scores.output, dataset=COMPARED),
-
-
-rule confusion:
-    input:
-        of_jobs(rules.plot_confusion.output, FIRST),
-
-
-rule segmentations:
-    input:
-        of_jobs(rules.plot_segmentations.output, FIRST),
-
-
-rule training_curves:
-    input:
-        expand(rules.plot_training.output, experiment=STEPPED),
