@@ -14,7 +14,7 @@ from ..heads import Head
 from ..heads.linear import patch_shares
 from ..metrics import UNMATCHED
 from ..store import Store
-from .palette import UNMATCHED_COLOUR, class_palette
+from .palette import LEGEND_INCHES, UNMATCHED_COLOUR, class_palette
 
 VIEWS, PATCHES = 8, 1200  # of a panel; 1200 points take seconds
 LABELLED = 0.5  # share of a patch's pixels that must have a class
@@ -87,7 +87,8 @@ def plot_embeddings(points: pd.DataFrame, classes: list[str], title: str, path: 
         path: PNG to write.
     """
     panels = dict(list(points.groupby("panel", sort=False)))
-    figure = Figure((max(3.4 * len(panels), 5) + 0.2, 4.4), layout="constrained", dpi=110)
+    width = max(3.4 * len(panels), 5) + 0.2
+    figure = Figure((width, 4.4), layout="constrained", dpi=110)
     colours = dict(enumerate(class_palette(len(classes))[: len(classes)] / 255)) | {UNMATCHED: UNMATCHED_COLOUR}
     for axis, (name, panel) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         for label, part in panel[panel["view"] >= 0].groupby("class"):
@@ -99,8 +100,9 @@ def plot_embeddings(points: pd.DataFrame, classes: list[str], title: str, path: 
     figure.suptitle(title, fontsize=11)
     handles = [marker(MARKERS[i % len(MARKERS)], colours[i], name) for i, name in enumerate(classes)]
     if (points["view"] < 0).any():
-        handles.append(marker("*", "white", "prototype, in the colour of its class"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=8, frameon=False)
+        handles.append(marker("*", "white", "prototype"))
+    columns = int(width / LEGEND_INCHES)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8, frameon=False)
     figure.savefig(path)
 
 

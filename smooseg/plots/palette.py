@@ -16,6 +16,7 @@ CLASS_COLOURS = [
     *("#642100", "#F4BC6F", "#85B17A", "#7A59DE", "#E97A37", "#D3FF90", "#7A90D3", "#906F90", "#A65959"),
 ]
 VOID_COLOUR, UNMATCHED_COLOUR = "#FFFFFF", "#BBBBBB"
+LEGEND_INCHES = 1.5  # width of an entry of a legend below a figure
 NO_CLASS = VOID - 1  # id of pixels whose cluster no class was left for
 
 

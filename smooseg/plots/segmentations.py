@@ -9,11 +9,10 @@ from matplotlib.figure import Figure
 from ..datasets.base import VOID
 from ..imaging import read_views
 from ..store import Store
-from .palette import NO_CLASS, as_classes, class_palette, class_patches
+from .palette import LEGEND_INCHES, NO_CLASS, as_classes, class_palette, class_patches
 
 SHOWN = 5  # views of a figure: best, median, worst, and one between each
 PICTURE_INCHES = 1.9  # side of one picture
-LEGEND_COLUMNS = 7
 
 
 def spread(accuracies: list[float | None], number: int) -> list[int]:
@@ -85,9 +84,10 @@ def plot_segmentations(
     palette, rows = class_palette(len(classes)), len(ranking)
     ids = np.unique(np.concatenate([p.ravel() for pictures in columns.values() for p in pictures if p.ndim == 2]))
     patches = class_patches(classes, void=VOID in ids, unmatched=NO_CLASS in ids)
-    legend = 0.3 + 0.2 * -(-len(patches) // LEGEND_COLUMNS)
-    size = (PICTURE_INCHES * len(columns) + 0.3, (PICTURE_INCHES + 0.15) * rows + 0.3 + legend)
-    figure = Figure(size, layout="constrained", dpi=110)
+    width = PICTURE_INCHES * len(columns) + 0.3
+    entries = int(width / LEGEND_INCHES)  # in a line of the legend
+    height = (PICTURE_INCHES + 0.15) * rows + 0.6 + 0.2 * -(-len(patches) // entries)
+    figure = Figure((width, height), layout="constrained", dpi=110)
     axes = figure.subplots(rows, len(columns), squeeze=False)
     for column, (title, pictures) in enumerate(columns.items()):
         axes[0, column].set_title(title, fontsize=10)
@@ -98,5 +98,5 @@ def plot_segmentations(
                 axis.set_ylabel(f"view {view['view']}, rank {view['rank']}", fontsize=8)
             if column > 1:
                 axis.set_xlabel(f"{view[title]:.0f} %", fontsize=8, labelpad=2)
-    figure.legend(handles=patches, loc="outside lower center", ncols=LEGEND_COLUMNS, fontsize=8, frameon=False)
+    figure.legend(handles=patches, loc="outside lower center", ncols=entries, fontsize=8, frameon=False)
     figure.savefig(path)

@@ -137,6 +137,7 @@ def test_a_table_a_sweep_and_a_reference_with_labels(project):
         "postprocess": ["raw"],
         "runs": {"tiny": {"experiments": [], "tables": ["mine"], "sweeps": ["grid"]}},
     }
+    changes["runs"]["tiny"]["compare"] = ["tiny_kmeans", "tiny_smooseg"]
     result = project.snakemake("all", "sweep", **changes)
     assert result.returncode == 0, result.stderr
     results = project.folder / "results"
