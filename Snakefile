@@ -10,6 +10,9 @@ include: "workflow/rules/features.smk"
 include: "workflow/rules/labels.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/tables.smk"
+include: "workflow/rules/figures_heads.smk"
+include: "workflow/rules/figures_methods.smk"
 include: "workflow/rules/report.smk"
 
 

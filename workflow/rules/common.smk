@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from snakemake.exceptions import WorkflowError
 
 from smooseg.catalogue import read_config
-from smooseg.config import SUPERVISED, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
+from smooseg.config import SUPERVISED, compared, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
 from smooseg.datasets import open_dataset
 from smooseg.errors import SmoosegError
 from smooseg.fingerprint import source_hash, tree_state
@@ -138,6 +138,11 @@ def code(*modules):
 def of_jobs(pattern, jobs, **values):
     """All files of a pattern for some (experiment, seed) pairs."""
     return [path for name, seed in jobs for path in expand(pattern, experiment=name, seed=seed, **values)]
+
+
+def caption(kind):
+    """The text below a kind of figure, in this report and in Snakemake's own."""
+    return workflow.source_path(f"../report/{kind}.rst")
 
 
 def is_supervised(experiment):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from smooseg.heads import load_head
 from smooseg.jobs import job
-from smooseg.measures import measure_head
+from smooseg.measures import measure_head, untrained
 from smooseg.provenance import feature_needs
 from smooseg.store import open_store
 
@@ -13,5 +13,8 @@ if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         needs = feature_needs(snakemake.params.needs, snakemake.input.manifest, snakemake.input.facts)
         head, _ = load_head(Path(snakemake.input.head))
-        measures = measure_head(head, open_store(snakemake.params.store, needs))
+        store = open_store(snakemake.params.store, needs)
+        measures = measure_head(head, store)
+        start = untrained(head, int(snakemake.wildcards.seed))
+        measures["start"] = None if start is None else measure_head(start, store)
         Path(snakemake.output[0]).write_text(json.dumps(measures))

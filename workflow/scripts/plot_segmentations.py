@@ -1,4 +1,4 @@
-"""Draw images, labels and segmentations of one trained head."""
+"""Draw images, labels and segmentations of some evaluation views."""
 
 import json
 from pathlib import Path
@@ -6,21 +6,19 @@ from pathlib import Path
 import pandas as pd
 
 from smooseg.jobs import job
-from smooseg.plots import plot_segmentations, segmentation_columns, spread
+from smooseg.plots.segmentations import plot_segmentations, rank_views, segmentation_columns
 from smooseg.store import open_store
-
-IMAGES = 5
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         params, inputs = snakemake.params, snakemake.input
         manifest = pd.read_parquet(inputs.manifest)
-        scores = {Path(path).stem: json.loads(Path(path).read_text()) for path in inputs.scores}
-        maps = {Path(path).parent.stem: open_store(Path(path).parent, {}) for path in inputs.maps}
-        accuracies = scores[params.postprocess[0]]["image_accuracy"]
-        images = spread(accuracies, IMAGES)
-        columns = segmentation_columns(
-            manifest, Path(params.dataset["root"]), open_store(Path(inputs.labels).parent, {}), maps, scores, images
-        )
-        names = [f"view {i}: {accuracies[i]:.0f} %" for i in images]
-        plot_segmentations(columns, names, params.dataset["classes"], Path(snakemake.output[0]))
+        scores = {title: json.loads(Path(p).read_text()) for title, p in zip(params.titles, inputs.scores, strict=True)}
+        maps = {title: open_store(Path(p).parent, {}) for title, p in zip(params.titles, inputs.maps, strict=True)}
+        labels = open_store(Path(inputs.labels).parent, {})
+        ranking = rank_views(manifest, scores)
+        ranking.to_csv(snakemake.output.table, index=False)
+        shown = ranking[ranking["shown"]]
+        root = Path(params.dataset["root"])
+        columns = segmentation_columns(manifest, root, labels, maps, scores, list(shown["view"]))
+        plot_segmentations(columns, shown, params.dataset["classes"], Path(snakemake.output.figure))

@@ -1,0 +1,112 @@
+"""Figures of every head of the run. Beside each lies a CSV of what it shows."""
+
+SEEDS = {name: [seed for other, seed in JOBS if other == name] for name in dict(JOBS)}
+FIRST = [(name, seeds[0]) for name, seeds in SEEDS.items()]  # heads that have figures of their own
+STEPPED = [name for name in SEEDS if "steps" in config["experiments"][name]["settings"]]  # have a course of training
+
+
+rule plot_segmentations:
+    input:
+        maps=expand(
+            HEAD + "/{postprocess}.zarr/complete.json",
+            postprocess=config["postprocess"],
+            allow_missing=True,
+        ),
+        scores=expand(
+            rules.score_labels.output[0],
+            postprocess=config["postprocess"],
+            allow_missing=True,
+        ),
+        labels=of_experiment(rules.read_labels.output.complete),
+        manifest=of_experiment(rules.index_views.output[0]),
+    output:
+        figure=report(
+            RESULTS + "/figures/segmentations/{experiment}-{seed}.png",
+            caption=caption("segmentations"),
+            category="Segmentations",
+            labels={"experiment": "{experiment}", "seed": "{seed}"},
+        ),
+        table=RESULTS + "/figures/segmentations/{experiment}-{seed}.csv",
+    log:
+        RESULTS + "/logs/plot_segmentations/{experiment}/{seed}.log",
+    benchmark:
+        RESULTS + "/benchmarks/rules/plot_segmentations/{experiment}/{seed}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+    params:
+        titles=["with CRF" if postprocess == "crf" else "without CRF" for postprocess in config["postprocess"]],
+        dataset=lambda w: reading_settings(config["experiments"][w.experiment]["dataset"], "eval"),
+        code=code("plots.segmentations"),
+    message:
+        "Draw segmentations of {wildcards.experiment}, seed {wildcards.seed}"
+    script:
+        "../scripts/plot_segmentations.py"
+
+
+rule plot_confusion:
+    input:
+        HEAD + f"/{config['postprocess'][0]}.json",
+    output:
+        figure=report(
+            RESULTS + "/figures/confusion/{experiment}-{seed}.png",
+            caption=caption("confusion"),
+            category="Confusion",
+            labels={"experiment": "{experiment}", "seed": "{seed}"},
+        ),
+        table=RESULTS + "/figures/confusion/{experiment}-{seed}.csv",
+    log:
+        RESULTS + "/logs/plot_confusion/{experiment}/{seed}.log",
+    benchmark:
+        RESULTS + "/benchmarks/rules/plot_confusion/{experiment}/{seed}.tsv"
+    threads: 1
+    resources:
+        mem_mb=500,
+    params:
+        code=code("plots.scores"),
+    message:
+        "Draw the confusion matrix of {wildcards.experiment}, seed {wildcards.seed}"
+    script:
+        "../scripts/plot_confusion.py"
+
+
+rule plot_training:
+    input:
+        lambda w: of_jobs(rules.train_head.output.history, [(w.experiment, seed) for seed in SEEDS[w.experiment]]),
+    output:
+        figure=report(
+            RESULTS + "/figures/training_curves/{experiment}.png",
+            caption=caption("training_curves"),
+            category="Training",
+            labels={"experiment": "{experiment}"},
+        ),
+        table=RESULTS + "/figures/training_curves/{experiment}.csv",
+    log:
+        RESULTS + "/logs/plot_training/{experiment}.log",
+    benchmark:
+        RESULTS + "/benchmarks/rules/plot_training/{experiment}.tsv"
+    threads: 1
+    resources:
+        mem_mb=500,
+    params:
+        code=code("plots.training"),
+    message:
+        "Draw the training of {wildcards.experiment}"
+    script:
+        "../scripts/plot_training.py"
+
+
+# what people type
+rule confusion:
+    input:
+        of_jobs(rules.plot_confusion.output, FIRST),
+
+
+rule segmentations:
+    input:
+        of_jobs(rules.plot_segmentations.output, FIRST),
+
+
+rule training_curves:
+    input:
+        expand(rules.plot_training.output, experiment=STEPPED),

@@ -1,0 +1,14 @@
+"""Draw the confusion matrix of clusters and classes."""
+
+import json
+from pathlib import Path
+
+from smooseg.jobs import job
+from smooseg.plots.scores import confusion_table, plot_confusion
+
+if __name__ == "__main__":
+    with job(snakemake.log[0], snakemake.threads):
+        table = confusion_table(json.loads(Path(snakemake.input[0]).read_text()))
+        table.to_csv(snakemake.output.table)
+        title = f"{snakemake.wildcards.experiment}, seed {snakemake.wildcards.seed}"
+        plot_confusion(table, title, Path(snakemake.output.figure))

@@ -1,0 +1,12 @@
+"""Draw the distributions of the label penalty before and after training."""
+
+from pathlib import Path
+
+from smooseg.jobs import job
+from smooseg.plots.training import plot_penalties, read_penalties
+
+if __name__ == "__main__":
+    with job(snakemake.log[0], snakemake.threads):
+        rows = read_penalties(snakemake.input, snakemake.params.titles, before=True)
+        rows.to_csv(snakemake.output.table, index=False)
+        plot_penalties(rows, snakemake.wildcards.dataset, Path(snakemake.output.figure))

@@ -1,0 +1,12 @@
+"""Draw the training curves of an experiment."""
+
+from pathlib import Path
+
+from smooseg.jobs import job
+from smooseg.plots.training import plot_training, read_histories
+
+if __name__ == "__main__":
+    with job(snakemake.log[0], snakemake.threads):
+        history = read_histories(snakemake.input)
+        history.to_csv(snakemake.output.table, index=False)
+        plot_training(history, snakemake.wildcards.experiment, Path(snakemake.output.figure))
