@@ -8,7 +8,8 @@ import pandas as pd
 SCORES = ("accuracy", "miou")
 TRAINING = ("loss", "delta_within", "delta_across")  # of the last history row, where a head has them
 
-MEASURES = ("cluster_entropy", "mirror_agreement", "bimodality_within", "bimodality_across")
+MEASURES = ("explained_variance", "cluster_entropy", "mirror_agreement", "bimodality_within", "bimodality_across")
+CRITERIA = (*MEASURES, "delta_within", "delta_across")  # by which a setting could be chosen without labels
 
 
 def read_scores(paths: list[str]) -> pd.DataFrame:
@@ -92,3 +93,29 @@ def sweep_table(
         .merge(training, on=["experiment", "seed"])
         .merge(measures, on=["experiment", "seed"])
     )
+
+
+def criteria_table(table: pd.DataFrame, settings: list[str]) -> pd.DataFrame:
+    """How well each label-free measure ranks the points of a sweep, and what choosing by it would give.
+
+    Args:
+        table: What :func:`sweep_table` gave.
+        settings: Those that vary; their values' means over seeds are ranked.
+
+    Returns:
+        One row per measure, the best first: criterion, rank_accuracy and rank_miou (Spearman's correlation, NaN
+        where the measure does not vary), the settings that it is largest for, and their accuracy and mIoU as
+        accuracy_share and miou_share of the sweep's best (percent).
+    """
+    criteria = [name for name in CRITERIA if table[name].notna().all()]
+    means = table.groupby(settings)[[*SCORES, *criteria]].mean()
+    ranks = means.corr("spearman")
+    rows = []
+    for name in criteria:
+        chosen = means[name].idxmax()
+        values = chosen if isinstance(chosen, tuple) else (chosen,)
+        row = {"criterion": name} | {f"rank_{score}": ranks.loc[name, score] for score in SCORES}
+        shares = {f"{score}_share": 100 * means.loc[chosen, score] / means[score].max() for score in SCORES}
+        rows.append(row | dict(zip(settings, values, strict=True)) | shares)
+    found = pd.DataFrame(rows)
+    return found.sort_values("rank_miou", ascending=False, ignore_index=True)

@@ -24,18 +24,23 @@ def measure_head(head: Head, store: Store, seed: int = 0) -> dict:
 
     Returns:
         penalties_within and penalties_across (pairs of patches by label penalty, in equal bins of 0..1);
+        explained_variance (share of the normalised features' variance that is between clusters),
         cluster_entropy (of hard cluster use, 1 = all used equally), mirror_agreement (share of patches whose
         cluster is the same in the mirror image), bimodality_within and bimodality_across (four times the
         variance of the label penalty, 1 = half of the pairs agree fully and half not at all; the paper's
         Appendix A asks for a bimodal penalty, neither all 0 nor all 1).
     """
     generator = torch.Generator().manual_seed(seed)
-    used, agreeing, penalties, last = torch.zeros(head.clusters), [], {"within": [], "across": []}, None
+    used, sums = torch.zeros(head.clusters), torch.zeros(head.clusters, head.channels)
+    agreeing, penalties, last = [], {"within": [], "across": []}, None
     side = round(store.shape[1] ** 0.5)
     for start, stop in store.blocks(store.chunk):
-        logits = head.logits(head.embed(torch.from_numpy(store.read(start, stop)))).float()
+        features = torch.from_numpy(store.read(start, stop))
+        logits = head.logits(head.embed(features)).float()
         clusters = logits.argmax(-1)
         used += clusters.flatten().bincount(minlength=head.clusters)
+        unit = F.normalize(features.float() - head.mean, dim=-1)
+        sums.index_add_(0, clusters.flatten(), unit.flatten(0, 1))
         mirrored = clusters[1::2].unflatten(1, (side, side)).flip(2).flatten(1)
         agreeing.append((clusters[0::2] == mirrored).float().mean(1))
         drawn = torch.randperm(store.shape[1], generator=generator)[:PATCHES]
@@ -45,6 +50,7 @@ def measure_head(head: Head, store: Store, seed: int = 0) -> dict:
         penalties["across"].append(penalty(sample, torch.cat([last, sample[:-1]])))  # with the image before
         last = sample[-1:]
     return {
+        "explained_variance": explained_variance(sums, used),
         "cluster_entropy": entropy(used),
         "mirror_agreement": float(torch.cat(agreeing).mean()),
         **{f"bimodality_{name}": bimodality(torch.cat(parts)) for name, parts in penalties.items()},
@@ -72,6 +78,19 @@ def penalty(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 def histogram(penalties: torch.Tensor) -> list[int]:
     """Number of values in each of :data:`BINS` equal bins of 0..1."""
     return torch.histc(penalties.float(), BINS, 0, 1).long().tolist()
+
+
+def explained_variance(sums: torch.Tensor, counts: torch.Tensor) -> float:
+    """Share of the variance of unit vectors that is between clusters.
+
+    Args:
+        sums: (K, channels) summed vectors of each cluster.
+        counts: (K,) how many there are in each.
+    """
+    total = counts.sum()
+    overall = (sums.sum(0) / total).square().sum()
+    between = (sums.square().sum(1) / counts.clamp_min(1)).sum() / total
+    return float((between - overall) / (1 - overall))
 
 
 def entropy(counts: torch.Tensor) -> float:

@@ -122,6 +122,16 @@ def comparison(name: str, entry: dict, table: pd.DataFrame) -> dict:
     }
 
 
+def criteria_rows(table: pd.DataFrame) -> list[dict]:
+    """Rows of a table of label-free criteria for the page; the settings that each chooses in words."""
+    fixed = {"criterion", "rank_accuracy", "rank_miou", "accuracy_share", "miou_share"}
+    settings = [name for name in table if name not in fixed]
+    return [
+        {key: row[key] for key in fixed} | {"choice": ", ".join(f"{name} = {row[name]}" for name in settings)}
+        for row in table.to_dict("records")
+    ]
+
+
 def class_rows(classes: pd.DataFrame, supervised: set[str]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of IoU per class, mean over seeds; one line for each class."""
     if classes.empty:
@@ -187,6 +197,7 @@ def write_report(
     classes: pd.DataFrame,
     histories: dict[tuple[str, str], pd.DataFrame],
     tables: dict[str, pd.DataFrame],
+    criteria: dict[str, pd.DataFrame],
     figures: list[Path],
     captions: list[Path],
     times: pd.DataFrame,
@@ -202,6 +213,7 @@ def write_report(
         classes: IoU per class.
         histories: Training history by experiment and seed.
         tables: Comparisons of methods by name.
+        criteria: What :func:`smooseg.comparisons.criteria_table` gave, by sweep.
         figures, captions: As for :func:`figure_kinds`.
         times: What :func:`smooseg.timing.stage_times` gave.
         weights: What :func:`smooseg.weights.fetch_weights` returned, by backbone.
@@ -225,6 +237,7 @@ def write_report(
             class_rows=rows,
             training=training,
             tables=[comparison(name, config["tables"][name], table) for name, table in tables.items()],
+            criteria={name: criteria_rows(table) for name, table in criteria.items()},
             kinds=[kind for kind in kinds if not kind.details],
             details=[kind for kind in kinds if kind.details],
             times=times.to_dict("records"),

@@ -12,7 +12,9 @@ SWEEP_PANELS = {
     "accuracy": "accuracy (%)",
     "miou": "mIoU (%)",
     "clusters_used": "clusters in use",
+    "explained_variance": "variance explained by clusters",
     "bimodality_within": "bimodality of δ within images",
+    "bimodality_across": "bimodality of δ across images",
     "cluster_entropy": "entropy of cluster use",
     "mirror_agreement": "agreement with mirror image",
 }
@@ -27,8 +29,9 @@ def plot_sweep(table: pd.DataFrame, varied: list[str], title: str, path: Path) -
         title: Of the figure.
         path: PNG to write.
     """
-    figure = Figure((4.2 * 3, 6.4), layout="constrained", dpi=110)
-    for axis, (column, label) in zip(figure.subplots(2, 3).flat, SWEEP_PANELS.items(), strict=True):
+    columns = len(SWEEP_PANELS) // 2
+    figure = Figure((3.6 * columns, 6.4), layout="constrained", dpi=110)
+    for axis, (column, label) in zip(figure.subplots(2, columns).flat, SWEEP_PANELS.items(), strict=True):
         if len(varied) > 1:
             draw_heat_map(axis, table.pivot_table(index=varied[0], columns=varied[1], values=column))
         else:

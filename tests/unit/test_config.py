@@ -160,7 +160,7 @@ def test_two_rows_of_one_experiment_count_its_seeds_once():
 def test_a_run_holds_the_experiments_and_seeds_of_its_tables(config):
     config["run"] = "camvid"
     jobs = run_jobs(resolve(config))
-    assert len(jobs) == 21
+    assert len(jobs) == 24
     assert ("camvid_linear", 2) in jobs
 
 

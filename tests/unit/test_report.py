@@ -54,6 +54,8 @@ def made_results(folder: Path) -> Path:
     (folder / "tables").mkdir()
     for name in ("mine", "scores", "summary", "class_iou", "times"):
         (folder / "tables" / f"{name}.csv").write_text("a\n1\n")
+    (folder / "sweeps").mkdir()
+    (folder / "sweeps" / "grid_criteria.csv").write_text("a\n1\n")
     history = pd.DataFrame([{"step": 10, "loss": 0.5, "clusters": 2, "steps_per_second": 3.0}])
     times = pd.DataFrame(
         [("train_head", 4, 30.5, 75.0, 900.0, 40, "steps", 1.3), ("refine_crf", 4, 10.2, 25.0, None, 0, "", None)]
@@ -61,6 +63,10 @@ def made_results(folder: Path) -> Path:
     times.columns = ["rule", "jobs", "seconds", "share", "memory_mb", "amount", "unit", "rate"]
     table = score_table(records)
     training = pd.DataFrame({"experiment": list(METHODS), "training_seconds": 90.0})
+    criteria = pd.DataFrame(
+        {"criterion": ["explained_variance"], "rank_accuracy": [0.5], "rank_miou": [0.9], "b1": [0.1]}
+    )
+    criteria = criteria.assign(accuracy_share=97.0, miou_share=94.0)
     weights = {
         "a_backbone": {"model": "m", "source": {"source": "hub", "path": None, "requirement": None}, "sha256": "0" * 64}
     }
@@ -70,6 +76,7 @@ def made_results(folder: Path) -> Path:
         class_table(records),
         {("made_smooseg", "0"): history},
         {"mine": comparison_table(TABLE, table, training, [])},
+        {"grid": criteria},
         figures,
         sorted((ROOT / "workflow/report").glob("*.rst")),
         times,
@@ -98,7 +105,7 @@ def browser():
 def test_the_page_renders(browser, page, width, dark):
     seen = browser.look(page, width=width, dark=dark)
     assert problems(seen) == []
-    assert (seen["images"], len(seen["tables"])) == (5, 5)
+    assert (seen["images"], len(seen["tables"])) == (5, 6)
     assert (sum(map(int, re.findall(r"\d+", seen["colour"])[:3])) > 384) == dark  # light text on dark, dark on light
     assert (sum(map(int, re.findall(r"\d+", seen["background"])[:3])) < 384) == dark
 
@@ -132,7 +139,7 @@ def test_the_page_needs_nothing_else_and_its_links_lead_somewhere(page):
             assert link[1:] in inside
         elif not link.startswith("data:"):
             assert (page.parent / link).is_file(), link
-    assert sum(link.endswith(".csv") for link in links) == 10  # five figures, five tables
+    assert sum(link.endswith(".csv") for link in links) == 11  # five figures, five tables
     assert "http" not in text
 
 

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from smooseg.cli import main
-from smooseg.comparisons import MEASURES, comparison_table, sweep_table
+from smooseg.comparisons import CRITERIA, MEASURES, comparison_table, criteria_table, sweep_table
 from smooseg.plots.sweeps import plot_sweep
 from smooseg.report import comparison, winners, write_report
 from smooseg.tables import class_table, collect_scores, score_table, summary_table
@@ -99,12 +99,27 @@ def test_a_sweep_is_drawn_as_curves_or_heat_maps(tmp_path, first, second):
     assert Image.open(tmp_path / "sweep.png").width > 600
 
 
+def test_a_criterion_is_judged_by_the_order_it_gives_the_points(tmp_path):
+    rows = [
+        {"b1": b1, "seed": seed, "accuracy": 10.0 * b1 + seed, "miou": 5.0 * b1, **dict.fromkeys(CRITERIA, 0.5)}
+        for b1 in range(5)
+        for seed in (0, 1)
+    ]
+    table = pd.DataFrame(rows).assign(explained_variance=lambda t: t.b1, cluster_entropy=lambda t: -t.b1)
+    found = criteria_table(table.assign(delta_within=None), ["b1"]).set_index("criterion")
+    assert found.index[0] == "explained_variance"
+    assert tuple(found.loc["explained_variance", ["rank_accuracy", "rank_miou", "b1", "miou_share"]]) == (1, 1, 4, 100)
+    assert tuple(found.loc["cluster_entropy", ["rank_miou", "b1", "miou_share"]]) == (-1, 0, 0)
+    assert np.isnan(found.loc["mirror_agreement", "rank_miou"])  # the same everywhere
+    assert "delta_within" not in found.index
+
+
 def test_a_run_of_sweeps_alone_has_empty_tables_and_a_report(tmp_path):
     table = score_table([])
     config = {"run": "sensitivity", "tables": {}}
     page = tmp_path / "report.html"
     template, summary, classes = ROOT / "workflow/report/report.html.j2", summary_table(table), class_table([])
-    write_report(template, summary, classes, {}, {}, [], [], pd.DataFrame(), {}, config, page)
+    write_report(template, summary, classes, {}, {}, {}, [], [], pd.DataFrame(), {}, config, page)
     assert "sensitivity" in page.read_text()
 
 
@@ -121,6 +136,7 @@ def test_what_saw_labels_is_marked_and_no_competitor_in_the_report(records, tmp_
         class_table(records),
         {("e", "0"): history},
         {"mine": compared},
+        {},
         [figure],
         [ROOT / "workflow/report/segmentations.rst"],
         pd.DataFrame(),

@@ -1,7 +1,13 @@
 """Figures of methods side by side, by data set. Beside each lies a CSV of what it shows."""
 
 COMPARED = compared(config)  # experiments side by side, by data set
-HEAD_TITLES = {"kmeans": "k-means", "linear": "linear probe †", "smooseg": "SmooSeg", "stego": "STEGO"}
+HEAD_TITLES = {
+    "kmeans": "k-means",
+    "linear": "linear probe †",
+    "smooseg": "SmooSeg",
+    "smooth": "SmooSeg+",
+    "stego": "STEGO",
+}
 
 
 def titles_of(dataset):

@@ -34,6 +34,7 @@ rule make_report:
         histories=of_jobs(rules.train_head.output.history, JOBS),
         tables=expand(rules.compare_methods.output[0], table=RUN["tables"]),
         sweeps=expand(rules.collect_sweep.output.table, sweep=RUN["sweeps"]),
+        criteria=expand(rules.collect_sweep.output.criteria, sweep=RUN["sweeps"]),
         figures=FIGURES,
         weights=expand(rules.fetch_weights.output.facts, backbone=USED["backbone"]),
     output:

@@ -66,6 +66,7 @@ rule collect_sweep:
         measures=lambda w: of_jobs(rules.measure_head.output[0], sweep_jobs(config["sweeps"][w.sweep])),
     output:
         table=RESULTS + "/sweeps/{sweep}.csv",
+        criteria=RESULTS + "/sweeps/{sweep}_criteria.csv",
         figure=report(
             RESULTS + "/figures/sweeps/{sweep}.png",
             caption=caption("sweeps"),

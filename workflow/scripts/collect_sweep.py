@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from smooseg.comparisons import read_measures, read_scores, read_training, sweep_table
+from smooseg.comparisons import criteria_table, read_measures, read_scores, read_training, sweep_table
 from smooseg.jobs import job
 from smooseg.plots.sweeps import plot_sweep
 from smooseg.plots.training import plot_penalties, read_penalties
@@ -16,6 +16,7 @@ if __name__ == "__main__":
         measured = [read_scores(inputs.scores), read_training(inputs.histories), read_measures(inputs.measures)]
         table = sweep_table(points, *measured)
         table.to_csv(output.table, index=False)
+        criteria_table(table, changing).to_csv(output.criteria, index=False)
         plot_sweep(table, changing, sweep["title"], Path(output.figure))
         panels = {name: ", ".join(f"{key} = {point[key]}" for key in changing) for name, point in points.items()}
         penalties = read_penalties(inputs.measures, panels, before=False)

@@ -20,6 +20,7 @@ if __name__ == "__main__":
             pd.read_csv(inputs.classes),
             {Path(path).parts[-3:-1]: pd.read_parquet(path) for path in inputs.histories},
             {Path(path).stem: pd.read_csv(path) for path in inputs.tables},
+            {Path(path).stem.removesuffix("_criteria"): pd.read_csv(path) for path in inputs.criteria},
             [Path(path) for path in inputs.figures],
             [Path(path) for path in inputs.captions],
             times,
