@@ -5,7 +5,7 @@ import click
 from .catalogue import backbones, datasets, doctor, experiments, heads
 from .group import Commands
 from .pictures import fit, segment
-from .results import cache, scores
+from .results import cache, clusters, scores
 
 
 @click.group(cls=Commands)
@@ -20,5 +20,5 @@ def main() -> None:
     """
 
 
-for command in (fit, segment, datasets, backbones, heads, experiments, doctor, scores, cache):
+for command in (fit, segment, datasets, backbones, heads, experiments, doctor, scores, clusters, cache):
     main.add_command(command)

@@ -55,9 +55,13 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
 @click.option(
     "--void", type=click.IntRange(0, 255), default=255, show_default=True, help="Label id that is not scored."
 )
-@click.option("--head", type=click.Choice(["kmeans", "smooseg", "stego"]), default="smooseg", show_default=True)
 @click.option(
-    "--steps", type=click.IntRange(1), help="Training steps; 3000 (stego 5000) if not given. kmeans has none."
+    "--head", type=click.Choice(["kmeans", "smooseg", "smooth", "stego"]), default="smooth", show_default=True
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    help="Training steps; 3000 (stego 5000) if not given. kmeans and smooth have none.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the training.")
 @click.option("--backbone", default="dinov2_s14_focus", show_default=True, help="One of smooseg backbones.")

@@ -9,6 +9,8 @@ from ..catalogue import load_catalogue
 from ..errors import SmoosegError
 from .group import Commands
 
+BUDGET = 4 * 10**9  # bytes of features to hold in memory
+
 
 @click.command()
 @click.option(
@@ -29,6 +31,36 @@ def scores(results: Path | None) -> None:
         raise SmoosegError(f"{path} is missing; run snakemake --cores all first")
     click.echo(pd.read_csv(path).round(2).to_string(index=False, na_rep=""))
     click.echo(f"\nreport: {results / 'report.html'}")
+
+
+@click.command()
+@click.argument("path")
+@click.option("--from", "first", type=click.IntRange(2), default=2, show_default=True, help="Fewest clusters to try.")
+@click.option("--to", "last", type=click.IntRange(2, 255), default=20, show_default=True, help="Most clusters to try.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="PNG of the curve to write.")
+def clusters(path: str, first: int, last: int, out: Path | None) -> None:
+    """Advise how many clusters to ask for, without labels, from the training features at PATH.
+
+    Heads fitted on random halves of the images label the same patches; where they agree, the clusters are in the
+    images. Printed is the agreement for each number, as CSV; peaks, the good choices, are named at the end, on
+    standard error. A first peak is often coarse (sky and ground): take the one as fine as you need.
+
+    Example: smooseg clusters work/results/features/pictures/dinov2_s14_focus/train.zarr --to 12 --out clusters.png
+    """
+    from ..choosing import cluster_stability, peaks
+    from ..plots.sweeps import plot_stability
+    from ..store import open_store
+
+    if last < first:
+        raise SmoosegError(f"--from {first} is above --to {last}")
+    store = open_store(path, {})
+    named, model = load_catalogue()["backbones"].values(), store.provenance.get("model")
+    subtract = any(backbone["subtract_mean"] for backbone in named if backbone["model"] == model)
+    table = cluster_stability(store, range(first, last + 1), subtract_mean=subtract, budget=BUDGET)
+    click.echo(table.round(3).to_csv(index=False), nl=False)
+    if out is not None:
+        plot_stability(table, out)
+    click.echo(f"most stable: {', '.join(map(str, peaks(table))) or 'none stands out'}", err=True)
 
 
 @click.group(cls=Commands)

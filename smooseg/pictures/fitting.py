@@ -86,7 +86,7 @@ def fit_pictures(
     labels: Path | None = None,
     class_names: list[str] | None = None,
     void: int = VOID,
-    head: str = "smooseg",
+    head: str = "smooth",
     backbone: str = "dinov2_s14_focus",
     steps: int | None = None,
     seed: int = 0,

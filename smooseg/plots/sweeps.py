@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..files import whole
 from .palette import method_colours
 
 SWEEP_PANELS = {
@@ -59,3 +60,24 @@ def draw_heat_map(axis, values: pd.DataFrame) -> None:
     for (row, column), value in np.ndenumerate(values):
         colour = "black" if value > middle else "white"
         axis.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize=8, color=colour)
+
+
+def plot_stability(table: pd.DataFrame, path: Path) -> None:
+    """Stability over the number of clusters, with standard deviations.
+
+    Args:
+        table: What :func:`smooseg.choosing.cluster_stability` gave.
+        path: PNG to write.
+    """
+    figure = Figure((6.4, 3.6), layout="constrained", dpi=110)
+    axis = figure.subplots()
+    axis.errorbar(
+        table["clusters"], table["stability"], table["stability_sd"], marker="o", capsize=3, color=method_colours(1)[0]
+    )
+    axis.set_xlabel("number of clusters")
+    axis.set_ylabel("agreement of halves (adjusted Rand)")
+    axis.set_ylim(0, 1)
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.grid(alpha=0.3)
+    with whole(path) as aside:
+        figure.savefig(aside, format="png")

@@ -1,0 +1,60 @@
+"""How many clusters? Stability over K: what different halves of the images agree on is in the images."""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score
+
+from .config import checked, load_schema
+from .heads.smooth import covariances, smooth_directions
+from .progress import progress
+from .reader import mean_feature
+from .store import Store
+
+HALVES = 4  # random ones, so six pairs to compare
+SAMPLES = 15000  # patches that k-means is fitted on; a third of them is labelled by every half
+STARTS = 4  # of k-means
+
+
+def cluster_stability(store: Store, numbers: Sequence[int], *, subtract_mean: bool, budget: int) -> pd.DataFrame:
+    """Agreement between SmooSeg+ heads fitted on random halves of the views, for each number of clusters.
+
+    Args:
+        store: Training features, with at least two chunks of views.
+        numbers: Numbers of clusters K to try.
+        subtract_mean: As the backbone's entry says.
+        budget: Bytes of features to hold in memory.
+
+    Returns:
+        One row per K: clusters, stability (adjusted Rand index of the same patches' clusters, mean over pairs of
+        halves; 1 = the same clusters, 0 = as by chance) and stability_sd. High peaks are good choices.
+    """
+    schema = load_schema()
+    settings = checked({}, schema["$defs"]["heads"]["smooth"], schema, "settings")
+    settings |= {"views": -(-min(store.views, settings["views"]) // 2), "samples": SAMPLES}
+    mean = mean_feature(store) if subtract_mean else torch.zeros(store.shape[-1])
+    halves = [covariances(store, mean, settings, seed, budget) for seed in range(HALVES)]
+    common, rows = halves[0][2][::3], []
+    for clusters in progress(list(numbers), unit="K", desc="stability"):
+        found = [clustered(*half, common, clusters, seed) for seed, half in enumerate(halves)]
+        agreement = pd.Series([adjusted_rand_score(*pair) for pair in combinations(found, 2)])
+        rows.append({"clusters": clusters, "stability": agreement.mean(), "stability_sd": agreement.std()})
+    return pd.DataFrame(rows)
+
+
+def clustered(signal, residual, sample: torch.Tensor, common: torch.Tensor, clusters: int, seed: int):
+    """Clusters of common patches by a head that was fitted on one half: int32 (patches,)."""
+    projection = torch.from_numpy(smooth_directions(signal, residual, min(2 * clusters, len(signal))))
+    model = KMeans(clusters, n_init=STARTS, random_state=seed).fit(F.normalize(sample @ projection, dim=-1).numpy())
+    return model.predict(F.normalize(common @ projection, dim=-1).numpy())
+
+
+def peaks(table: pd.DataFrame) -> list[int]:
+    """Numbers of clusters no less stable than the one before and more stable than the next, the most stable first."""
+    stable = table.set_index("clusters")["stability"]
+    before, after = stable.shift(1, fill_value=0), stable.shift(-1, fill_value=0)
+    return stable[(stable >= before) & (stable > after)].sort_values(ascending=False, kind="stable").index.tolist()
