@@ -15,8 +15,8 @@ OF_LABELS = {"plot_segmentations", "plot_side_by_side", "plot_embeddings", "plot
 COLLECT = {"make_tables", "make_report", "all"} | OF_LABELS
 EVALUATE = {"predict_labels", "refine_crf", "score_labels"} | COLLECT
 TRAIN = {"train_head", "measure_head", "plot_training", "plot_penalties"} | EVALUATE
-TRAIN_PROBE = {"train_probe", "predict_labels", "refine_crf", "score_labels", "measure_head"}
-TRAIN_PROBE |= {"plot_training", "plot_segmentations", "plot_confusion"}
+OF_REFERENCE = {"train_probe", "predict_labels", "refine_crf", "score_labels"}
+OF_REFERENCE |= {"plot_training", "plot_segmentations", "plot_confusion"}
 FROM_FEATURES = {"plan_features", "extract_features", "finish_features", "read_labels"} | TRAIN
 
 
@@ -169,8 +169,9 @@ def test_a_table_a_sweep_and_a_reference_with_labels(project):
 
 def test_only_evaluation_and_the_marked_reference_take_labels(project):
     linear = {"tiny_linear": {"dataset": "tiny", "backbone": "tiny", "head": "linear"}}
-    run = {"tiny": {"experiments": ["tiny_kmeans", "tiny_smooseg", "tiny_linear"]}}
-    assert project.snakemake("evaluate", experiments=linear, runs=run).returncode == 0
+    compared = ["tiny_kmeans", "tiny_smooseg"]
+    run = {"tiny": {"experiments": [*compared, "tiny_linear"], "compare": compared}}
+    assert project.snakemake("all", experiments=linear, runs=run).returncode == 0
     summary = project.snakemake("--detailed-summary", experiments=linear, runs=run).stdout
     files = pd.read_csv(StringIO(summary), sep="\t").fillna("")
     inputs = {row.output_file: set(row[4].split(",")) for row in files.itertuples(index=False)}
@@ -183,12 +184,11 @@ def test_only_evaluation_and_the_marked_reference_take_labels(project):
         informed |= {path for path, sources in inputs.items() if sources & informed}
     reference = files["output_file"].str.contains(r"/tiny_linear\b")
     knows = files["output_file"].isin(informed)
-    assert set(files["rule"][knows & ~reference]) == {"read_labels", "score_labels", "plot_penalties"} | COLLECT - {
-        "all"
-    }
-    assert set(files["rule"][knows & reference]) == TRAIN_PROBE
+    assert set(files["rule"][knows & ~reference]) == {"read_labels", "score_labels"} | COLLECT - {"all"}
+    assert set(files["rule"][knows & reference]) == OF_REFERENCE
     blind = set(files["rule"][~knows])
     assert {"index_views", "extract_features", "train_head", "predict_labels", "refine_crf"} <= blind
+    assert {"measure_head", "plot_training", "plot_penalties"} <= blind
 
 
 def test_files_that_change_in_place_are_seen(project):
