@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from sklearn.cluster import MiniBatchKMeans
+from sklearn.cluster import KMeans, MiniBatchKMeans
 
 from ..progress import progress
 from ..reader import mean_feature, shuffled_batches
@@ -17,19 +17,39 @@ from .base import Head
 BLOCK = 1 << 14  # patches embedded at once
 
 
-class KMeansHead(Head):
-    """Nearest centroid; the embedding is the normalised feature itself."""
+class CentroidHead(Head):
+    """A head whose clusters are the nearest of K centroids in some space of embeddings."""
 
-    def __init__(self, channels: int, clusters: int, settings: dict):
+    def __init__(self, channels: int, clusters: int, settings: dict, dimensions: int):
         super().__init__(channels, clusters, settings)
-        self.register_buffer("centroids", torch.zeros(clusters, channels))
-
-    def embed(self, features: torch.Tensor) -> torch.Tensor:
-        return F.normalize(features.float() - self.mean, dim=-1)
+        self.register_buffer("centroids", torch.zeros(clusters, dimensions))
 
     def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
         # half the negative squared distance to each centroid, up to a constant
         return self.centroids, -0.5 * self.centroids.square().sum(-1)
+
+    def take_centroids(self, model: KMeans | MiniBatchKMeans, patches: int, seconds: float) -> pd.DataFrame:
+        """Keep a fitted model's centroids; returns the history of the fit, one row."""
+        self.centroids.copy_(torch.from_numpy(model.cluster_centers_))
+        steps = getattr(model, "n_steps_", model.n_iter_)  # of minibatches, or of all patches
+        logging.info("k-means: %d patches, inertia %.4f after %d steps", patches, model.inertia_, steps)
+        history = {
+            "step": steps,
+            "loss": model.inertia_ / patches,
+            "clusters": len(np.unique(model.labels_)),
+            "steps_per_second": steps / seconds,
+        }
+        return pd.DataFrame([history])
+
+
+class KMeansHead(CentroidHead):
+    """Nearest centroid; the embedding is the normalised feature itself."""
+
+    def __init__(self, channels: int, clusters: int, settings: dict):
+        super().__init__(channels, clusters, settings, channels)
+
+    def embed(self, features: torch.Tensor) -> torch.Tensor:
+        return F.normalize(features.float() - self.mean, dim=-1)
 
     @classmethod
     def fit(cls, store: Store, clusters: int, settings: dict, *, seed: int, budget: int) -> tuple[Head, pd.DataFrame]:
@@ -39,14 +59,7 @@ class KMeansHead(Head):
         began = time.perf_counter()
         sample = embedded(head, sample_patches(store, settings["samples"], budget, seed))
         model = minibatch_kmeans(sample, clusters, settings, seed)
-        head.centroids.copy_(torch.from_numpy(model.cluster_centers_))
-        history = {
-            "step": model.n_steps_,
-            "loss": model.inertia_ / len(sample),
-            "clusters": len(np.unique(model.labels_)),
-            "steps_per_second": model.n_steps_ / (time.perf_counter() - began),
-        }
-        return head.eval(), pd.DataFrame([history])
+        return head.eval(), head.take_centroids(model, len(sample), time.perf_counter() - began)
 
 
 @torch.no_grad()
@@ -69,15 +82,13 @@ def minibatch_kmeans(sample: np.ndarray, clusters: int, settings: dict, seed: in
         settings: kmeans_batch (patches in a step), epochs (at most) and starts (of k-means++; the best is kept).
         seed: Fixes starts and order.
     """
-    model = MiniBatchKMeans(
+    return MiniBatchKMeans(
         clusters,
         batch_size=settings["kmeans_batch"],
         max_iter=settings["epochs"],
         n_init=settings["starts"],
         random_state=seed,
     ).fit(sample)
-    logging.info("k-means: %d patches, inertia %.4f after %d steps", len(sample), model.inertia_, model.n_steps_)
-    return model
 
 
 def sample_patches(store: Store, samples: int, budget: int, seed: int) -> torch.Tensor:

@@ -5,7 +5,6 @@ images has an exact minimiser: directions along which an image's close patches a
 set varies, the first generalised eigenvectors of two covariances.
 """
 
-import logging
 import time
 
 import numpy as np
@@ -20,6 +19,7 @@ from ..progress import progress
 from ..reader import mean_feature, shuffled_batches
 from ..store import Store
 from .base import Head
+from .kmeans import CentroidHead
 
 RIDGE = 1e-4  # of the residuals' mean variance: keeps directions without any residual finite
 
@@ -55,21 +55,16 @@ def smooth_directions(signal: np.ndarray, residual: np.ndarray, dimensions: int)
     return (vectors / np.sqrt(np.maximum(values, np.finfo(np.float64).tiny)))[:, ::-1].astype(np.float32)
 
 
-class SmoothHead(Head):
+class SmoothHead(CentroidHead):
     """A linear projection onto the smoothest directions, and the nearest centroid in it."""
 
     def __init__(self, channels: int, clusters: int, settings: dict):
-        super().__init__(channels, clusters, settings)
         dimensions = min(settings["dimensions"] or 2 * clusters, channels)
+        super().__init__(channels, clusters, settings, dimensions)
         self.register_buffer("projection", torch.zeros(channels, dimensions))
-        self.register_buffer("centroids", torch.zeros(clusters, dimensions))
 
     def embed(self, features: torch.Tensor) -> torch.Tensor:
         return (features.float() - self.mean) @ self.projection
-
-    def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
-        # half the negative squared distance to each centroid, up to a constant
-        return self.centroids, -0.5 * self.centroids.square().sum(-1)
 
     @classmethod
     def fit(cls, store: Store, clusters: int, settings: dict, *, seed: int, budget: int) -> tuple[Head, pd.DataFrame]:
@@ -81,15 +76,7 @@ class SmoothHead(Head):
         head.projection.copy_(torch.from_numpy(smooth_directions(signal, residual, head.projection.shape[1])))
         embeddings = F.normalize(sample @ head.projection, dim=-1).numpy()
         model = KMeans(clusters, n_init=settings["starts"], random_state=seed).fit(embeddings)
-        head.centroids.copy_(torch.from_numpy(model.cluster_centers_))
-        logging.info("k-means: %d patches, inertia %.1f after %d steps", len(sample), model.inertia_, model.n_iter_)
-        history = {
-            "step": model.n_iter_,
-            "loss": model.inertia_ / len(sample),
-            "clusters": len(np.unique(model.labels_)),
-            "steps_per_second": model.n_iter_ / (time.perf_counter() - began),
-        }
-        return head.eval(), pd.DataFrame([history])
+        return head.eval(), head.take_centroids(model, len(sample), time.perf_counter() - began)
 
 
 @torch.inference_mode()
