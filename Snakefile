@@ -18,6 +18,7 @@ include: "workflow/rules/report.smk"
 
 onstart:
     require_data(list(workflow.persistence.dag.needrun_jobs()))
+    begin_run()
 
 
 rule all:

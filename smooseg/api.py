@@ -10,7 +10,7 @@ from .datasets import Dataset, Entry
 from .errors import SmoosegError
 from .extraction import extract_features
 from .fingerprint import source_hash
-from .heads import HEADS, save_head
+from .heads import HEADS, Snapshot, save_head
 from .pictures.photos import is_image
 from .planning import plan_features
 from .provenance import feature_needs
@@ -145,6 +145,8 @@ def fit(
 ) -> Path:
     """Fit a head to features alone, and return its file; its history lies beside it.
 
+    A call that was killed is gone on with by the same call.
+
     Args:
         features: What :func:`extract` returned.
         clusters: Number of clusters.
@@ -163,10 +165,16 @@ def fit(
     settings = checked(settings, schema["$defs"]["heads"][head], schema, head)
     if settings["subtract_mean"] is None:
         settings["subtract_mean"] = features.settings["subtract_mean"]
-    fitted, history = HEADS[head].fit(features.store, clusters, settings, seed=seed, budget=int(1e9 * memory_gb))
     path = features.out / "experiments" / (name or head) / str(seed) / "head.safetensors"
+    facts = {"dataset": features.images.name, "backbone": features.backbone, "head": head, "clusters": clusters}
+    facts |= {"settings": settings, "seed": seed, "features": features.needs}
+    circumstances = {"code": source_hash(f"heads.{head}"), "memory_gb": memory_gb}
+    store = features.store
+    snapshot = Snapshot(path, facts | circumstances, [store])
+    budget = int(1e9 * memory_gb)
+    fitted, history = HEADS[head].fit(store, clusters, settings, seed=seed, budget=budget, snapshot=snapshot)
     path.parent.mkdir(parents=True, exist_ok=True)
     history.to_parquet(path.with_name("history.parquet"))
-    facts = {"dataset": features.images.name, "backbone": features.backbone, "head": head, "clusters": clusters}
-    save_head(fitted, head, facts | {"settings": settings, "seed": seed, "features": features.needs}, path)
+    save_head(fitted, head, facts, path)
+    snapshot.remove()
     return path

@@ -5,9 +5,9 @@ that fits the budget is one buffer, held; a larger one streams through two, read
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
+from itertools import chain
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from .store import Store
 
 BUFFERS = 2  # one in use, one being read
 CPU = torch.device("cpu")
+Orders = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 def read_chunks(store: Store, chunks: np.ndarray, order: np.ndarray, space: np.ndarray) -> torch.Tensor:
@@ -32,12 +33,35 @@ def empty(store: Store, views: int) -> np.ndarray:
     return np.empty((views, *store.shape[1:]), store.array.dtype)
 
 
-def chunk_groups(store: Store, budget: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Endless epochs of chunk groups: each epoch visits every chunk once, in random order."""
-    group = max(2, budget // (BUFFERS * store.chunk * store.row_bytes))
+def chunk_groups(store: Store, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Endless epochs of groups of at most ``size`` chunks: each epoch visits every chunk once, in random order."""
     while True:
         order = rng.permutation(store.chunks)
-        yield from np.array_split(order, -(-store.chunks // group))
+        yield from np.array_split(order, -(-store.chunks // size))
+
+
+def fits_budget(store: Store, budget: int) -> bool:
+    """Whether a store is held in memory, and not streamed."""
+    return store.views * store.row_bytes <= budget
+
+
+def buffer_orders(store: Store, budget: int, seed: int) -> Orders:
+    """Endless (chunks of a buffer, places of their views in it); nothing is read."""
+    rng = np.random.default_rng(seed)
+    while fits_budget(store, budget):
+        yield np.arange(store.chunks), rng.permutation(store.views)
+    for chunks in chunk_groups(store, max(2, budget // (BUFFERS * store.chunk * store.row_bytes)), rng):
+        yield chunks, rng.permutation(sum(map(store.length, chunks)))
+
+
+def skipped(orders: Orders, skip: int, units: Callable[[int], int]) -> tuple[Orders, int]:
+    """Orders from the buffer that holds unit ``skip``, and how many units of that buffer come before it."""
+    for order in orders:
+        number = units(len(order[1]))
+        if skip < number:
+            return chain([order], orders), skip
+        skip -= number
+    raise AssertionError("orders are endless")
 
 
 def fits_device(size: int, device: torch.device) -> bool:
@@ -46,42 +70,50 @@ def fits_device(size: int, device: torch.device) -> bool:
 
 
 def buffers(
-    store: Store, budget: int, seed: int, device: torch.device
-) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
-    """Endless (views, order) buffers; an order of None says that the views are shuffled already.
+    store: Store,
+    budget: int,
+    seed: int,
+    device: torch.device,
+    skip: int = 0,
+    units: Callable[[int], int] = lambda views: views,
+) -> Iterator[tuple[torch.Tensor, torch.Tensor | None, int]]:
+    """Endless (views, order, passed) buffers; an order of None says that the views are shuffled already.
 
     A store that fits the budget is held in memory, and on a GPU where it takes at most half of what is
     free there. A larger one streams through two buffers, one of which is read in the background: a buffer
-    is overwritten once the next is asked for.
+    is overwritten once the next is asked for. Buffers of which nothing is wanted are not read.
+
+    Args:
+        store, budget, seed, device: As for :func:`shuffled_batches`.
+        skip: Units that the caller has had before; ``passed`` of them are in this buffer.
+        units: How many of them a buffer of some views holds.
     """
-    rng = np.random.default_rng(seed)
-    size = store.views * store.row_bytes
-    fits = size <= budget
+    orders, passed = skipped(buffer_orders(store, budget, seed), skip, units)
+    size, fits = store.views * store.row_bytes, fits_budget(store, budget)
     on_device = fits and fits_device(size, device)
     how = f"held in {device if on_device else 'memory'}" if fits else f"streamed through {BUFFERS} buffers"
     logging.info("%s: %s, %.2f GB with a budget of %.2f GB", store.path, how, size / 1e9, budget / 1e9)
     if fits:
         held = read_chunks(store, np.arange(store.chunks), np.arange(store.views), empty(store, store.views))
         held = held.to(device) if on_device else held
-        while True:
-            yield held, torch.from_numpy(rng.permutation(store.views)).to(held.device)
-    groups = chunk_groups(store, budget, rng)
+        for _, order in orders:
+            yield held, torch.from_numpy(order).to(held.device), passed
+            passed = 0
     spaces: list[np.ndarray] = []  # reused: fresh memory is slow
     with ThreadPoolExecutor(1) as pool:
         reading = None
-        for number in count():
-            chunks = next(groups)
+        for number, (chunks, order) in enumerate(orders):
             if len(spaces) < BUFFERS:
                 spaces.append(empty(store, (len(chunks) + 1) * store.chunk))
-            order = rng.permutation(sum(map(store.length, chunks)))
             following = pool.submit(read_chunks, store, chunks, order, spaces[number % BUFFERS])
             if reading is not None:
-                yield reading.result(), None
+                yield reading.result(), None, passed
+                passed = 0
             reading = following
 
 
 def shuffled_batches(
-    store: Store, size: int, budget: int, seed: int, device: torch.device = CPU
+    store: Store, size: int, budget: int, seed: int, device: torch.device = CPU, skip: int = 0
 ) -> Iterator[torch.Tensor]:
     """Endless batches of views; each epoch visits every view once, in an order that the seed fixes.
 
@@ -91,14 +123,14 @@ def shuffled_batches(
         budget: Bytes of features to hold at once.
         seed: Of the order.
         device: Where batches are wanted.
+        skip: Batches to leave out at the start, unread: what a training that goes on has had.
 
     Yields:
         (size, patches, channels) in the store's dtype. Use a batch before asking for the next one: it may
         lie in a buffer that is read into again.
     """
     parts, drawn = [], 0
-    for views, order in buffers(store, budget, seed, device):
-        start = 0
+    for views, order, start in buffers(store, budget, seed, device, skip * size):
         while start < len(views):
             stop = min(start + size - drawn, len(views))
             part = views[start:stop] if order is None else views[order[start:stop]]

@@ -8,6 +8,7 @@ from .kmeans import KMeansHead
 from .linear import LinearHead
 from .smooseg import SmooSegHead
 from .smooth import SmoothHead
+from .snapshot import Snapshot
 from .stego import StegoHead
 
 HEADS: dict[str, type[Head]] = {
@@ -18,7 +19,7 @@ HEADS: dict[str, type[Head]] = {
     "stego": StegoHead,
 }
 
-__all__ = ["HEADS", "Head", "load_head", "save_head"]
+__all__ = ["HEADS", "Head", "Snapshot", "load_head", "save_head"]
 
 
 def load_head(path: Path) -> tuple[Head, dict]:

@@ -14,6 +14,7 @@ from torch import nn
 from ..errors import SmoosegError
 from ..files import whole
 from ..store import Store
+from .snapshot import Snapshot
 
 
 class Head(nn.Module, ABC):
@@ -32,7 +33,16 @@ class Head(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def fit(cls, store: Store, clusters: int, settings: dict, *, seed: int, budget: int) -> tuple["Head", pd.DataFrame]:
+    def fit(
+        cls,
+        store: Store,
+        clusters: int,
+        settings: dict,
+        *,
+        seed: int,
+        budget: int,
+        snapshot: Snapshot | None = None,
+    ) -> tuple["Head", pd.DataFrame]:
         """Train on a store alone.
 
         Args:
@@ -41,6 +51,7 @@ class Head(nn.Module, ABC):
             settings: Hyperparameters of the head.
             seed: Fixes initialisation and order.
             budget: Bytes of features to hold in memory.
+            snapshot: Where a long training keeps its state, and goes on from; the result is the same without.
 
         Returns:
             The head on the CPU in evaluation mode, and its history (one row per recorded step).

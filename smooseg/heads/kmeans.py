@@ -13,6 +13,7 @@ from ..progress import progress
 from ..reader import mean_feature, shuffled_batches
 from ..store import Store
 from .base import Head
+from .snapshot import Snapshot
 
 BLOCK = 1 << 14  # patches embedded at once
 
@@ -52,7 +53,17 @@ class KMeansHead(CentroidHead):
         return F.normalize(features.float() - self.mean, dim=-1)
 
     @classmethod
-    def fit(cls, store: Store, clusters: int, settings: dict, *, seed: int, budget: int) -> tuple[Head, pd.DataFrame]:
+    def fit(
+        cls,
+        store: Store,
+        clusters: int,
+        settings: dict,
+        *,
+        seed: int,
+        budget: int,
+        snapshot: Snapshot | None = None,
+    ) -> tuple[Head, pd.DataFrame]:
+        """As :meth:`Head.fit`; it takes seconds, so there is no snapshot."""
         head = cls(store.shape[-1], clusters, settings)
         if settings["subtract_mean"]:
             head.mean.copy_(mean_feature(store))

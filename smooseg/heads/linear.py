@@ -1,6 +1,7 @@
 """Linear probe: an upper reference that is trained WITH labels, unlike every other head."""
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -10,9 +11,10 @@ from torch import nn
 
 from ..datasets.base import VOID
 from ..device import default_device
-from ..reader import mean_feature
+from ..reader import chunk_groups, mean_feature
 from ..store import Store
 from .base import Head
+from .snapshot import Snapshot
 from .training import minimise
 
 CHUNKS = 2  # of features in a step
@@ -36,16 +38,19 @@ def patch_shares(labels: torch.Tensor, classes: int, side: int) -> torch.Tensor:
     return counts[..., :classes] / patch**2
 
 
-def labelled_batches(store: Store, labels: Store, classes: int, seed: int) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Endless (features, shares of classes) of random chunks; an epoch reads every chunk once."""
-    rng, side = np.random.default_rng(seed), round(store.shape[1] ** 0.5)
-    while True:
-        order = rng.permutation(store.chunks)
-        for chunks in np.array_split(order, -(-len(order) // CHUNKS)):
-            spans = [(chunk * store.chunk, chunk * store.chunk + store.length(chunk)) for chunk in chunks]
-            features = torch.from_numpy(np.concatenate([store.read(*span) for span in spans]))
-            maps = torch.from_numpy(np.concatenate([labels.read(*span) for span in spans]))
-            yield features, patch_shares(maps, classes, side)
+def labelled_batches(
+    store: Store, labels: Store, classes: int, seed: int, skip: int = 0
+) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Endless (features, shares of classes) of random chunks, without the first ``skip`` pairs of them.
+
+    An epoch reads every chunk once.
+    """
+    side = round(store.shape[1] ** 0.5)
+    for chunks in islice(chunk_groups(store, CHUNKS, np.random.default_rng(seed)), skip, None):
+        spans = [(chunk * store.chunk, chunk * store.chunk + store.length(chunk)) for chunk in chunks]
+        features = torch.from_numpy(np.concatenate([store.read(*span) for span in spans]))
+        maps = torch.from_numpy(np.concatenate([labels.read(*span) for span in spans]))
+        yield features, patch_shares(maps, classes, side)
 
 
 class LinearHead(Head):
@@ -69,7 +74,15 @@ class LinearHead(Head):
 
     @classmethod
     def fit(
-        cls, store: Store, clusters: int, settings: dict, *, seed: int, budget: int, labels: Store
+        cls,
+        store: Store,
+        clusters: int,
+        settings: dict,
+        *,
+        seed: int,
+        budget: int,
+        labels: Store,
+        snapshot: Snapshot | None = None,
     ) -> tuple[Head, pd.DataFrame]:
         """As :meth:`Head.fit`, with the label maps of the same views: uint8 (views, size, size).
 
@@ -80,11 +93,14 @@ class LinearHead(Head):
         if settings["subtract_mean"]:
             head.mean.copy_(mean_feature(store))
         head.to(device)
-        batches = labelled_batches(store, labels, clusters, seed)
         groups = [{"name": "linear", "params": head.linear.parameters(), "lr": settings["lr"]}]
         history = minimise(
-            lambda: head.energy(*(part.to(device) for part in next(batches))),
+            head,
+            lambda skip: labelled_batches(store, labels, clusters, seed, skip),
+            lambda batch: head.energy(*(part.to(device) for part in batch)),
             torch.optim.Adam(groups, fused=True),
             settings["steps"],
+            [],
+            snapshot,
         )
         return head.cpu().eval(), history

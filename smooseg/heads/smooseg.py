@@ -12,6 +12,7 @@ from ..store import Store
 from ..thresholds import choose_thresholds
 from .base import Head
 from .projector import Projector, channel_dropout
+from .snapshot import Snapshot
 from .training import minimise
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -83,7 +84,16 @@ class SmooSegHead(Head):
         self.teacher.lerp_(self.student, 1 - self.settings["momentum"])
 
     @classmethod
-    def fit(cls, store: Store, clusters: int, settings: dict, *, seed: int, budget: int) -> tuple[Head, pd.DataFrame]:
+    def fit(
+        cls,
+        store: Store,
+        clusters: int,
+        settings: dict,
+        *,
+        seed: int,
+        budget: int,
+        snapshot: Snapshot | None = None,
+    ) -> tuple[Head, pd.DataFrame]:
         mean = mean_feature(store) if settings["subtract_mean"] else torch.zeros(store.shape[-1])
         settings = choose_thresholds(settings, store, mean, seed)
         torch.manual_seed(seed)
@@ -98,8 +108,14 @@ class SmooSegHead(Head):
             ],
             fused=True,
         )
-        batches = shuffled_batches(store, settings["batch"], budget, seed, device)
         history = minimise(
-            lambda: head.energy(next(batches), generator), optimizer, settings["steps"], head.update_teacher
+            head,
+            lambda skip: shuffled_batches(store, settings["batch"], budget, seed, device, skip),
+            lambda batch: head.energy(batch, generator),
+            optimizer,
+            settings["steps"],
+            [generator],
+            snapshot,
+            head.update_teacher,
         )
         return head.cpu().eval(), history

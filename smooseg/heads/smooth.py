@@ -20,6 +20,7 @@ from ..reader import mean_feature, shuffled_batches
 from ..store import Store
 from .base import Head
 from .kmeans import CentroidHead
+from .snapshot import Snapshot
 
 RIDGE = 1e-4  # of the residuals' mean variance: keeps directions without any residual finite
 
@@ -67,7 +68,17 @@ class SmoothHead(CentroidHead):
         return (features.float() - self.mean) @ self.projection
 
     @classmethod
-    def fit(cls, store: Store, clusters: int, settings: dict, *, seed: int, budget: int) -> tuple[Head, pd.DataFrame]:
+    def fit(
+        cls,
+        store: Store,
+        clusters: int,
+        settings: dict,
+        *,
+        seed: int,
+        budget: int,
+        snapshot: Snapshot | None = None,
+    ) -> tuple[Head, pd.DataFrame]:
+        """As :meth:`Head.fit`; it takes seconds, so there is no snapshot."""
         head = cls(store.shape[-1], clusters, settings)
         if settings["subtract_mean"]:
             head.mean.copy_(mean_feature(store))

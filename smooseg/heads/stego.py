@@ -19,6 +19,7 @@ from ..store import Store
 from .base import Head
 from .kmeans import embedded, minibatch_kmeans, sample_patches
 from .projector import Projector, channel_dropout
+from .snapshot import Snapshot
 from .training import minimise
 
 POOLED = 32  # views pooled at once
@@ -46,26 +47,38 @@ def nearest_neighbours(views: torch.Tensor, number: int) -> torch.Tensor:
 
 
 def neighbour_batches(
-    store: Store, size: int, neighbours: int, budget: int, seed: int, device: torch.device
+    store: Store,
+    size: int,
+    neighbours: int,
+    budget: int,
+    seed: int,
+    device: torch.device,
+    generator: torch.Generator,
+    skip: int = 0,
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Endless batches of views, each view with one of its nearest neighbours, drawn at random.
 
     Neighbours come from the buffer: from all views where the store fits the budget, else from the
     random part of them that is held. A rest smaller than a batch is left out.
 
+    Args:
+        store, size, budget, seed, device, skip: As for :func:`smooseg.reader.shuffled_batches`.
+        neighbours: From how many one is drawn.
+        generator: Draws it.
+
     Yields:
         Two (size, patches, channels) in the store's dtype.
     """
-    generator, last, nearest = torch.Generator().manual_seed(seed), None, torch.empty(0)
-    for views, order in buffers(store, budget, seed, device):
+    last, nearest = None, torch.empty(0)
+    for views, order, passed in buffers(store, budget, seed, device, skip, lambda views: views // min(size, views)):
         if views is not last:
             last, nearest = views, nearest_neighbours(views, neighbours).cpu()
         order = torch.arange(len(views)) if order is None else order.cpu()
-        for take in order.split(min(size, len(order))):
-            if len(take) == min(size, len(order)):
-                choice = torch.randint(nearest.shape[1], (len(take),), generator=generator)
-                partner = nearest[take, choice]
-                yield views[take.to(views.device)].to(device), views[partner.to(views.device)].to(device)
+        length = min(size, len(order))
+        for take in order.split(length)[passed : len(order) // length]:
+            choice = torch.randint(nearest.shape[1], (length,), generator=generator)
+            partner = nearest[take, choice]
+            yield views[take.to(views.device)].to(device), views[partner.to(views.device)].to(device)
 
 
 def random_patches(views: torch.Tensor, number: int, generator: torch.Generator) -> torch.Tensor:
@@ -142,23 +155,42 @@ class StegoHead(Head):
         return sum(s[f"{name}_weight"] * part for name, part in parts.items()), parts
 
     @classmethod
-    def fit(cls, store: Store, clusters: int, settings: dict, *, seed: int, budget: int) -> tuple[Head, pd.DataFrame]:
+    def fit(
+        cls,
+        store: Store,
+        clusters: int,
+        settings: dict,
+        *,
+        seed: int,
+        budget: int,
+        snapshot: Snapshot | None = None,
+    ) -> tuple[Head, pd.DataFrame]:
         torch.manual_seed(seed)
         device, head = default_device(), cls(store.shape[-1], clusters, settings)
         if settings["subtract_mean"]:
             head.mean.copy_(mean_feature(store))
-        history = head.to(device).train_projector(store, budget, seed, device)
+        history = head.to(device).train_projector(store, budget, seed, device, snapshot)
         head.cpu().eval()
         used = head.cluster(sample_patches(store, settings["samples"], budget, seed), seed)
         return head, history.assign(clusters=used)
 
-    def train_projector(self, store: Store, budget: int, seed: int, device: torch.device) -> pd.DataFrame:
+    def train_projector(
+        self, store: Store, budget: int, seed: int, device: torch.device, snapshot: Snapshot | None
+    ) -> pd.DataFrame:
         """Take the steps, and return their history; what was held of the store is let go of."""
-        s, generator = self.settings, torch.Generator().manual_seed(seed)
+        s = self.settings
+        of_neighbours, of_patches = (torch.Generator().manual_seed(seed) for _ in range(2))
         groups = [{"name": "projector", "params": self.projector.parameters(), "lr": s["lr"]}]
-        batches = neighbour_batches(store, s["batch"], s["neighbours"], budget, seed, device)
         return minimise(
-            lambda: self.energy(*next(batches), generator), torch.optim.Adam(groups, fused=True), s["steps"]
+            self,
+            lambda skip: neighbour_batches(
+                store, s["batch"], s["neighbours"], budget, seed, device, of_neighbours, skip
+            ),
+            lambda batch: self.energy(*batch, of_patches),
+            torch.optim.Adam(groups, fused=True),
+            s["steps"],
+            [of_neighbours, of_patches],
+            snapshot,
         )
 
     @torch.no_grad()

@@ -2,31 +2,43 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pandas as pd
 import torch
+from torch import nn
 
 from ..device import keep_freed_memory
 from ..errors import SmoosegError
 from ..progress import progress
+from .snapshot import Snapshot
 
 RECORD_EVERY = 50  # steps between history rows: reading values off a GPU makes it wait
+Batch = torch.Tensor | tuple[torch.Tensor, ...]
 Energy = tuple[torch.Tensor, dict[str, torch.Tensor]]
 
 
 def minimise(
-    energy: Callable[[], Energy],
+    head: nn.Module,
+    batches: Callable[[int], Iterator[Batch]],
+    energy: Callable[[Batch], Energy],
     optimizer: torch.optim.Optimizer,
     steps: int,
+    generators: list[torch.Generator],
+    snapshot: Snapshot | None = None,
     after_step: Callable[[], None] | None = None,
 ) -> pd.DataFrame:
     """Take a fixed number of steps; the last state is kept.
 
     Args:
-        energy: Loss of the next batch, and its parts for the history.
+        head: What is trained.
+        batches: Endless batches without the first few; which they are depends on their number alone, and on
+            what they draw from ``generators``.
+        energy: Loss of a batch, and its parts for the history.
         optimizer: Holds the parameters.
         steps: How many.
+        generators: All that batches and energy draw from, apart from torch's own.
+        snapshot: Where the state is kept now and then; steps that it holds are not taken again.
         after_step: Called after each.
 
     Returns:
@@ -36,15 +48,21 @@ def minimise(
         SmoosegError: If the loss is no longer finite.
     """
     keep_freed_memory()
+    training = Training(head, optimizer, [torch.default_generator, *generators])
+    saved = snapshot.load() if snapshot else None
+    if saved:
+        training.restore(saved)
+        logging.info("%s: goes on after step %d of %d", snapshot.path, training.step, steps)
     rates = {f"lr_{group['name']}": group["lr"] for group in optimizer.param_groups}
-    history, began = [], time.perf_counter()
-    for step in progress(range(1, steps + 1), unit="step", desc="train"):
-        loss, parts = energy()
+    upcoming, began = batches(training.step), time.perf_counter() - training.seconds
+    for step in progress(range(training.step + 1, steps + 1), unit="step", desc="train"):
+        loss, parts = energy(next(upcoming))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         if after_step is not None:
             after_step()
+        training.step, training.seconds = step, time.perf_counter() - began
         if step % RECORD_EVERY == 0 or step == steps:
             if not torch.isfinite(loss):
                 raise SmoosegError(
@@ -52,6 +70,39 @@ def minimise(
                 )
             values = {name: value.item() for name, value in parts.items()}
             speed = {"steps_per_second": step / (time.perf_counter() - began)}
-            history.append({"step": step, "loss": loss.item()} | values | rates | speed)
-    logging.info("%d steps at %.1f per second", steps, history[-1]["steps_per_second"])
-    return pd.DataFrame(history)
+            training.history.append({"step": step, "loss": loss.item()} | values | rates | speed)
+        if snapshot and snapshot.due():
+            snapshot.save(training.state())
+    logging.info("%d steps at %.1f per second", steps, training.history[-1]["steps_per_second"])
+    return pd.DataFrame(training.history)
+
+
+class Training:
+    """All that the next step depends on, apart from the batches' place, which is the step's number.
+
+    Args:
+        head, optimizer, generators: They keep their own state.
+    """
+
+    def __init__(self, head: nn.Module, optimizer: torch.optim.Optimizer, generators: list[torch.Generator]):
+        self.head, self.optimizer, self.generators = head, optimizer, generators
+        self.step, self.seconds, self.history = 0, 0.0, []
+
+    def state(self) -> dict:
+        """What :meth:`restore` takes."""
+        return {
+            "head": self.head.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generators": [generator.get_state() for generator in self.generators],
+            "step": self.step,
+            "seconds": self.seconds,
+            "history": self.history,
+        }
+
+    def restore(self, state: dict) -> None:
+        """Set everything to a state that was saved."""
+        self.head.load_state_dict(state["head"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for generator, saved in zip(self.generators, state["generators"], strict=True):
+            generator.set_state(saved)
+        self.step, self.seconds, self.history = (state[key] for key in ("step", "seconds", "history"))

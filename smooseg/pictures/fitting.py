@@ -187,9 +187,6 @@ def run_workflow(folder: Path, targets: list[str], cores: int, loudness: str | N
 
 def why_stopped(folder: Path, said: str | None) -> str:
     """The reason for which Snakemake stopped, from what it said where nobody heard it."""
-    locks = folder / ".snakemake" / "locks"
-    if locks.is_dir() and any(locks.iterdir()):
-        return f"because another one is at work there; if there is none since one was killed, delete {locks}"
     if said is None:
         return f"for the reason above; {folder / 'results' / 'logs'} holds what each stage said"
     reasons = [line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")]

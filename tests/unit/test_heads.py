@@ -142,6 +142,8 @@ def test_labels_keep_to_their_views(tmp_path):
         assert (shares.max(-1).values == 1).all()
         seen += [len(features)]
     assert sum(seen) == 82  # two epochs of two steps
+    later = next(labelled_batches(open_store(tmp_path / "f.zarr", {}), open_store(tmp_path / "l.zarr", {}), 5, 0, 3))
+    assert torch.equal(later[0], features)  # without the first three
 
 
 def test_nearest_neighbours_are_other_views_like_it():
@@ -151,13 +153,28 @@ def test_nearest_neighbours_are_other_views_like_it():
 
 
 @pytest.mark.parametrize("budget_chunks", [100, 2])
+@pytest.mark.parametrize("skip", [1, 5, 17])
+def test_neighbour_batches_go_on_where_they_stopped(data, budget_chunks, skip):
+    budget, generator = budget_chunks * data[0].chunk * data[0].row_bytes, torch.Generator().manual_seed(0)
+    arguments = data[0], 7, 3, budget, 0, torch.device("cpu"), generator
+    batches = islice(neighbour_batches(*arguments), skip + 10)
+    list(islice(batches, skip))
+    state = generator.get_state()
+    expected = [(views.clone(), others.clone()) for views, others in batches]
+    generator.set_state(state)
+    again = neighbour_batches(*arguments, skip)
+    for views, others in expected:
+        assert all(map(torch.equal, (views, others), next(again)))
+
+
+@pytest.mark.parametrize("budget_chunks", [100, 2])
 def test_neighbour_batches_pair_views_that_are_alike(tmp_path, budget_chunks):
     kinds = np.repeat(np.arange(8), 8)[np.random.default_rng(0).permutation(64)]
     rows = np.eye(8, dtype=np.float16)[kinds][:, None, :].repeat(4, 1)
     make_store(tmp_path / "s.zarr", rows)
     store = open_store(tmp_path / "s.zarr", {})
     budget = budget_chunks * store.chunk * store.row_bytes
-    batches = neighbour_batches(store, 8, 1, budget, 0, torch.device("cpu"))
+    batches = neighbour_batches(store, 8, 1, budget, 0, torch.device("cpu"), torch.Generator().manual_seed(0))
     pairs = [next(batches) for _ in range(8)]
     alike = [bool(torch.equal(view, other)) for pair in pairs for view, other in zip(*pair, strict=True)]
     assert np.mean(alike) > 0.95

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from smooseg.reader import mean_feature, shuffled_batches
-from smooseg.store import open_store
+from smooseg.store import Store, open_store
 from tests.conftest import make_store
 
 VIEWS, CHUNK = 203, 8
@@ -46,6 +46,23 @@ def test_the_seed_decides(store, budget):
 def test_views_of_a_chunk_do_not_stay_together(store, budget):
     chunks = np.array(drawn(store, budget, 0, VIEWS)) // CHUNK
     assert (chunks[1:] == chunks[:-1]).mean() < 0.4  # in order it would be 0.88
+
+
+@pytest.mark.parametrize("budget", [HELD, STREAMED])
+@pytest.mark.parametrize("skip", [1, 13, 20, 21, 63])  # within a buffer, over its end, at and over an epoch's
+def test_batches_that_are_skipped_are_those_of_the_start(store, budget, skip):
+    batches = [batch.clone() for batch in islice(shuffled_batches(store, 10, budget, 0), skip + 30)]
+    rest = [batch.clone() for batch in islice(shuffled_batches(store, 10, budget, 0, skip=skip), 30)]
+    assert all(map(torch.equal, batches[skip:], rest))
+
+
+def test_what_is_skipped_is_not_read(store, monkeypatch):
+    chunks, scatter = [], Store.scatter
+    monkeypatch.setattr(
+        Store, "scatter", lambda self, chunk, *rest: chunks.append(chunk) or scatter(self, chunk, *rest)
+    )
+    next(shuffled_batches(store, 10, STREAMED, 0, skip=1000))  # 50 epochs
+    assert len(chunks) <= 3 * 4  # the buffer in use, and those that are being read ahead
 
 
 def test_batches_keep_shape_and_dtype(store):

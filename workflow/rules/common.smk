@@ -6,11 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import ExecMode
 
 from smooseg.catalogue import read_config
 from smooseg.config import SUPERVISED, compared, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
 from smooseg.datasets import open_dataset
 from smooseg.errors import SmoosegError
+from smooseg.files import share_folder
 from smooseg.fingerprint import source_hash, tree_state
 
 try:
@@ -186,3 +188,15 @@ def require_data(jobs):
             f"Missing data: {'; '.join(missing)}; the README says under 'Data sets' how each must lie below data_root, "
             f"and under 'Backbones and weights' which checkpoints are files"
         )
+
+
+def begin_run():
+    """Say that another run is at work on the same results, before anything is computed."""
+    try:
+        share_folder(Path(RESULTS), begin=True)
+    except SmoosegError as error:
+        raise WorkflowError(str(error)) from None
+
+
+if workflow.exec_mode != ExecMode.DEFAULT:  # a job, which a kill of its run can leave at work
+    share_folder(Path(RESULTS), begin=False)

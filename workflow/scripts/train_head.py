@@ -2,25 +2,31 @@
 
 from pathlib import Path
 
-from smooseg.heads import HEADS, save_head
+from smooseg.heads import HEADS, Snapshot, save_head
 from smooseg.jobs import job
 from smooseg.provenance import feature_needs
 from smooseg.store import open_store
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
-        experiment, seed = snakemake.params.experiment, int(snakemake.wildcards.seed)
-        needs = feature_needs(snakemake.params.needs, snakemake.input.manifest, snakemake.input.facts)
-        labels = snakemake.input.get("labels")  # of the supervised reference alone
+        params, inputs, output = snakemake.params, snakemake.input, Path(snakemake.output.head)
+        needs = feature_needs(params.needs, inputs.manifest, inputs.facts)
+        store, entry = open_store(params.store, needs), params.experiment
         same_views = {key: needs[key] for key in ("manifest_sha256", "size")}
+        labels = inputs.get("labels")  # of the supervised reference alone
         supervision = {"labels": open_store(Path(labels).parent, same_views)} if labels else {}
-        head, history = HEADS[experiment["head"]].fit(
-            open_store(snakemake.params.store, needs),
-            experiment["clusters"],
-            experiment["settings"],
-            seed=seed,
-            budget=int(1e9 * snakemake.params.memory_gb),
+        experiment = entry | {"seed": int(snakemake.wildcards.seed), "features": needs}
+        circumstances = {"code": params.code, "memory_gb": params.memory_gb}
+        snapshot = Snapshot(output, experiment | circumstances, [store, *supervision.values()])
+        head, history = HEADS[entry["head"]].fit(
+            store,
+            entry["clusters"],
+            entry["settings"],
+            seed=experiment["seed"],
+            budget=int(1e9 * params.memory_gb),
+            snapshot=snapshot,
             **supervision,
         )
         history.to_parquet(snakemake.output.history)
-        save_head(head, experiment["head"], experiment | {"seed": seed, "features": needs}, Path(snakemake.output.head))
+        save_head(head, entry["head"], experiment, output)
+        snapshot.remove()

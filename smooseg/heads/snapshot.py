@@ -1,0 +1,74 @@
+"""The state of a training under way, on disk: one that was killed goes on from it, and from no other's."""
+
+import hashlib
+import io
+import json
+import logging
+import time
+import zipfile
+from pathlib import Path
+
+import torch
+
+from ..files import whole
+from ..store import Store
+
+EVERY = 30.0  # seconds of work that a kill can cost; writing takes milliseconds
+
+
+class Snapshot:
+    """A file beside a head, ``snapshot.pt``, that is there while the head is trained.
+
+    Args:
+        head: File that the head will be written to.
+        facts: What decides the head, apart from the stores: JSON values.
+        stores: What it is trained from; every chunk's checksum counts.
+    """
+
+    def __init__(self, head: Path, facts: dict, stores: list[Store]):
+        self.path = head.with_name("snapshot.pt")
+        made_from = [facts, [(store.provenance, store.listed) for store in stores], torch.__version__]
+        self.owner = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+        self.written = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether the last one is old enough for another."""
+        return time.monotonic() - self.written >= EVERY
+
+    def save(self, state: dict) -> None:
+        """Replace the file, whole or not at all; a full disk costs the snapshot, not the training.
+
+        Args:
+            state: Tensors, numbers, strings, lists and dicts of them.
+        """
+        buffer = io.BytesIO()
+        torch.save(state | {"owner": self.owner}, buffer)
+        try:
+            with whole(self.path) as aside:
+                aside.write_bytes(buffer.getbuffer())
+        except OSError as error:
+            logging.warning("%s: no snapshot (%s); training goes on", self.path, error.strerror)
+        self.written = time.monotonic()
+
+    def load(self) -> dict | None:
+        """The state that was saved last for the same head, or None; anything else there is logged and left out."""
+        if not self.path.is_file():
+            return None
+        try:
+            with zipfile.ZipFile(self.path) as archive:  # torch does not check the checksums that it writes
+                damaged = archive.testzip()
+            state = None if damaged else torch.load(self.path, "cpu", weights_only=True)
+        except Exception:  # damage surfaces as whatever its bytes lead the reader to
+            state = None
+        if not isinstance(state, dict):
+            logging.info("%s: ignored, since it is damaged; training starts anew", self.path)
+            return None
+        if state.get("owner") != self.owner:
+            logging.info("%s: ignored, since it is of other settings, features or code", self.path)
+            return None
+        return state
+
+    def remove(self) -> None:
+        """Delete the file, and what a kill left of one half-written."""
+        for path in [self.path, *self.path.parent.glob(f".{self.path.name}.*.partial")]:
+            path.unlink(missing_ok=True)
