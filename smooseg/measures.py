@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from .heads import Head
 from .store import Store
 
-PATCHES = 64  # of an image, drawn at random, whose pairs give the label penalties
+IMAGES = 1000  # at most, evenly spaced, whose pairs of patches give the label penalties
+PATCHES = 64  # of an image, drawn at random
 SHARPNESS = 0.1  # temperature that turns logits into assignments, as in training
 BINS = 40  # of the distributions of the label penalty
 
@@ -30,10 +31,10 @@ def measure_head(head: Head, store: Store, seed: int = 0) -> dict:
         variance of the label penalty, 1 = half of the pairs agree fully and half not at all; the paper's
         Appendix A asks for a bimodal penalty, neither all 0 nor all 1).
     """
-    generator = torch.Generator().manual_seed(seed)
     used, sums = torch.zeros(head.clusters), torch.zeros(head.clusters, head.channels)
-    agreeing, penalties, last = [], {"within": [], "across": []}, None
-    side = round(store.shape[1] ** 0.5)
+    agreeing, samples, side = [], [], round(store.shape[1] ** 0.5)
+    drawn = torch.randperm(store.shape[1], generator=torch.Generator().manual_seed(seed))[:PATCHES]
+    every = -(-store.views // (2 * IMAGES))
     for start, stop in store.blocks(store.chunk):
         features = torch.from_numpy(store.read(start, stop))
         logits = head.logits(head.embed(features)).float()
@@ -43,18 +44,17 @@ def measure_head(head: Head, store: Store, seed: int = 0) -> dict:
         sums.index_add_(0, clusters.flatten(), unit.flatten(0, 1))
         mirrored = clusters[1::2].unflatten(1, (side, side)).flip(2).flatten(1)
         agreeing.append((clusters[0::2] == mirrored).float().mean(1))
-        drawn = torch.randperm(store.shape[1], generator=generator)[:PATCHES]
-        sample = F.normalize(F.softmax(logits[0::2, drawn] / SHARPNESS, dim=-1), dim=-1)
-        last = sample[-1:] if last is None else last
-        penalties["within"].append(penalty(sample, sample))
-        penalties["across"].append(penalty(sample, torch.cat([last, sample[:-1]])))  # with the image before
-        last = sample[-1:]
+        sampled = logits[0::2, drawn][-(start // 2) % every :: every]
+        samples.append(F.normalize(F.softmax(sampled / SHARPNESS, dim=-1), dim=-1))
+    sample = torch.cat(samples)
+    others = sample.roll(len(sample) // 2, 0)  # far away: images that follow each other can be one scene
+    penalties = {"within": penalty(sample, sample), "across": penalty(sample, others)}
     return {
         "explained_variance": explained_variance(sums, used),
         "cluster_entropy": entropy(used),
         "mirror_agreement": float(torch.cat(agreeing).mean()),
-        **{f"bimodality_{name}": bimodality(torch.cat(parts)) for name, parts in penalties.items()},
-        **{f"penalties_{name}": histogram(torch.cat(parts)) for name, parts in penalties.items()},
+        **{f"bimodality_{name}": bimodality(values) for name, values in penalties.items()},
+        **{f"penalties_{name}": histogram(values) for name, values in penalties.items()},
     }
 
 
