@@ -147,7 +147,7 @@ rule make_report:
         RESULTS + "/benchmarks/rules/make_report.tsv"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=1500,
     params:
         run=config["run"],
         config=lambda w: config,
