@@ -104,6 +104,18 @@ def test_the_seed_decides_the_head(fit):
     assert not all(torch.equal(first[key], third[key]) for key in first)
 
 
+def test_threads_change_the_last_bits_of_a_head_at_most(fit):
+    threads, heads = torch.get_num_threads(), []
+    try:
+        for number in (1, 2):
+            torch.set_num_threads(number)
+            heads.append(fit[1](**short(fit[0]))[0].state_dict())
+    finally:
+        torch.set_num_threads(threads)
+    for key in heads[0]:
+        torch.testing.assert_close(heads[0][key], heads[1][key], rtol=1e-4, atol=1e-5)
+
+
 def test_a_saved_head_is_the_same_head(data, fit, tmp_path):
     head, _ = fit[1](**short(fit[0]))
     save_head(head, fit[0], {"dataset": "d"}, tmp_path / "head.safetensors")

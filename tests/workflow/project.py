@@ -66,9 +66,8 @@ class Project:
             sys.executable,
             "-m",
             "snakemake",
-            *options,
-            "--cores",
-            "2",
+            "--cores=2",
+            *options,  # which may say otherwise
             "--configfile",
             "tiny.yaml",
             "changes.yaml",

@@ -1,5 +1,6 @@
 """The workflow as people use it: real snakemake on a tiny configuration."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -83,6 +84,21 @@ def test_speed_settings_rerun_nothing_but_the_report(project):
     assert set(planned) == {"make_report", "all"}
 
 
+def test_jobs_ask_for_memory_and_time_by_the_caches_they_read(project):
+    result = project.snakemake("--dry-run", "--forcerun=train_head", "train")
+    said = result.stdout + result.stderr
+    assert "mem_mb=2501" in said  # 20 kB of features, and what PyTorch takes
+    assert "runtime=11" in said
+    plan = project.folder / "results/features/tiny/tiny/train.zarr/complete.json"
+    whole = plan.read_text()
+    plan.write_text(json.dumps(json.loads(whole) | {"shape": [3000, 784, 384]}))  # as if it were 1.8 GB
+    try:
+        result = project.snakemake("--dry-run", "--forcerun=train_head", "train")
+    finally:
+        plan.write_text(whole)
+    assert "mem_mb=4307" in result.stdout + result.stderr
+
+
 def test_a_class_renamed_reruns_scores_and_no_training(project):
     planned = project.planned(datasets={"tiny": {"classes": ["above", "below"]}})
     assert set(planned) == {"read_labels", "score_labels"} | COLLECT
@@ -109,8 +125,9 @@ def test_a_library_change_that_alters_results_is_seen(project, module, old, new,
     assert planned == expected
 
 
-def test_the_same_configuration_and_seed_give_the_same_tables_however_many_jobs_extract(project):
-    result = project.snakemake("all", results="again", extract={"jobs": 2, "batch": 16, "cache": "elsewhere"})
+def test_the_same_configuration_and_seed_give_the_same_tables_however_the_work_is_shared(project):
+    extract = {"jobs": 2, "workers": 4, "batch": 16, "cache": "elsewhere"}
+    result = project.snakemake("all", "--cores=1", results="again", extract=extract)
     assert result.returncode == 0, result.stderr
     for name in ("tables/scores.csv", "tables/class_iou.csv", "experiments/tiny_smooseg/0/head.safetensors"):
         assert (project.folder / "again" / name).read_bytes() == (project.folder / "results" / name).read_bytes()

@@ -15,7 +15,7 @@ rule make_demo:
         dataset="|".join(GENERATED) or "(?!)",
     threads: ALL_CORES
     resources:
-        mem_mb=1000,
+        mem_mb=growing(500, 200),
     params:
         generate=lambda w: config["datasets"][w.dataset]["generate"],
         code=code("demo"),
@@ -36,7 +36,8 @@ rule index_views:
         RESULTS + "/benchmarks/rules/index_views/{dataset}/{view}.tsv"
     threads: ALL_CORES
     resources:
-        mem_mb=1000,
+        mem_mb=growing(500, 200),
+        runtime=lambda w, attempt: 120 * attempt,
     params:
         dataset=lambda w: {key: dataset_settings(w.dataset)[key] for key in ("layout", "root")},
         view=lambda w: config["datasets"][w.dataset][w.view],

@@ -18,7 +18,8 @@ rule predict_labels:
         RESULTS + "/benchmarks/rules/predict_labels/{experiment}/{seed}.tsv"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
+        runtime=maps_minutes,
     params:
         store=store_of_experiment("eval"),
         needs=needs_of_experiment,
@@ -43,7 +44,8 @@ rule refine_crf:
         RESULTS + "/benchmarks/rules/refine_crf/{experiment}/{seed}.tsv"
     threads: 1 if config["dask"]["scheduler"] else ALL_CORES
     resources:
-        mem_mb=lambda w, threads: 1000 * threads,
+        mem_mb=growing(0, 1500),
+        runtime=crf_minutes,
     params:
         store=store_of_experiment("eval"),
         needs=needs_of_experiment,
@@ -70,7 +72,8 @@ rule measure_head:
         RESULTS + "/benchmarks/rules/measure_head/{experiment}/{seed}.tsv"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=growing(2000),
+        runtime=maps_minutes,
     params:
         store=store_of_experiment("eval"),
         needs=needs_of_experiment,

@@ -71,7 +71,8 @@ rule extract_features:
         RESULTS + "/benchmarks/rules/extract_features/{dataset}/{backbone}/{view}/{part}-of-{parts}.tsv"
     threads: max(1, ALL_CORES // config["extract"]["jobs"])
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
+        runtime=extraction_minutes,
     params:
         store=store_path,
         root=lambda w: dataset_settings(w.dataset)["root"],

@@ -15,6 +15,7 @@ rule read_labels:
     threads: 1
     resources:
         mem_mb=1000,
+        runtime=labels_minutes,
     params:
         store=store_path,
         dataset=lambda w: reading_settings(w.dataset, w.view),

@@ -46,7 +46,7 @@ rule make_report:
         RESULTS + "/benchmarks/rules/make_report.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=1500,
     params:
         names=[*dict(JOBS + SWEPT), *USED["dataset"], *USED["backbone"], *RUN["tables"], *RUN["sweeps"]],
         config=lambda w: config,

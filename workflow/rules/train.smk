@@ -26,7 +26,8 @@ rule train_head:
         experiment=one_of(name for name in config["experiments"] if not is_supervised(name)),
     threads: config["train"]["threads"]
     resources:
-        mem_mb=int(1000 * config["train"]["memory_gb"]) + 2000,
+        mem_mb=training_memory,
+        runtime=training_minutes,
     params:
         experiment=experiment_settings,
         memory_gb=config["train"]["memory_gb"],  # decides the order of views: held, or streamed

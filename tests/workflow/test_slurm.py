@@ -1,0 +1,67 @@
+"""The workflow through a real Slurm of one node on this machine: the shipped profile, and the same bytes as without."""
+
+import importlib.util
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.workflow.project import Project
+from tests.workflow.slurm import NoSlurm, slurm
+
+PROFILE = (
+    "--workflow-profile=workflow/profiles/slurm",
+    "--slurm-status-command=squeue",  # sacct needs a database of accounts, which this Slurm has not
+    "--slurm-init-seconds-before-status-checks=2",
+)
+RUN = {"runs": {"tiny": {"experiments": ["tiny_smooseg"]}}, "extract": {"jobs": 2}}
+
+
+@pytest.fixture
+def cluster():
+    """Environment of programs that use a running Slurm."""
+    if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
+        pytest.skip("snakemake-executor-plugin-slurm is not installed")
+    with tempfile.TemporaryDirectory(prefix="slurm") as folder:  # of the system: a socket's path must be short
+        try:
+            with slurm(Path(folder)) as environment:
+                yield environment
+        except NoSlurm as error:
+            pytest.skip(f"no Slurm here: {error}")
+
+
+def jobs_of(environment: dict) -> dict[str, list[str]]:
+    """What Slurm recorded of each job, by the rule it ran."""
+    command = ["scontrol", "show", "jobs", "--oneliner"]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    rules: dict[str, list[str]] = {}
+    for job in said.splitlines():
+        rules.setdefault(re.search(r"Comment=rule_([a-z_]+?)(?:_wildcards|\s)", job)[1], []).append(job)
+    return rules
+
+
+@pytest.mark.slow
+def test_every_rule_runs_through_slurm_to_the_same_bytes_as_without(tmp_path, tiny_checkpoint, cluster):
+    project = Project(tmp_path, tiny_checkpoint)
+    how = project.command("all", *PROFILE, results="slurm", **RUN)
+    result = subprocess.run(**how | {"env": how["env"] | cluster}, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    jobs = jobs_of(cluster)
+    assert {rule: len(jobs[rule]) for rule in ("plan_features", "extract_features", "train_head", "refine_crf")} == {
+        "plan_features": 2,
+        "extract_features": 4,
+        "train_head": 1,
+        "refine_crf": 1,
+    }
+    assert all("JobState=COMPLETED" in job for listed in jobs.values() for job in listed)
+    assert {rule for rule, listed in jobs.items() if re.search("TresPerJob=gres.gpu:1", listed[0])} == {
+        "extract_features",
+        "train_head",
+    }
+    local = project.snakemake("all", results="local", **RUN)
+    assert local.returncode == 0, local.stderr
+    names = ["tables/scores.csv", "tables/class_iou.csv", "experiments/tiny_smooseg/0/head.safetensors"]
+    for name in names:
+        assert (tmp_path / "slurm" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()

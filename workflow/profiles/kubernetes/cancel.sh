@@ -1,0 +1,3 @@
+#!/bin/sh
+# Stop jobs: cancel.sh JOB...
+exec kubectl delete --wait=false "$@"
