@@ -5,6 +5,7 @@ from copy import deepcopy
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import yaml
 from jsonschema import Draft202012Validator
@@ -72,6 +73,8 @@ def resolve(config: dict) -> dict:
     for name, experiment in experiments.items():
         complete_experiment(name, experiment, resolved, schema)
     check_selections(resolved)
+    if "@" in urlsplit(resolved["extract"]["cache"] or "").netloc:
+        raise SmoosegError("config: extract.cache holds a user or password, which logs would show; set them outside")
     for name, dataset in resolved["datasets"].items():
         check_dataset(f"datasets.{name}", dataset)
     for name, backbone in resolved["backbones"].items():

@@ -18,6 +18,9 @@ def whole(path: Path) -> Iterator[Path]:
     try:
         yield aside
         aside.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a write to a full disk names no file
+        raise
     finally:
         aside.unlink(missing_ok=True)
 

@@ -1,5 +1,6 @@
 """What every workflow script does around its one call: log, threads, and errors as one sentence."""
 
+import errno
 import logging
 import sys
 from collections.abc import Iterator
@@ -8,13 +9,16 @@ from pathlib import Path
 
 from .errors import SmoosegError
 
+FULL = {errno.ENOSPC, errno.EDQUOT}  # a disk, or a share of it
+DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+
 
 @contextmanager
 def job(log: str, threads: int) -> Iterator[None]:
     """Run a rule's work: log to the rule's file, keep to its threads, say errors in one sentence.
 
-    A :class:`SmoosegError` ends the script with its text and exit code 1; any other exception is a
-    defect of ours, and its traceback goes to the log.
+    A :class:`SmoosegError`, a full disk and a place that may not be written end the script with one sentence and
+    exit code 1; any other exception is a defect of ours, and its traceback goes to the log.
 
     Args:
         log: The rule's log file.
@@ -25,15 +29,19 @@ def job(log: str, threads: int) -> Iterator[None]:
     terminal = logging.StreamHandler()  # what the stage decided; warnings of libraries stay in the log
     terminal.addFilter(lambda record: record.name == "root" and record.levelno == logging.INFO)
     logging.getLogger().addHandler(terminal)
+    logging.raiseExceptions = False  # a log on a full disk must not bury the error that says so
     limit_threads(threads)
     try:
         yield
     except SmoosegError as error:
         logging.error("%s", error)
         sys.exit(f"error: {error}")
-    except OSError as error:  # a full disk, a folder that may not be written
-        logging.exception("failed")
-        sys.exit(f"error: {error.filename or log}: {error.strerror or error}")
+    except OSError as error:
+        text = f"{error.filename or log}: {error.strerror or error}"
+        if error.errno in FULL:
+            text += "; free some space and run again, what is done is kept"
+        logging.error("%s", text, exc_info=error.errno not in FULL | DENIED)
+        sys.exit(f"error: {text}")
     except Exception as error:
         logging.exception("failed")
         sys.exit(f"error: {type(error).__name__}: {error}; the traceback is in {log}")

@@ -16,6 +16,7 @@ from smooseg.store import create_store
 
 ROOT = Path(__file__).parent.parent
 CAMVID = ROOT.parent / "shared" / "data" / "camvid"
+SECRET = "what-no-log-may-show"  # of the bucket
 TINY_MODEL = "test_vit"  # timm's own test model: 64 channels, patch 16
 
 
@@ -50,7 +51,7 @@ def bucket() -> str:
     host, port = server.get_host_and_port()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        for name, value in (("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b"), ("DEFAULT_REGION", "us-east-1")):
+        for name, value in (("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", SECRET), ("DEFAULT_REGION", "us-east-1")):
             patch.setenv(f"AWS_{name}", value)
         boto3.client("s3").create_bucket(Bucket="caches")
         yield "s3://caches"

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from ..errors import SmoosegError
@@ -88,7 +88,7 @@ def save_head(head: Head, name: str, experiment: dict, path: Path) -> None:
         "experiment": experiment,
     }
     with whole(path) as aside:
-        save_file(head.state_dict(), aside, metadata={"smooseg": json.dumps(facts)})
+        aside.write_bytes(save(head.state_dict(), metadata={"smooseg": json.dumps(facts)}))
 
 
 def read_head(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:

@@ -457,6 +457,7 @@ SETTINGS = [
     ('datasets.demo.eval.size', 8, 'datasets.demo.eval.size breaks the rule minimum: 16; got 8 (int)'),
     ('extract', {'batch': 24}, 'extract.batch breaks the rule multipleOf: 16; got 24 (int)'),
     ('extract', {'precision': 'fp16'}, "extract.precision must be one of float32, bfloat16, float16; got 'fp16' (str)"),
+    ('extract', {'cache': 'https://me:secret@host/bucket'}, 'extract.cache holds a user or password, which logs would show; set them outside'),
     ('crf', {'iterations': -1}, 'crf.iterations breaks the rule minimum: 1; got -1 (int)'),
     ('results', 'a{b}', "results breaks the rule pattern: ^[^{}]+$; got 'a{b}' (str)"),
     ('datasets.camvid.void', 5, "datasets.camvid.void is 5, which is also a class's id"),

@@ -1,5 +1,7 @@
 """A store at a URL: the same code against an S3 server, over HTTP on loopback."""
 
+import logging
+
 import boto3
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from smooseg.errors import SmoosegError
 from smooseg.heads import HEADS
 from smooseg.store import Store, create_store, open_store
-from tests.conftest import clustered_features, make_store
+from tests.conftest import SECRET, clustered_features, make_store
 from tests.unit.test_extraction import Case, plan
 from tests.unit.test_heads import settings
 
@@ -31,6 +33,21 @@ def test_extraction_and_training_on_a_remote_store(bucket, tmp_path, tiny_checkp
         for s in (remote, local)
     ]
     assert all(bool((heads[0][key] == heads[1][key]).all()) for key in heads[0])
+
+
+def test_credentials_reach_no_log_no_error_and_no_store(bucket, caplog):
+    with caplog.at_level(logging.INFO):
+        make_store(f"{bucket}/secret.zarr", clustered_features(40)[0])
+        store = open_store(f"{bucket}/secret.zarr", {})
+        HEADS["smooseg"].fit(store, 2, settings("smooseg", steps=1), seed=0, budget=10**9)
+        with pytest.raises(SmoosegError) as error:
+            open_store(f"{bucket}/secret.zarr", {"made": "otherwise"})
+    client = boto3.client("s3")
+    keys = [entry["Key"] for entry in client.list_objects_v2(Bucket="caches", Prefix="secret.zarr")["Contents"]]
+    written = b"".join(client.get_object(Bucket="caches", Key=key)["Body"].read() for key in keys)
+    assert "secret.zarr: held in memory" in caplog.text
+    assert SECRET not in caplog.text + str(error.value) + repr(store.info())
+    assert SECRET.encode() not in written
 
 
 def test_damage_is_seen_at_a_url_too(bucket):

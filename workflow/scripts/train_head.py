@@ -27,6 +27,6 @@ if __name__ == "__main__":
             snapshot=snapshot,
             **supervision,
         )
-        history.to_parquet(snakemake.output.history)
         save_head(head, entry["head"], experiment, output)
+        history.to_parquet(snakemake.output.history)
         snapshot.remove()
