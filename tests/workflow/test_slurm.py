@@ -60,6 +60,8 @@ def test_every_rule_runs_through_slurm_to_the_same_bytes_as_without(tmp_path, ti
         "extract_features",
         "train_head",
     }
+    assert "MinMemoryNode=2501M" in jobs["train_head"][0]  # its cache of 20 kB, and what PyTorch takes
+    assert "TimeLimit=00:11:00" in jobs["train_head"][0]
     local = project.snakemake("all", results="local", **RUN)
     assert local.returncode == 0, local.stderr
     names = ["tables/scores.csv", "tables/class_iou.csv", "experiments/tiny_smooseg/0/head.safetensors"]

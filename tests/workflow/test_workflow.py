@@ -1,6 +1,5 @@
 """The workflow as people use it: real snakemake on a tiny configuration."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -82,21 +81,6 @@ def test_published_figures_rerun_their_table_only(project):
 def test_speed_settings_rerun_nothing_but_the_report(project):
     planned = project.planned(extract={"workers": 1}, train={"threads": 2}, dask={"scheduler": "tcp://127.0.0.1:9"})
     assert set(planned) == {"make_report", "all"}
-
-
-def test_jobs_ask_for_memory_and_time_by_the_caches_they_read(project):
-    result = project.snakemake("--dry-run", "--forcerun=train_head", "train")
-    said = result.stdout + result.stderr
-    assert "mem_mb=2501" in said  # 20 kB of features, and what PyTorch takes
-    assert "runtime=11" in said
-    plan = project.folder / "results/features/tiny/tiny/train.zarr/complete.json"
-    whole = plan.read_text()
-    plan.write_text(json.dumps(json.loads(whole) | {"shape": [3000, 784, 384]}))  # as if it were 1.8 GB
-    try:
-        result = project.snakemake("--dry-run", "--forcerun=train_head", "train")
-    finally:
-        plan.write_text(whole)
-    assert "mem_mb=4307" in result.stdout + result.stderr
 
 
 def test_a_class_renamed_reruns_scores_and_no_training(project):
