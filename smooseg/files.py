@@ -9,6 +9,8 @@ from pathlib import Path
 
 from .errors import SmoosegError
 
+FOLDER = "SMOOSEG_RESULTS"  # environment variable that tells jobs which folder they work in
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:

@@ -2,12 +2,14 @@
 
 import errno
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import SmoosegError
+from .files import FOLDER, share_folder
 
 FULL = {errno.ENOSPC, errno.EDQUOT}  # a disk, or a share of it
 DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -31,6 +33,8 @@ def job(log: str, threads: int) -> Iterator[None]:
     logging.getLogger().addHandler(terminal)
     logging.raiseExceptions = False  # a log on a full disk must not bury the error that says so
     limit_threads(threads)
+    if FOLDER in os.environ:
+        share_folder(Path(os.environ[FOLDER]), begin=False)
     try:
         yield
     except SmoosegError as error:

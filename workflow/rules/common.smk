@@ -6,13 +6,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
-from snakemake.settings.types import ExecMode
 
 from smooseg.catalogue import read_config
 from smooseg.config import SUPERVISED, compared, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
 from smooseg.datasets import open_dataset
 from smooseg.errors import SmoosegError
-from smooseg.files import share_folder
+from smooseg.files import FOLDER, share_folder
 from smooseg.fingerprint import source_hash, tree_state
 
 try:
@@ -26,6 +25,7 @@ config.update(resolved)  # scripts see the complete configuration
 
 ALL_CORES = workflow.resource_settings.cores or os.cpu_count()
 RESULTS = config["results"]
+os.environ[FOLDER] = str(Path(RESULTS).absolute())  # jobs share its lock: a kill of their run can leave them at work
 RUN = config["runs"][config["run"]]
 JOBS = run_jobs(config)  # (experiment, seed) pairs that the run's tables and report show
 SWEPT = [job for name in RUN["sweeps"] for job in sweep_jobs(config["sweeps"][name])]  # and those of its sweeps
@@ -196,7 +196,3 @@ def begin_run():
         share_folder(Path(RESULTS), begin=True)
     except SmoosegError as error:
         raise WorkflowError(str(error)) from None
-
-
-if workflow.exec_mode != ExecMode.DEFAULT:  # a job, which a kill of its run can leave at work
-    share_folder(Path(RESULTS), begin=False)

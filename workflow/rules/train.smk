@@ -16,6 +16,7 @@ rule train_head:
     input:
         unpack(training_inputs),
     output:
+        # snapshot.pt lies beside them meanwhile, undeclared: what a job declares is deleted when it fails
         head=HEAD + "/head.safetensors",
         history=HEAD + "/history.parquet",
     log:
