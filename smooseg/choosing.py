@@ -1,4 +1,4 @@
-"""How many clusters? Stability over K: what different halves of the images agree on is in the images."""
+"""How many clusters? Stability over K: what random halves of the views agree on is in the images."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -10,12 +10,14 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 from .config import checked, load_schema
+from .errors import SmoosegError
 from .heads.smooth import covariances, smooth_directions
 from .progress import progress
 from .reader import mean_feature
 from .store import Store
 
-HALVES = 4  # random ones, so six pairs to compare
+HALVES = 4  # random ones, which may overlap: six pairs to compare
+CHUNKS = 4  # of views at least: of fewer, a half would be nearly all
 SAMPLES = 15000  # patches that k-means is fitted on; a third of them is labelled by every half
 STARTS = 4  # of k-means
 
@@ -24,7 +26,7 @@ def cluster_stability(store: Store, numbers: Sequence[int], *, subtract_mean: bo
     """Agreement between SmooSeg+ heads fitted on random halves of the views, for each number of clusters.
 
     Args:
-        store: Training features, with at least two chunks of views.
+        store: Training features.
         numbers: Numbers of clusters K to try.
         subtract_mean: As the backbone's entry says.
         budget: Bytes of features to hold in memory.
@@ -32,7 +34,17 @@ def cluster_stability(store: Store, numbers: Sequence[int], *, subtract_mean: bo
     Returns:
         One row per K: clusters, stability (adjusted Rand index of the same patches' clusters, mean over pairs of
         halves; 1 = the same clusters, 0 = as by chance) and stability_sd. High peaks are good choices.
+
+    Raises:
+        SmoosegError: If the store does not hold features, or of too few views.
     """
+    if "model" not in store.provenance:
+        raise SmoosegError(f"{store.path}: holds no features; give a train.zarr of results/features")
+    if store.chunks < CHUNKS:
+        least = (CHUNKS - 1) * store.chunk
+        raise SmoosegError(
+            f"{store.path}: has {store.views} views, too few to compare halves; more than {least} are needed"
+        )
     schema = load_schema()
     settings = checked({}, schema["$defs"]["heads"]["smooth"], schema, "settings")
     settings |= {"views": -(-min(store.views, settings["views"]) // 2), "samples": SAMPLES}
@@ -54,7 +66,10 @@ def clustered(signal, residual, sample: torch.Tensor, common: torch.Tensor, clus
 
 
 def peaks(table: pd.DataFrame) -> list[int]:
-    """Numbers of clusters no less stable than the one before and more stable than the next, the most stable first."""
+    """Numbers of clusters no less stable than the one before and more stable than the next, the most stable first.
+
+    The last number is none: stability may rise beyond it.
+    """
     stable = table.set_index("clusters")["stability"]
-    before, after = stable.shift(1, fill_value=0), stable.shift(-1, fill_value=0)
+    before, after = stable.shift(1, fill_value=0), stable.shift(-1, fill_value=1)
     return stable[(stable >= before) & (stable > after)].sort_values(ascending=False, kind="stable").index.tolist()

@@ -87,7 +87,8 @@ def sweep_table(
         scores, training: As for :func:`comparison_table`.
         measures: What :func:`read_measures` gave.
     """
-    settings = pd.DataFrame([{"experiment": name, **point} for name, point in points.items()])
+    named = [{key: "null" if value is None else value for key, value in point.items()} for point in points.values()]
+    settings = pd.DataFrame([{"experiment": name, **point} for name, point in zip(points, named, strict=True)])
     return (
         settings.merge(scores, on="experiment")
         .merge(training, on=["experiment", "seed"])
@@ -108,7 +109,7 @@ def criteria_table(table: pd.DataFrame, settings: list[str]) -> pd.DataFrame:
         accuracy_share and miou_share of the sweep's best (percent).
     """
     criteria = [name for name in CRITERIA if table[name].notna().all()]
-    means = table.groupby(settings)[[*SCORES, *criteria]].mean()
+    means = table.groupby(settings, sort=False)[[*SCORES, *criteria]].mean()
     ranks = means.corr("spearman")
     rows = []
     for name in criteria:

@@ -48,7 +48,8 @@ def measure_head(head: Head, store: Store, seed: int = 0) -> dict:
         samples.append(F.normalize(F.softmax(sampled / SHARPNESS, dim=-1), dim=-1))
     sample = torch.cat(samples)
     others = sample.roll(len(sample) // 2, 0)  # far away: images that follow each other can be one scene
-    penalties = {"within": penalty(sample, sample), "across": penalty(sample, others)}
+    several = len(sample) > 1
+    penalties = {"within": penalty(sample, sample), "across": penalty(sample, others)[: len(sample) if several else 0]}
     return {
         "explained_variance": explained_variance(sums, used),
         "cluster_entropy": entropy(used),
@@ -101,4 +102,4 @@ def entropy(counts: torch.Tensor) -> float:
 
 def bimodality(penalties: torch.Tensor) -> float:
     """Four times the variance of values in 0..1: 0 for one peak, 1 for two equal ones at 0 and 1."""
-    return float(4 * penalties.var(correction=0))
+    return float(4 * penalties.var(correction=0)) if penalties.numel() else float("nan")

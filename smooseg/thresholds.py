@@ -5,6 +5,7 @@ import logging
 import torch
 import torch.nn.functional as F
 
+from .errors import SmoosegError
 from .reader import shuffled_batches
 from .store import Store
 
@@ -45,11 +46,16 @@ def choose_thresholds(settings: dict, store: Store, mean: torch.Tensor, seed: in
     Args:
         settings: With b1 and b2, each a number or ``auto``.
         store, mean, seed: As for :func:`sampled_closeness`.
+
+    Raises:
+        SmoosegError: If a view has a single patch.
     """
     chosen = [key for key in LEVELS if settings[key] == AUTO]
     if not chosen:
         return settings
     closeness = sampled_closeness(store, mean, seed).flatten()
-    found = {key: float(closeness.kthvalue(round(LEVELS[key] * closeness.numel())).values) for key in chosen}
+    if not closeness.numel():
+        raise SmoosegError(f"{store.path}: views of one patch have no pairs to choose {' and '.join(chosen)} from")
+    found = {key: float(closeness.kthvalue(max(1, round(LEVELS[key] * closeness.numel()))).values) for key in chosen}
     logging.info("thresholds from %d pairs of patches: %s", closeness.numel(), found)
     return settings | found

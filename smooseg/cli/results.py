@@ -41,7 +41,7 @@ def scores(results: Path | None) -> None:
 def clusters(path: str, first: int, last: int, out: Path | None) -> None:
     """Advise how many clusters to ask for, without labels, from the training features at PATH.
 
-    Heads fitted on random halves of the images label the same patches; where they agree, the clusters are in the
+    Heads fitted on random halves of the views label the same patches; where they agree, the clusters are in the
     images. Printed is the agreement for each number, as CSV; peaks, the good choices, are named at the end, on
     standard error. A first peak is often coarse (sky and ground): take the one as fine as you need.
 
@@ -54,8 +54,11 @@ def clusters(path: str, first: int, last: int, out: Path | None) -> None:
     if last < first:
         raise SmoosegError(f"--from {first} is above --to {last}")
     store = open_store(path, {})
-    named, model = load_catalogue()["backbones"].values(), store.provenance.get("model")
-    subtract = any(backbone["subtract_mean"] for backbone in named if backbone["model"] == model)
+    model = store.provenance.get("model")
+    same = [backbone for backbone in load_catalogue()["backbones"].values() if backbone["model"] == model]
+    subtract = any(backbone["subtract_mean"] for backbone in same)
+    if not same:
+        click.echo(f"no backbone in config.yaml has the model {model}: its mean feature is not subtracted", err=True)
     table = cluster_stability(store, range(first, last + 1), subtract_mean=subtract, budget=BUDGET)
     click.echo(table.round(3).to_csv(index=False), nl=False)
     if out is not None:

@@ -23,6 +23,7 @@ from .kmeans import CentroidHead
 from .snapshot import Snapshot
 
 RIDGE = 1e-4  # of the residuals' mean variance: keeps directions without any residual finite
+FLOOR = 1e-6  # of the largest ratio or mean variance: what is below it is rounding, and no direction
 
 
 def smoothed(features: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -45,15 +46,16 @@ def smooth_directions(signal: np.ndarray, residual: np.ndarray, dimensions: int)
         dimensions: How many.
 
     Returns:
-        float32 (channels, dimensions).
+        float32 (channels, dimensions); zero where the features have fewer directions than that.
 
     Source:
         Locality preserving projections (He and Niyogi 2003), with the closeness of Eq. 2 as weights.
     """
     channels = len(signal)
-    ridge = RIDGE * np.trace(residual) / channels * np.eye(channels)
+    ridge = (RIDGE * np.trace(residual) + FLOOR * np.trace(signal)) / channels * np.eye(channels)
     values, vectors = eigh(signal, residual + ridge, subset_by_index=[channels - dimensions, channels - 1])
-    return (vectors / np.sqrt(np.maximum(values, np.finfo(np.float64).tiny)))[:, ::-1].astype(np.float32)
+    scales = np.where(values > FLOOR * values[-1], 1 / np.sqrt(np.maximum(values, FLOOR * values[-1])), 0)
+    return (vectors * scales)[:, ::-1].astype(np.float32)
 
 
 class SmoothHead(CentroidHead):

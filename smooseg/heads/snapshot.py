@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from ..device import default_device
 from ..files import whole
 from ..store import Store
 
@@ -27,7 +28,8 @@ class Snapshot:
 
     def __init__(self, head: Path, facts: dict, stores: list[Store]):
         self.path = head.with_name("snapshot.pt")
-        made_from = [facts, [(store.provenance, store.listed) for store in stores], torch.__version__]
+        machine = [torch.__version__, torch.get_num_threads(), default_device().type]  # each decides the last bits
+        made_from = [facts, [(store.provenance, store.listed) for store in stores], machine]
         self.owner = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
         self.written = time.monotonic()
 

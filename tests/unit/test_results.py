@@ -89,12 +89,13 @@ def test_comparison_sets_ours_beside_published(records):
 @pytest.mark.parametrize(("first", "second"), [("b1", None), ("b1", "clusters"), ("precision", None)])
 def test_a_sweep_is_drawn_as_curves_or_heat_maps(tmp_path, first, second):
     varied = [first] if second is None else [first, second]
-    points = {f"e@{a},{b}": {first: a, "clusters": b} for a in ("x", "y") for b in (3, 4)}
+    points = {f"e@{a},{b}": {first: a, "clusters": b} for a in ("x", None) for b in (3, 4)}
     places = [{"experiment": name, "seed": seed} for name in points for seed in (0, 1)]
     scores = pd.DataFrame(places).assign(postprocess="raw", accuracy=50.0, miou=20.0)
     measures = pd.DataFrame(places).assign(**dict.fromkeys(MEASURES, 0.5))
     table = sweep_table(points, scores, pd.DataFrame(places).assign(clusters_used=3), measures)
     assert len(table) == 8
+    assert set(table[first]) == {"x", "null"}
     plot_sweep(table, varied, "title", tmp_path / "sweep.png")
     assert Image.open(tmp_path / "sweep.png").width > 600
 

@@ -1,6 +1,7 @@
 """The closed form: smoothing against its definition, and directions against what they must maximise."""
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 
@@ -34,5 +35,13 @@ def test_directions_have_unit_smoothed_variance_each_and_none_together():
     assert directions.dtype == np.float32
 
 
-def test_a_direction_without_any_residual_stays_finite():
-    assert np.isfinite(smooth_directions(np.eye(4), np.diag([1.0, 1, 1, 0]), 2)).all()
+@pytest.mark.parametrize("residual", [np.diag([1.0, 1, 1, 0]), np.zeros((4, 4))])
+def test_directions_without_any_residual_stay_finite(residual):
+    assert np.isfinite(smooth_directions(np.eye(4), residual, 2)).all()
+
+
+def test_directions_that_the_features_do_not_have_are_zero():
+    rows = np.random.default_rng(0).normal(size=(3, 8))
+    directions = smooth_directions(rows.T @ rows, np.eye(8), 8)
+    assert np.isfinite(directions).all()
+    assert (np.abs(directions).max(0) > 0).tolist() == [True] * 3 + [False] * 5

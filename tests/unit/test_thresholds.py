@@ -52,6 +52,12 @@ def test_sampled_closeness_leaves_out_a_patch_with_itself(store, mean):
     assert within.shape[1] == patches * (patches - 1)
 
 
+def test_views_of_one_patch_have_no_pairs(store, tmp_path):
+    make_store(tmp_path / "s.zarr", clustered_features(32, patches=1)[0])
+    with pytest.raises(SmoosegError, match="no pairs to choose b1 from"):
+        choose_thresholds(settings(b1="auto"), open_store(tmp_path / "s.zarr", {}), torch.zeros(32), 0)
+
+
 def test_a_head_records_the_numbers_it_was_trained_with(store):
     head, _ = SmooSegHead.fit(store, 3, settings(b1="auto", b2="auto"), seed=0, budget=BUDGET)
     assert all(isinstance(head.settings[key], float) for key in ("b1", "b2"))
