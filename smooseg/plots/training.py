@@ -79,7 +79,9 @@ def read_penalties(paths: list[str], titles: dict[str, str], *, before: bool) ->
             for pairs in PAIRS:
                 counts = np.array(state[f"penalties_{pairs}"])
                 edges = np.linspace(0, 1, len(counts), endpoint=False).round(4)
-                frame = pd.DataFrame({"delta": edges, "percent": 100 * counts / counts.sum()})
+                frame = pd.DataFrame(
+                    {"delta": edges, "percent": 100 * counts / max(counts.sum(), 1)}
+                )  # one image: none across
                 rows.append(frame.assign(panel=panel, pairs=pairs, bimodality=state[f"bimodality_{pairs}"]))
     groups = pd.concat(rows).groupby(["panel", "pairs", "delta"], sort=False)
     return groups[["percent", "bimodality"]].mean().reset_index()
