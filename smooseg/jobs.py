@@ -12,7 +12,7 @@ from .errors import SmoosegError
 from .files import FOLDER, share_folder
 
 FULL = {errno.ENOSPC, errno.EDQUOT}  # a disk, or a share of it
-DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}  # closed to us, or gone
 
 
 @contextmanager

@@ -229,7 +229,7 @@ def test_a_scored_head_gives_classes(head, photos, tmp_path):
     assert list(row)[4:] == ["sky", "ground", "unmatched"]
     assert sum(float(row[name]) for name in list(row)[4:]) == pytest.approx(100, abs=0.01)
     legend = list(csv.reader((tmp_path / "classes" / "legend.csv").open()))
-    assert legend[1:] == [["0", "sky", "#4477AA"], ["1", "ground", "#EE6677"], ["254", "unmatched", "#BBBBBB"]]
+    assert legend[1:] == [["0", "sky", "#56B4E9"], ["1", "ground", "#0072B2"], ["254", "unmatched", "#BBBBBB"]]
 
 
 def test_scores_of_another_head_are_not_taken(head, photos, tmp_path):

@@ -25,6 +25,7 @@ QUICK = {
     "kmeans": {"subtract_mean": True},
     "linear": {"steps": 200, "subtract_mean": True},
     "smooseg": {"steps": 200},
+    "smooth": {},
     "stego": {"steps": 100},
 }
 
