@@ -146,9 +146,11 @@ def test_a_disk_that_is_full_costs_the_snapshot_and_not_the_training(tmp_path, m
 KILLED = """
 import sys
 from pathlib import Path
+import torch
 from smooseg.heads import snapshot
 from tests.unit.test_snapshot import Case
 snapshot.EVERY = 0.0
+torch.set_num_threads(int(sys.argv[2]))  # a snapshot belongs to a number of threads
 case = Case(Path(sys.argv[1]), "smooseg")
 case.settings["steps"] = 10**9
 print("ready", flush=True)
@@ -157,7 +159,8 @@ case.fit(case.snapshot(steps=0))
 
 
 def test_a_kill_leaves_a_snapshot_that_loads(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(torch.get_num_threads())]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     case_path = tmp_path / "heads" / "snapshot.pt"
     while not case_path.exists():
