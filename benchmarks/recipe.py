@@ -8,15 +8,13 @@ import os
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from sklearn.cluster import KMeans
 
 from benchmarks.common import row
 from smooseg.catalogue import load_catalogue
 from smooseg.config import checked, load_schema
 from smooseg.heads import HEADS
 from smooseg.heads.linear import patch_shares
-from smooseg.heads.smooth import covariances, smooth_directions
+from smooseg.heads.smooth import covariances, smooth_directions, smooth_kmeans
 from smooseg.metrics import match_clusters, score
 from smooseg.reader import mean_feature
 from smooseg.segmentation import averaged_embeddings
@@ -54,10 +52,9 @@ def variants(signal: np.ndarray, residual: np.ndarray, clusters: int) -> dict[st
 def head_with(projection: np.ndarray, sample: torch.Tensor, mean: torch.Tensor, clusters: int, seed: int):
     """A SmooSeg+ head with another projection, its centroids fitted on the sample."""
     head = HEADS["smooth"](len(projection), clusters, settings_of("smooth", dimensions=projection.shape[1]))
-    head.projection.copy_(torch.from_numpy(np.ascontiguousarray(projection)))
-    embeddings = F.normalize(sample @ head.projection, dim=-1).numpy()
-    model = KMeans(clusters, n_init=STARTS, random_state=seed).fit(embeddings)
-    head.centroids.copy_(torch.from_numpy(model.cluster_centers_))
+    projection = np.ascontiguousarray(projection)
+    head.projection.copy_(torch.from_numpy(projection))
+    head.take_centroids(smooth_kmeans(sample, projection, clusters, STARTS, seed), len(sample), 1.0)
     head.mean.copy_(mean)
     return head.eval()
 

@@ -5,13 +5,11 @@ from itertools import combinations
 
 import pandas as pd
 import torch
-import torch.nn.functional as F
-from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 from .config import checked, load_schema
 from .errors import SmoosegError
-from .heads.smooth import covariances, smooth_directions
+from .heads.smooth import covariances, projected, smooth_directions, smooth_kmeans
 from .progress import progress
 from .reader import mean_feature
 from .store import Store
@@ -60,9 +58,8 @@ def cluster_stability(store: Store, numbers: Sequence[int], *, subtract_mean: bo
 
 def clustered(signal, residual, sample: torch.Tensor, common: torch.Tensor, clusters: int, seed: int):
     """Clusters of common patches by a head that was fitted on one half: int32 (patches,)."""
-    projection = torch.from_numpy(smooth_directions(signal, residual, min(2 * clusters, len(signal))))
-    model = KMeans(clusters, n_init=STARTS, random_state=seed).fit(F.normalize(sample @ projection, dim=-1).numpy())
-    return model.predict(F.normalize(common @ projection, dim=-1).numpy())
+    directions = smooth_directions(signal, residual, min(2 * clusters, len(signal)))
+    return smooth_kmeans(sample, directions, clusters, STARTS, seed).predict(projected(common, directions))
 
 
 def peaks(table: pd.DataFrame) -> list[int]:

@@ -48,8 +48,9 @@ def measure_head(head: Head, store: Store, seed: int = 0) -> dict:
         samples.append(F.normalize(F.softmax(sampled / SHARPNESS, dim=-1), dim=-1))
     sample = torch.cat(samples)
     others = sample.roll(len(sample) // 2, 0)  # far away: images that follow each other can be one scene
-    several = len(sample) > 1
-    penalties = {"within": penalty(sample, sample), "across": penalty(sample, others)[: len(sample) if several else 0]}
+    penalties = {"within": penalty(sample, sample), "across": penalty(sample, others)}
+    if len(sample) == 1:  # its own other
+        penalties["across"] = torch.empty(0)
     return {
         "explained_variance": explained_variance(sums, used),
         "cluster_entropy": entropy(used),

@@ -9,8 +9,6 @@ from ..catalogue import load_catalogue
 from ..errors import SmoosegError
 from .group import Commands
 
-BUDGET = 4 * 10**9  # bytes of features to hold in memory
-
 
 @click.command()
 @click.option(
@@ -53,13 +51,13 @@ def clusters(path: str, first: int, last: int, out: Path | None) -> None:
 
     if last < first:
         raise SmoosegError(f"--from {first} is above --to {last}")
-    store = open_store(path, {})
-    model = store.provenance.get("model")
-    same = [backbone for backbone in load_catalogue()["backbones"].values() if backbone["model"] == model]
+    store, catalogue = open_store(path, {}), load_catalogue()
+    model, budget = store.provenance.get("model"), int(1e9 * catalogue["train"]["memory_gb"])
+    same = [backbone for backbone in catalogue["backbones"].values() if backbone["model"] == model]
     subtract = any(backbone["subtract_mean"] for backbone in same)
     if not same:
         click.echo(f"no backbone in config.yaml has the model {model}: its mean feature is not subtracted", err=True)
-    table = cluster_stability(store, range(first, last + 1), subtract_mean=subtract, budget=BUDGET)
+    table = cluster_stability(store, range(first, last + 1), subtract_mean=subtract, budget=budget)
     click.echo(table.round(3).to_csv(index=False), nl=False)
     if out is not None:
         plot_stability(table, out)

@@ -13,6 +13,7 @@ from torch import nn
 
 from ..errors import SmoosegError
 from ..files import whole
+from ..reader import mean_feature
 from ..store import Store
 from .snapshot import Snapshot
 
@@ -32,7 +33,6 @@ class Head(nn.Module, ABC):
         self.register_buffer("mean", torch.zeros(channels))  # subtracted from every feature
 
     @classmethod
-    @abstractmethod
     def fit(
         cls,
         store: Store,
@@ -42,8 +42,9 @@ class Head(nn.Module, ABC):
         seed: int,
         budget: int,
         snapshot: Snapshot | None = None,
+        **supervision: Store,
     ) -> tuple["Head", pd.DataFrame]:
-        """Train on a store alone.
+        """Train a new head on a store alone.
 
         Args:
             store: Training features.
@@ -52,10 +53,21 @@ class Head(nn.Module, ABC):
             seed: Fixes initialisation and order.
             budget: Bytes of features to hold in memory.
             snapshot: Where a long training keeps its state, and goes on from; the result is the same without.
+            supervision: ``labels`` of the same views, for the heads in :data:`smooseg.config.SUPERVISED` alone.
 
         Returns:
             The head on the CPU in evaluation mode, and its history (one row per recorded step).
         """
+        torch.manual_seed(seed)
+        head = cls(store.shape[-1], clusters, settings)
+        if settings["subtract_mean"]:
+            head.mean.copy_(mean_feature(store))
+        history = head.learn(store, seed=seed, budget=budget, snapshot=snapshot, **supervision)
+        return head.cpu().eval(), history
+
+    @abstractmethod
+    def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
+        """What :meth:`fit` does with a head that is initialised and knows the mean feature; returns the history."""
 
     @abstractmethod
     def embed(self, features: torch.Tensor) -> torch.Tensor:

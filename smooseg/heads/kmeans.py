@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from sklearn.cluster import KMeans, MiniBatchKMeans
 
 from ..progress import progress
-from ..reader import mean_feature, shuffled_batches
+from ..reader import shuffled_batches
 from ..store import Store
 from .base import Head
 from .snapshot import Snapshot
@@ -52,25 +52,12 @@ class KMeansHead(CentroidHead):
     def embed(self, features: torch.Tensor) -> torch.Tensor:
         return F.normalize(features.float() - self.mean, dim=-1)
 
-    @classmethod
-    def fit(
-        cls,
-        store: Store,
-        clusters: int,
-        settings: dict,
-        *,
-        seed: int,
-        budget: int,
-        snapshot: Snapshot | None = None,
-    ) -> tuple[Head, pd.DataFrame]:
-        """As :meth:`Head.fit`; it takes seconds, so there is no snapshot."""
-        head = cls(store.shape[-1], clusters, settings)
-        if settings["subtract_mean"]:
-            head.mean.copy_(mean_feature(store))
+    def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
+        """As :meth:`Head.learn`; it takes seconds, so there is no snapshot."""
         began = time.perf_counter()
-        sample = embedded(head, sample_patches(store, settings["samples"], budget, seed))
-        model = minibatch_kmeans(sample, clusters, settings, seed)
-        return head.eval(), head.take_centroids(model, len(sample), time.perf_counter() - began)
+        sample = embedded(self, sample_patches(store, self.settings["samples"], budget, seed))
+        model = minibatch_kmeans(sample, self.clusters, self.settings, seed)
+        return self.take_centroids(model, len(sample), time.perf_counter() - began)
 
 
 @torch.no_grad()

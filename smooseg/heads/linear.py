@@ -11,7 +11,7 @@ from torch import nn
 
 from ..datasets.base import VOID
 from ..device import default_device
-from ..reader import chunk_groups, mean_feature
+from ..reader import chunk_groups
 from ..store import Store
 from .base import Head
 from .snapshot import Snapshot
@@ -72,35 +72,20 @@ class LinearHead(Head):
         loss = -(shares * F.log_softmax(logits, dim=-1)).sum() / shares.sum().clamp_min(1)
         return loss, {"clusters": (logits.argmax(-1).flatten().bincount() > 0).sum()}
 
-    @classmethod
-    def fit(
-        cls,
-        store: Store,
-        clusters: int,
-        settings: dict,
-        *,
-        seed: int,
-        budget: int,
-        labels: Store,
-        snapshot: Snapshot | None = None,
-    ) -> tuple[Head, pd.DataFrame]:
-        """As :meth:`Head.fit`, with the label maps of the same views: uint8 (views, size, size).
+    def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None, labels: Store) -> pd.DataFrame:
+        """As :meth:`Head.learn`, with the label maps of the same views: uint8 (views, size, size).
 
         Chunks are read as they are needed, so ``budget`` does not matter.
         """
-        torch.manual_seed(seed)
-        device, head = default_device(), cls(store.shape[-1], clusters, settings)
-        if settings["subtract_mean"]:
-            head.mean.copy_(mean_feature(store))
-        head.to(device)
-        groups = [{"name": "linear", "params": head.linear.parameters(), "lr": settings["lr"]}]
-        history = minimise(
-            head,
-            lambda skip: labelled_batches(store, labels, clusters, seed, skip),
-            lambda batch: head.energy(*(part.to(device) for part in batch)),
+        device = default_device()
+        self.to(device)
+        groups = [{"name": "linear", "params": self.linear.parameters(), "lr": self.settings["lr"]}]
+        return minimise(
+            self,
+            lambda skip: labelled_batches(store, labels, self.clusters, seed, skip),
+            lambda batch: self.energy(*(part.to(device) for part in batch)),
             torch.optim.Adam(groups, fused=True),
-            settings["steps"],
+            self.settings["steps"],
             [],
             snapshot,
         )
-        return head.cpu().eval(), history

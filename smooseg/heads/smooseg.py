@@ -7,7 +7,7 @@ from torch import nn
 
 from ..device import default_device
 from ..losses import data_term, image_moments, random_partners, smoothness
-from ..reader import mean_feature, shuffled_batches
+from ..reader import shuffled_batches
 from ..store import Store
 from ..thresholds import choose_thresholds
 from .base import Head
@@ -83,39 +83,24 @@ class SmooSegHead(Head):
         """Move the teacher's prototypes towards the student's."""
         self.teacher.lerp_(self.student, 1 - self.settings["momentum"])
 
-    @classmethod
-    def fit(
-        cls,
-        store: Store,
-        clusters: int,
-        settings: dict,
-        *,
-        seed: int,
-        budget: int,
-        snapshot: Snapshot | None = None,
-    ) -> tuple[Head, pd.DataFrame]:
-        mean = mean_feature(store) if settings["subtract_mean"] else torch.zeros(store.shape[-1])
-        settings = choose_thresholds(settings, store, mean, seed)
-        torch.manual_seed(seed)
+    def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
+        self.settings = settings = choose_thresholds(self.settings, store, self.mean, seed)
         generator, device = torch.Generator().manual_seed(seed), default_device()
-        head = cls(store.shape[-1], clusters, settings)
-        head.mean.copy_(mean)
-        head.to(device)
+        self.to(device)
         optimizer = torch.optim.Adam(
             [
-                {"name": "projector", "params": head.projector.parameters(), "lr": settings["lr_projector"]},
-                {"name": "prototypes", "params": [head.student], "lr": settings["lr_prototypes"]},
+                {"name": "projector", "params": self.projector.parameters(), "lr": settings["lr_projector"]},
+                {"name": "prototypes", "params": [self.student], "lr": settings["lr_prototypes"]},
             ],
             fused=True,
         )
-        history = minimise(
-            head,
+        return minimise(
+            self,
             lambda skip: shuffled_batches(store, settings["batch"], budget, seed, device, skip),
-            lambda batch: head.energy(batch, generator),
+            lambda batch: self.energy(batch, generator),
             optimizer,
             settings["steps"],
             [generator],
             snapshot,
-            head.update_teacher,
+            self.update_teacher,
         )
-        return head.cpu().eval(), history

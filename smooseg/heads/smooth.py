@@ -16,9 +16,8 @@ from sklearn.cluster import KMeans
 
 from ..device import default_device
 from ..progress import progress
-from ..reader import mean_feature, shuffled_batches
+from ..reader import shuffled_batches
 from ..store import Store
-from .base import Head
 from .kmeans import CentroidHead
 from .snapshot import Snapshot
 
@@ -55,7 +54,7 @@ def smooth_directions(signal: np.ndarray, residual: np.ndarray, dimensions: int)
     ridge = (RIDGE * np.trace(residual) + FLOOR * np.trace(signal)) / channels * np.eye(channels)
     values, vectors = eigh(signal, residual + ridge, subset_by_index=[channels - dimensions, channels - 1])
     scales = np.where(values > FLOOR * values[-1], 1 / np.sqrt(np.maximum(values, FLOOR * values[-1])), 0)
-    return (vectors * scales)[:, ::-1].astype(np.float32)
+    return np.ascontiguousarray((vectors * scales)[:, ::-1], np.float32)
 
 
 class SmoothHead(CentroidHead):
@@ -69,27 +68,24 @@ class SmoothHead(CentroidHead):
     def embed(self, features: torch.Tensor) -> torch.Tensor:
         return (features.float() - self.mean) @ self.projection
 
-    @classmethod
-    def fit(
-        cls,
-        store: Store,
-        clusters: int,
-        settings: dict,
-        *,
-        seed: int,
-        budget: int,
-        snapshot: Snapshot | None = None,
-    ) -> tuple[Head, pd.DataFrame]:
-        """As :meth:`Head.fit`; it takes seconds, so there is no snapshot."""
-        head = cls(store.shape[-1], clusters, settings)
-        if settings["subtract_mean"]:
-            head.mean.copy_(mean_feature(store))
+    def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
+        """As :meth:`Head.learn`; it takes seconds, so there is no snapshot."""
         began = time.perf_counter()
-        signal, residual, sample = covariances(store, head.mean, settings, seed, budget)
-        head.projection.copy_(torch.from_numpy(smooth_directions(signal, residual, head.projection.shape[1])))
-        embeddings = F.normalize(sample @ head.projection, dim=-1).numpy()
-        model = KMeans(clusters, n_init=settings["starts"], random_state=seed).fit(embeddings)
-        return head.eval(), head.take_centroids(model, len(sample), time.perf_counter() - began)
+        signal, residual, sample = covariances(store, self.mean, self.settings, seed, budget)
+        directions = smooth_directions(signal, residual, self.projection.shape[1])
+        model = smooth_kmeans(sample, directions, self.clusters, self.settings["starts"], seed)
+        self.projection.copy_(torch.from_numpy(directions))
+        return self.take_centroids(model, len(sample), time.perf_counter() - began)
+
+
+def smooth_kmeans(sample: torch.Tensor, directions: np.ndarray, clusters: int, starts: int, seed: int) -> KMeans:
+    """Clusters of smoothed patches (patches, channels) by where they point in the space of some directions."""
+    return KMeans(clusters, n_init=starts, random_state=seed).fit(projected(sample, directions))
+
+
+def projected(patches: torch.Tensor, directions: np.ndarray) -> np.ndarray:
+    """Unit vectors (patches, dimensions) of patches (patches, channels) in the space of some directions."""
+    return F.normalize(patches @ torch.from_numpy(directions), dim=-1).numpy()
 
 
 @torch.inference_mode()

@@ -14,7 +14,7 @@ from torch import nn
 
 from ..device import default_device
 from ..losses import random_partners
-from ..reader import buffers, mean_feature
+from ..reader import buffers
 from ..store import Store
 from .base import Head
 from .kmeans import embedded, minibatch_kmeans, sample_patches
@@ -154,31 +154,16 @@ class StegoHead(Head):
         }
         return sum(s[f"{name}_weight"] * part for name, part in parts.items()), parts
 
-    @classmethod
-    def fit(
-        cls,
-        store: Store,
-        clusters: int,
-        settings: dict,
-        *,
-        seed: int,
-        budget: int,
-        snapshot: Snapshot | None = None,
-    ) -> tuple[Head, pd.DataFrame]:
-        torch.manual_seed(seed)
-        device, head = default_device(), cls(store.shape[-1], clusters, settings)
-        if settings["subtract_mean"]:
-            head.mean.copy_(mean_feature(store))
-        history = head.to(device).train_projector(store, budget, seed, device, snapshot)
-        head.cpu().eval()
-        used = head.cluster(sample_patches(store, settings["samples"], budget, seed), seed)
-        return head, history.assign(clusters=used)
+    def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
+        history = self.train_projector(store, budget, seed, snapshot)
+        self.cpu()
+        used = self.cluster(sample_patches(store, self.settings["samples"], budget, seed), seed)
+        return history.assign(clusters=used)
 
-    def train_projector(
-        self, store: Store, budget: int, seed: int, device: torch.device, snapshot: Snapshot | None
-    ) -> pd.DataFrame:
+    def train_projector(self, store: Store, budget: int, seed: int, snapshot: Snapshot | None) -> pd.DataFrame:
         """Take the steps, and return their history; what was held of the store is let go of."""
-        s = self.settings
+        s, device = self.settings, default_device()
+        self.to(device)
         of_neighbours, of_patches = (torch.Generator().manual_seed(seed) for _ in range(2))
         groups = [{"name": "projector", "params": self.projector.parameters(), "lr": s["lr"]}]
         return minimise(

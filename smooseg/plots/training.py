@@ -79,9 +79,8 @@ def read_penalties(paths: list[str], titles: dict[str, str], *, before: bool) ->
             for pairs in PAIRS:
                 counts = np.array(state[f"penalties_{pairs}"])
                 edges = np.linspace(0, 1, len(counts), endpoint=False).round(4)
-                frame = pd.DataFrame(
-                    {"delta": edges, "percent": 100 * counts / max(counts.sum(), 1)}
-                )  # one image: none across
+                percent = 100 * counts / max(counts.sum(), 1)  # of one image there are no pairs across
+                frame = pd.DataFrame({"delta": edges, "percent": percent})
                 rows.append(frame.assign(panel=panel, pairs=pairs, bimodality=state[f"bimodality_{pairs}"]))
     groups = pd.concat(rows).groupby(["panel", "pairs", "delta"], sort=False)
     return groups[["percent", "bimodality"]].mean().reset_index()

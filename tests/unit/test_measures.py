@@ -15,8 +15,7 @@ SIDE, KINDS = 4, 4
 class Given(Head):
     """Takes features as embeddings and axes as clusters."""
 
-    @classmethod
-    def fit(cls, *arguments, **options):
+    def learn(self, *arguments, **options):
         raise NotImplementedError
 
     def embed(self, features):
