@@ -147,7 +147,7 @@ def outcome(project: Project) -> dict[str, bytes]:
     return {
         str(path.relative_to(project.folder)): path.read_bytes()
         for path in kept
-        if path.suffix != ".parquet"  # of a history, which holds times
+        if path.suffix != ".parquet" and path.name != "times.csv"  # of a history and the run, which hold times
     }
 
 
