@@ -218,6 +218,7 @@ def test_a_disk_that_fills_up_in_training_and_evaluation_is_one_sentence(undistu
             (small / "ballast").unlink()
             result = project.snakemake(target, **RUN)
             assert result.returncode == 0, result.stderr
+        assert project.snakemake("all", **RUN).returncode == 0
         assert outcome(project) == outcome(undisturbed[0])
 
 
