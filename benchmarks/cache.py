@@ -10,12 +10,12 @@ import torch
 import zarr
 
 from benchmarks.common import best_time, in_process, peak_bytes, row
-from smooseg.config import checked, load_schema
+from smooseg.features.planning import CHUNK
+from smooseg.features.reader import shuffled_batches
+from smooseg.features.store import create_store, open_store
 from smooseg.heads import HEADS
 from smooseg.heads import smooseg as smooseg_head
-from smooseg.planning import CHUNK
-from smooseg.reader import shuffled_batches
-from smooseg.store import create_store, open_store
+from smooseg.settings.config import checked, load_schema
 
 PATCHES, CHANNELS = 256, 384  # ViT-S/14 at 224
 VIEW_BYTES = 2 * PATCHES * CHANNELS

@@ -17,17 +17,17 @@ import torch.nn.functional as F
 from pydensecrf.densecrf import DenseCRF2D
 
 from benchmarks.common import in_process, row
-from smooseg.config import checked, load_schema
-from smooseg.crf import LOGIT_SCALE, refine
-from smooseg.device import keep_freed_memory
+from smooseg.evaluation.crf import LOGIT_SCALE, refine
+from smooseg.evaluation.labelmaps import CHUNK, create_label_store
+from smooseg.evaluation.metrics import Scores, confusion_matrix, match_clusters, score
+from smooseg.evaluation.prediction import refine_block, refine_labels
+from smooseg.evaluation.segmentation import image_logits
+from smooseg.features.store import open_store
 from smooseg.heads import HEADS, load_head, save_head
-from smooseg.imaging import read_views
-from smooseg.labelmaps import CHUNK, create_label_store
-from smooseg.metrics import Scores, confusion_matrix, match_clusters, score
+from smooseg.images.imaging import read_views
 from smooseg.pictures.segmenter import crf_defaults
-from smooseg.prediction import refine_block, refine_labels
-from smooseg.segmentation import image_logits
-from smooseg.store import open_store
+from smooseg.running.device import keep_freed_memory
+from smooseg.settings.config import checked, load_schema
 
 DATA = Path("../shared/data/camvid")
 FEATURES = Path("results/features/camvid/dinov2_s14_focus")

@@ -11,14 +11,14 @@ import torch
 from safetensors.torch import save_file
 
 from benchmarks.common import row
-from smooseg.backbones import Backbone, create_model
-from smooseg.datasets import open_dataset
-from smooseg.demo import write_splits
-from smooseg.device import default_device
-from smooseg.extraction import extract_features
-from smooseg.imaging import read_views
-from smooseg.planning import plan_features
-from smooseg.views import index_views
+from smooseg.features.backbones import Backbone, create_model
+from smooseg.features.extraction import extract_features
+from smooseg.features.planning import plan_features
+from smooseg.images.datasets import open_dataset
+from smooseg.images.demo.drawing import write_splits
+from smooseg.images.imaging import read_views
+from smooseg.images.views import index_views
+from smooseg.running.device import default_device
 
 MODEL, BLOCK, BATCH = "vit_small_patch14_dinov2.lvd142m", 9, 32
 NEEDS = {

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 
 from benchmarks.common import row
-from smooseg.catalogue import load_catalogue
-from smooseg.config import checked, load_schema
+from smooseg.evaluation.metrics import match_clusters, score
+from smooseg.evaluation.segmentation import averaged_embeddings
+from smooseg.features.reader import mean_feature
+from smooseg.features.store import Store, open_store
 from smooseg.heads import HEADS
 from smooseg.heads.linear import patch_shares
 from smooseg.heads.smooth import covariances, smooth_directions, smooth_kmeans
-from smooseg.metrics import match_clusters, score
-from smooseg.reader import mean_feature
-from smooseg.segmentation import averaged_embeddings
-from smooseg.store import Store, open_store
+from smooseg.settings.catalogue import load_catalogue
+from smooseg.settings.config import checked, load_schema
 
 DATASET, BACKBONE = os.environ.get("DATASET", "demo"), "dinov2_s14_focus"
 SEEDS, BUDGET, STARTS = (0, 1, 2), 4 * 10**9, 8

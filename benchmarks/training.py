@@ -5,9 +5,9 @@ import torch.nn.functional as F
 
 from benchmarks.cache import settings
 from benchmarks.common import best_time, row
-from smooseg.device import keep_freed_memory
 from smooseg.heads import SmooSegHead
 from smooseg.heads.smooseg import PRECISIONS
+from smooseg.running.device import keep_freed_memory
 
 CHANNELS, CLUSTERS, BATCH = 384, 27, 32
 STEPS = 5  # of a timed run

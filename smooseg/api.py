@@ -4,19 +4,19 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from .catalogue import load_catalogue
-from .config import SUPERVISED, checked, load_schema
-from .datasets import Dataset, Entry
 from .errors import SmoosegError
-from .extraction import extract_features
-from .fingerprint import source_hash
+from .features.extraction import extract_features
+from .features.planning import plan_features
+from .features.provenance import feature_needs
+from .features.store import Store, open_store
+from .features.weights import fetch_weights
 from .heads import HEADS, Snapshot, save_head
+from .images.datasets import Dataset, Entry
+from .images.views import index_views
 from .pictures.photos import is_image
-from .planning import plan_features
-from .provenance import feature_needs
-from .store import Store, open_store
-from .views import index_views
-from .weights import fetch_weights
+from .running.fingerprint import source_hash
+from .settings.catalogue import find_backbone
+from .settings.config import SUPERVISED, checked, load_schema
 
 
 class Images(Dataset):
@@ -83,10 +83,10 @@ def extract(
         images: Folder, searched recursively.
         out: Folder for weights and features.
         backbone: Name in config.yaml's catalogue, or an entry as there: model, weights, block, norm.
-        crops: "five" or "whole", see :func:`smooseg.views.crop_boxes`.
+        crops: "five" or "whole", see :func:`smooseg.images.views.crop_boxes`.
         size: Side of a view in pixels, before rounding to the patch.
-        resample: Key of :data:`smooseg.imaging.RESAMPLING`.
-        precision: Key of :data:`smooseg.backbones.DTYPES`.
+        resample: Key of :data:`smooseg.images.imaging.RESAMPLING`.
+        precision: Key of :data:`smooseg.features.backbones.DTYPES`.
         batch: Views in a forward pass, a multiple of 16.
         workers: Decoding threads.
 
@@ -102,7 +102,7 @@ def extract(
     manifest.to_parquet(listed)
     chosen = {key: settings[key] for key in ("model", "block", "norm")} | {"resample": resample, "precision": precision}
     features = Features(images, out, name, settings, feature_needs(chosen, listed, facts))
-    code = " ".join(source_hash(module) for module in ("backbones", "imaging"))
+    code = " ".join(source_hash(module) for module in ("features.backbones", "images.imaging"))
     store = plan_features(
         len(manifest), features.path, features.needs, code=code, codec="raw", batch=batch, replace=True
     )
@@ -110,17 +110,6 @@ def extract(
     extract_features(manifest, images, weights, store, part=1, parts=1, batch=batch, workers=workers)
     store.finish()
     return features
-
-
-def find_backbone(backbone: str | dict) -> tuple[str, dict]:
-    """Name and complete settings of a backbone, from the catalogue or as they are given."""
-    if isinstance(backbone, dict):
-        schema = load_schema()
-        return backbone["model"], checked(backbone, schema["$defs"]["backbone"], schema, "backbone")
-    known = load_catalogue()["backbones"]
-    if backbone not in known:
-        raise SmoosegError(f"backbone {backbone!r} is none of {', '.join(known)}")
-    return backbone, known[backbone]
 
 
 def fetch_once(name: str, settings: dict, out: Path) -> Path:

@@ -12,7 +12,7 @@ from moto.server import ThreadedMotoServer
 from PIL import Image
 from safetensors.torch import save_file
 
-from smooseg.store import create_store
+from smooseg.features.store import create_store
 
 ROOT = Path(__file__).parent.parent
 CAMVID = ROOT.parent / "shared" / "data" / "camvid"

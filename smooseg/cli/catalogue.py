@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from .. import catalogue
+from ..settings import catalogue
 from .group import show_table
 
 CONFIG = click.option(
@@ -90,7 +90,7 @@ def doctor(context: click.Context, config: Path | None) -> None:
 
     Example: smooseg doctor
     """
-    from ..doctor import examine
+    from .examination import examine
 
     findings = examine(config)
     for finding in findings:

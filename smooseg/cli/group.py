@@ -6,7 +6,7 @@ import logging
 import click
 
 from ..errors import SmoosegError
-from ..progress import hide_progress
+from ..running.progress import hide_progress
 
 
 class Speaker(logging.Handler):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from ..catalogue import load_catalogue
 from ..errors import SmoosegError
+from ..settings.catalogue import load_catalogue
 from .group import Commands
 
 
@@ -45,9 +45,9 @@ def clusters(path: str, first: int, last: int, out: Path | None) -> None:
 
     Example: smooseg clusters work/results/features/pictures/dinov2_s14_focus/train.zarr --to 12 --out clusters.png
     """
-    from ..choosing import cluster_stability, peaks
-    from ..plots.sweeps import plot_stability
-    from ..store import open_store
+    from ..features.store import open_store
+    from ..heads.choosing import cluster_stability, peaks
+    from ..results.plots.sweeps import plot_stability
 
     if last < first:
         raise SmoosegError(f"--from {first} is above --to {last}")
@@ -76,7 +76,7 @@ def info(path: str) -> None:
 
     Example: smooseg cache info results/features/demo/dinov2_s14_focus/train.zarr
     """
-    from ..store import Store
+    from ..features.store import Store
 
     click.echo(json.dumps(Store(path).info(), indent=2))
 
@@ -88,8 +88,8 @@ def verify(path: str) -> None:
 
     Example: smooseg cache verify results/features/demo/dinov2_s14_focus/train.zarr
     """
-    from ..progress import progress
-    from ..store import Store
+    from ..features.store import Store
+    from ..running.progress import progress
 
     store = Store(path)
     store.listed = store.recorded()

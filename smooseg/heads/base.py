@@ -12,9 +12,9 @@ from safetensors.torch import save
 from torch import nn
 
 from ..errors import SmoosegError
-from ..files import whole
-from ..reader import mean_feature
-from ..store import Store
+from ..features.reader import mean_feature
+from ..features.store import Store
+from ..running.files import whole
 from .snapshot import Snapshot
 
 
@@ -53,7 +53,7 @@ class Head(nn.Module, ABC):
             seed: Fixes initialisation and order.
             budget: Bytes of features to hold in memory.
             snapshot: Where a long training keeps its state, and goes on from; the result is the same without.
-            supervision: ``labels`` of the same views, for the heads in :data:`smooseg.config.SUPERVISED` alone.
+            supervision: ``labels`` of the same views, for :data:`smooseg.settings.config.SUPERVISED` heads alone.
 
         Returns:
             The head on the CPU in evaluation mode, and its history (one row per recorded step).

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from sklearn.cluster import KMeans, MiniBatchKMeans
 
-from ..progress import progress
-from ..reader import shuffled_batches
-from ..store import Store
+from ..features.reader import shuffled_batches
+from ..features.store import Store
+from ..running.progress import progress
 from .base import Head
 from .snapshot import Snapshot
 

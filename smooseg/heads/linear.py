@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..datasets.base import VOID
-from ..device import default_device
-from ..reader import chunk_groups
-from ..store import Store
+from ..features.reader import chunk_groups
+from ..features.store import Store
+from ..images.datasets.base import VOID
+from ..running.device import default_device
 from .base import Head
 from .snapshot import Snapshot
 from .training import minimise

@@ -5,14 +5,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..device import default_device
-from ..losses import data_term, image_moments, random_partners, smoothness
-from ..reader import shuffled_batches
-from ..store import Store
-from ..thresholds import choose_thresholds
+from ..features.reader import shuffled_batches
+from ..features.store import Store
+from ..running.device import default_device
 from .base import Head
+from .losses import data_term, image_moments, random_partners, smoothness
 from .projector import Projector, channel_dropout
 from .snapshot import Snapshot
+from .thresholds import choose_thresholds
 from .training import minimise
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from scipy.linalg import eigh
 from sklearn.cluster import KMeans
 
-from ..device import default_device
-from ..progress import progress
-from ..reader import shuffled_batches
-from ..store import Store
+from ..features.reader import shuffled_batches
+from ..features.store import Store
+from ..running.device import default_device
+from ..running.progress import progress
 from .kmeans import CentroidHead
 from .snapshot import Snapshot
 

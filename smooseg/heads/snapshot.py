@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from ..device import default_device
-from ..files import whole
-from ..store import Store
+from ..features.store import Store
+from ..running.device import default_device
+from ..running.files import whole
 
 EVERY = 30.0  # seconds of work that a kill can cost; writing takes milliseconds
 

@@ -12,12 +12,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ..device import default_device
-from ..losses import random_partners
-from ..reader import buffers
-from ..store import Store
+from ..features.reader import buffers
+from ..features.store import Store
+from ..running.device import default_device
 from .base import Head
 from .kmeans import embedded, minibatch_kmeans, sample_patches
+from .losses import random_partners
 from .projector import Projector, channel_dropout
 from .snapshot import Snapshot
 from .training import minimise
@@ -62,7 +62,7 @@ def neighbour_batches(
     random part of them that is held. A rest smaller than a batch is left out.
 
     Args:
-        store, size, budget, seed, device, skip: As for :func:`smooseg.reader.shuffled_batches`.
+        store, size, budget, seed, device, skip: As for :func:`smooseg.features.reader.shuffled_batches`.
         neighbours: From how many one is drawn.
         generator: Draws it.
 

@@ -8,9 +8,9 @@ import pandas as pd
 import torch
 from torch import nn
 
-from ..device import keep_freed_memory
 from ..errors import SmoosegError
-from ..progress import progress
+from ..running.device import keep_freed_memory
+from ..running.progress import progress
 from .snapshot import Snapshot
 
 RECORD_EVERY = 50  # steps between history rows: reading values off a GPU makes it wait

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import yaml
 
-from ..api import find_backbone
-from ..config import resolve
-from ..datasets import VOID, open_dataset
 from ..errors import SmoosegError, raise_listed
-from ..files import whole
+from ..images.datasets import VOID, open_dataset
+from ..running.files import whole
+from ..settings.catalogue import find_backbone
+from ..settings.config import resolve
 from .masking import BATCH, Outcome, segment_photos
 from .photos import Photo, find_photos
 from .placing import CROPS, SCORED, TRAIN, check_pictures, find_labels, place_pictures

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..datasets import VOID
 from ..errors import SmoosegError
-from ..metrics import UNMATCHED
-from ..plots.palette import as_classes, class_palette
-from ..store import Store
+from ..evaluation.metrics import UNMATCHED
+from ..features.store import Store
+from ..images.datasets import VOID
+from ..results.plots.palette import as_classes, class_palette
 
 NOMINAL_SIZE = 320  # of an evaluation view (pixels), where a head was never evaluated
 
@@ -48,7 +48,7 @@ def evaluated(head: Path, sha256: str, postprocess: str) -> tuple[dict | None, i
         postprocess: "raw" or "crf".
 
     Returns:
-        assignment and iou of :func:`smooseg.scoring.score_labels`, or None; side of a view in pixels.
+        assignment and iou of :func:`smooseg.evaluation.scoring.score_labels`, or None; side of a view in pixels.
     """
     folder = head.parent
     kind = next((kind for kind in (postprocess, "raw") if (folder / f"{kind}.json").is_file()), None)

@@ -17,7 +17,7 @@ import pandas as pd
 from PIL import Image
 
 from ..errors import SmoosegError
-from ..progress import progress
+from ..running.progress import progress
 from .masks import overlay_path, read_record, scaled_ids, write_csv, write_mask
 from .photos import Photo, decode_photo, find_photos, read_view, upright_size
 from .segmenter import Segmenter

@@ -10,7 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ..errors import SmoosegError
-from ..files import whole
+from ..running.files import whole
 from .legend import Legend
 
 BAND = 512  # rows of a mask that are enlarged at once

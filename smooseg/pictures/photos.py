@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from ..datasets.base import IMAGE_SUFFIXES
 from ..errors import SmoosegError
-from ..imaging import RESAMPLING, to_rgb
+from ..images.datasets.base import IMAGE_SUFFIXES
+from ..images.imaging import RESAMPLING, to_rgb
 from .masks import is_output
 
 ORIENTATION = 0x0112  # EXIF tag
@@ -41,7 +41,7 @@ def find_photos(images: list[str | Path]) -> tuple[list[Photo], list[str]]:
     """Image files that arguments mean, each once, and what is wrong with the others.
 
     Args:
-        images: Files, folders (searched recursively for :data:`smooseg.datasets.base.IMAGE_SUFFIXES`) or globs.
+        images: Files, folders (searched recursively for :data:`smooseg.images.datasets.base.IMAGE_SUFFIXES`) or globs.
             Masks and overlays that lie among them are left out.
 
     Returns:
@@ -155,7 +155,7 @@ def read_view(path: Path, shape: tuple[int, int], resample: str) -> np.ndarray:
     Args:
         path: Its file.
         shape: Height and width of the view (pixels).
-        resample: Key of :data:`smooseg.imaging.RESAMPLING`.
+        resample: Key of :data:`smooseg.images.imaging.RESAMPLING`.
 
     Returns:
         uint8 (height, width, 3).

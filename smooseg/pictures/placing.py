@@ -8,13 +8,13 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ..datasets import Dataset
-from ..datasets.base import IMAGE_SUFFIXES
 from ..errors import SmoosegError, raise_listed
-from ..files import whole
-from ..imaging import require_size
-from ..progress import progress
-from ..views import LEAST
+from ..images.datasets import Dataset
+from ..images.datasets.base import IMAGE_SUFFIXES
+from ..images.imaging import require_size
+from ..images.views import LEAST
+from ..running.files import whole
+from ..running.progress import progress
 from .photos import Photo, decode_photo, is_upright
 
 TRAIN, SCORED = "train", "scored"  # splits: every picture; those that have a label

@@ -7,20 +7,20 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..config import load_schema, with_defaults
-from ..crf import refine
-from ..device import default_device
 from ..errors import SmoosegError
-from ..fingerprint import source_hash
+from ..evaluation.crf import refine
+from ..evaluation.segmentation import averaged_embeddings, pixel_logits
+from ..features.provenance import file_sha256
 from ..heads import load_head
-from ..provenance import file_sha256
-from ..segmentation import averaged_embeddings, pixel_logits
+from ..running.device import default_device
+from ..running.fingerprint import source_hash
+from ..settings.config import load_schema, with_defaults
 from .legend import evaluated, make_legend
 from .shapes import ShapedBackbone, view_shape
 
 
 def crf_defaults() -> dict:
-    """Settings of the CRF as published, for :func:`smooseg.crf.refine`."""
+    """Settings of the CRF as published, for :func:`smooseg.evaluation.crf.refine`."""
     schema = load_schema()
     return with_defaults({}, schema["properties"]["crf"], schema)
 

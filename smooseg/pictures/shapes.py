@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..backbones import Backbone
-from ..provenance import round_to_patch
+from ..features.backbones import Backbone
+from ..features.provenance import round_to_patch
 
 LONGEST = 3  # times the shorter side: a longer view would cost more and look like nothing a head was fitted on
 

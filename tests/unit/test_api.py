@@ -65,7 +65,7 @@ def test_mistakes_are_one_sentence(tmp_path, backbone):
 
 
 def test_what_the_workflow_parses_stays_light():
-    light = "import smooseg, smooseg.cli, smooseg.config, smooseg.datasets, smooseg.fingerprint, smooseg.catalogue, sys"
+    light = "import smooseg, smooseg.cli, smooseg.settings.config, smooseg.images.datasets, smooseg.running.fingerprint, smooseg.settings.catalogue, sys"
     heavy = "{'torch', 'timm', 'zarr', 'matplotlib', 'pandas', 'sklearn'} & set(sys.modules)"
     result = subprocess.run(
         [sys.executable, "-c", f"{light}; print({heavy})"], cwd=ROOT, capture_output=True, text=True

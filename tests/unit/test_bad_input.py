@@ -22,18 +22,18 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from smooseg.catalogue import read_config
-from smooseg.config import resolve
-from smooseg.datasets import VOID, open_dataset
+from smooseg.evaluation.prediction import predict_labels
+from smooseg.evaluation.scoring import read_labels, score_labels
+from smooseg.features.provenance import manifest_sha256
+from smooseg.features.store import COMPLETE, open_store
+from smooseg.features.weights import fetch_weights
 from smooseg.heads import HEADS, KMeansHead, save_head
-from smooseg.imaging import read_views
-from smooseg.jobs import job
-from smooseg.prediction import predict_labels
-from smooseg.provenance import manifest_sha256
-from smooseg.scoring import read_labels, score_labels
-from smooseg.store import COMPLETE, open_store
-from smooseg.views import index_views
-from smooseg.weights import fetch_weights
+from smooseg.images.datasets import VOID, open_dataset
+from smooseg.images.imaging import read_views
+from smooseg.images.views import index_views
+from smooseg.running.jobs import job
+from smooseg.settings.catalogue import read_config
+from smooseg.settings.config import resolve
 from tests.conftest import ROOT, TINY_MODEL, file_source, make_store, write_images
 from tests.workflow.project import Project
 

@@ -5,8 +5,8 @@ import tomllib
 
 import yaml
 
-from smooseg import fingerprint
-from smooseg.fingerprint import source_hash
+from smooseg.running import fingerprint
+from smooseg.running.fingerprint import source_hash
 from tests.conftest import ROOT
 
 
@@ -32,10 +32,14 @@ def test_each_large_dependency_has_one_home():
         for package in ("zarr", "timm", "snakemake", "pydensecrf")
     }
     assert users == {
-        "zarr": ["smooseg/store/array.py", "smooseg/store/chunkbytes.py", "smooseg/store/create.py"],
-        "timm": ["smooseg/backbones.py"],
+        "zarr": [
+            "smooseg/features/store/array.py",
+            "smooseg/features/store/chunkbytes.py",
+            "smooseg/features/store/create.py",
+        ],
+        "timm": ["smooseg/features/backbones.py"],
         "snakemake": [],
-        "pydensecrf": ["smooseg/crf.py"],
+        "pydensecrf": ["smooseg/evaluation/crf.py"],
     }
 
 
@@ -62,6 +66,8 @@ def test_a_fingerprint_follows_the_code_and_its_imports(tmp_path, monkeypatch):
 
 
 def test_adding_a_data_set_or_a_head_leaves_features_and_other_heads_alone():
-    for module in ("backbones", "imaging", "heads.kmeans", "heads.linear"):
-        assert not {"datasets", "datasets.camvid", "heads", "heads.smooseg"} & set(fingerprint.sources(module))
-    assert not {"datasets", "datasets.camvid"} & set(fingerprint.sources("prediction"))
+    for module in ("features.backbones", "images.imaging", "heads.kmeans", "heads.linear"):
+        assert not {"images.datasets", "images.datasets.camvid", "heads", "heads.smooseg"} & set(
+            fingerprint.sources(module)
+        )
+    assert not {"images.datasets", "images.datasets.camvid"} & set(fingerprint.sources("evaluation.prediction"))

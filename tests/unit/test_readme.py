@@ -11,8 +11,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from smooseg.cli import main
-from smooseg.config import resolve
-from smooseg.datasets import LAYOUTS, VOID, Dataset, Entry
+from smooseg.images.datasets import LAYOUTS, VOID, Dataset, Entry
+from smooseg.settings.config import resolve
 from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text()

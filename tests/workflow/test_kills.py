@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from smooseg.fingerprint import tree_state
-from smooseg.store import open_store
+from smooseg.features.store import open_store
+from smooseg.running.fingerprint import tree_state
 from tests.conftest import write_images
-from tests.unit.test_extraction import Case, files, plan
+from tests.unit.features.test_extraction import Case, files, plan
 from tests.workflow.project import Project
 
 KILLS = 28
 EXTRACT = """
 import sys
 from pathlib import Path
-from tests.unit.test_extraction import Case
+from tests.unit.features.test_extraction import Case
 case = Case(Path(sys.argv[1]), Path(sys.argv[2]))
 store = case.plan(sys.argv[3])
 print("ready", flush=True)

@@ -8,7 +8,7 @@ from io import StringIO
 import pandas as pd
 import pytest
 
-from tests.unit.test_parallel import cluster
+from tests.unit.running.test_parallel import cluster
 from tests.workflow.project import Project
 
 OF_LABELS = {"plot_segmentations", "plot_side_by_side", "plot_embeddings", "plot_scores", "plot_confusion"}

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
-from smooseg.catalogue import read_config
-from smooseg.config import SUPERVISED, compared, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
-from smooseg.datasets import open_dataset
+from smooseg.settings.catalogue import read_config
+from smooseg.settings.config import SUPERVISED, compared, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
+from smooseg.images.datasets import open_dataset
 from smooseg.errors import SmoosegError
-from smooseg.files import FOLDER, share_folder
-from smooseg.fingerprint import source_hash, tree_state
+from smooseg.running.files import FOLDER, share_folder
+from smooseg.running.fingerprint import source_hash, tree_state
 
 try:
     for path in workflow.configfiles:

@@ -18,7 +18,7 @@ rule make_demo:
         mem_mb=growing(500, 200),
     params:
         generate=lambda w: config["datasets"][w.dataset]["generate"],
-        code=code("demo"),
+        code=code("images.demo.drawing"),
     message:
         "Draw the scenes of {wildcards.dataset}"
     script:
@@ -42,7 +42,7 @@ rule index_views:
         dataset=lambda w: {key: dataset_settings(w.dataset)[key] for key in ("layout", "root")},
         view=lambda w: config["datasets"][w.dataset][w.view],
         files=lambda w: files_state(w.dataset, image_sources(w)),
-        code=lambda w: code("views", "datasets." + config["datasets"][w.dataset]["layout"]),
+        code=lambda w: code("images.views", "images.datasets." + config["datasets"][w.dataset]["layout"]),
     message:
         "List the {wildcards.view} views of {wildcards.dataset}"
     script:

@@ -23,7 +23,7 @@ rule predict_labels:
     params:
         store=store_of_experiment("eval"),
         needs=needs_of_experiment,
-        code=code("prediction"),
+        code=code("evaluation.prediction"),
     message:
         "Predict {wildcards.experiment}, seed {wildcards.seed}"
     script:
@@ -51,7 +51,7 @@ rule refine_crf:
         needs=needs_of_experiment,
         root=lambda w: dataset_settings(config["experiments"][w.experiment]["dataset"])["root"],
         crf=config["crf"],
-        code=code("prediction"),
+        code=code("evaluation.prediction"),
     message:
         "Refine {wildcards.experiment}, seed {wildcards.seed}, with the dense CRF"
     script:
@@ -77,7 +77,7 @@ rule measure_head:
     params:
         store=store_of_experiment("eval"),
         needs=needs_of_experiment,
-        code=code("measures"),
+        code=code("evaluation.measures"),
     message:
         "Measure {wildcards.experiment}, seed {wildcards.seed}, without labels"
     script:
@@ -102,7 +102,7 @@ rule score_labels:
         classes=lambda w: config["datasets"][config["experiments"][w.experiment]["dataset"]]["classes"],
         clusters=lambda w: config["experiments"][w.experiment]["clusters"],
         matched=lambda w: not is_supervised(w.experiment),
-        code=code("scoring"),
+        code=code("evaluation.scoring"),
     message:
         "Score {wildcards.experiment}, seed {wildcards.seed}, {wildcards.postprocess}"
     script:

@@ -23,7 +23,7 @@ rule fetch_weights:
     params:
         model=lambda w: config["backbones"][w.backbone]["model"],
         weights=lambda w: config["backbones"][w.backbone]["weights"],
-        code=code("weights"),
+        code=code("features.weights"),
     message:
         "Fetch the weights of {wildcards.backbone}"
     script:
@@ -51,7 +51,7 @@ rule plan_features:
         store=store_path,
         needs=lambda w: feature_needs(w.dataset, w.backbone),
         codec=config["extract"]["codec"],
-        code=code("backbones", "imaging") + " " + source_hash("extraction", alone=True),
+        code=code("features.backbones", "images.imaging") + " " + source_hash("features.extraction", alone=True),
     message:
         "Plan the {wildcards.view} features of {wildcards.dataset} with {wildcards.backbone}"
     script:

@@ -37,7 +37,7 @@ rule plot_segmentations:
     params:
         titles=["with CRF" if postprocess == "crf" else "without CRF" for postprocess in config["postprocess"]],
         dataset=lambda w: reading_settings(config["experiments"][w.experiment]["dataset"], "eval"),
-        code=code("plots.segmentations"),
+        code=code("results.plots.segmentations"),
     message:
         "Draw segmentations of {wildcards.experiment}, seed {wildcards.seed}"
     script:
@@ -63,7 +63,7 @@ rule plot_confusion:
     resources:
         mem_mb=500,
     params:
-        code=code("plots.scores"),
+        code=code("results.plots.scores"),
     message:
         "Draw the confusion matrix of {wildcards.experiment}, seed {wildcards.seed}"
     script:
@@ -89,7 +89,7 @@ rule plot_training:
     resources:
         mem_mb=500,
     params:
-        code=code("plots.training"),
+        code=code("results.plots.training"),
     message:
         "Draw the training of {wildcards.experiment}"
     script:

@@ -91,7 +91,7 @@ use rule plot_segmentations as plot_side_by_side with:
             for name, postprocess in side_by_side(w)
         ],
         dataset=lambda w: reading_settings(w.dataset, "eval"),
-        code=code("plots.segmentations"),
+        code=code("results.plots.segmentations"),
     message:
         "Draw the segmentations of {wildcards.dataset} side by side"
 
@@ -118,7 +118,7 @@ rule plot_embeddings:
     params:
         panels=embedding_panels,
         classes=lambda w: config["datasets"][w.dataset]["classes"],
-        code=code("plots.embeddings"),
+        code=code("results.plots.embeddings"),
     message:
         "Draw the embeddings of {wildcards.dataset}"
     script:
@@ -145,7 +145,7 @@ rule plot_penalties:
         mem_mb=500,
     params:
         titles=lambda w: titles_of(w.dataset),
-        code=code("plots.training"),
+        code=code("results.plots.training"),
     message:
         "Draw the label penalties of {wildcards.dataset}"
     script:
@@ -173,7 +173,7 @@ rule plot_scores:
         mem_mb=500,
     params:
         titles=lambda w: titles_of(w.dataset),
-        code=code("plots.scores"),
+        code=code("results.plots.scores"),
     message:
         "Draw the scores of {wildcards.dataset} by class"
     script:

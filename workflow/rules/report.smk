@@ -50,7 +50,7 @@ rule make_report:
     params:
         names=[*dict(JOBS + SWEPT), *USED["dataset"], *USED["backbone"], *RUN["tables"], *RUN["sweeps"]],
         config=lambda w: config,
-        code=code("report", "timing"),
+        code=code("results.report", "results.timing"),
     message:
         "Write the report"
     script:

@@ -21,7 +21,7 @@ rule make_tables:
             name: config["datasets"][config["experiments"][name]["dataset"]]["eval"]["split"] for name in dict(JOBS)
         },
         supervised=[name for name in dict(JOBS) if is_supervised(name)],
-        code=code("tables"),
+        code=code("results.tables"),
     message:
         "Collect the scores"
     script:
@@ -48,7 +48,7 @@ rule compare_methods:
     params:
         table=lambda w: config["tables"][w.table],
         supervised=lambda w: [name for name in dict(table_jobs(config["tables"][w.table])) if is_supervised(name)],
-        code=code("comparisons"),
+        code=code("results.comparisons"),
     message:
         "Compare the methods of {wildcards.table}"
     script:
@@ -89,7 +89,7 @@ rule collect_sweep:
         mem_mb=500,
     params:
         sweep=lambda w: config["sweeps"][w.sweep],
-        code=code("comparisons", "plots.sweeps", "plots.training"),
+        code=code("results.comparisons", "results.plots.sweeps", "results.plots.training"),
     message:
         "Collect the sweep {wildcards.sweep}"
     script:

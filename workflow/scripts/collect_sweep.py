@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from smooseg.comparisons import criteria_table, read_measures, read_scores, read_training, sweep_table
-from smooseg.jobs import job
-from smooseg.plots.sweeps import plot_sweep
-from smooseg.plots.training import plot_penalties, read_penalties
-from smooseg.sweeps import grid, point_name, varied
+from smooseg.results.comparisons import criteria_table, read_measures, read_scores, read_training, sweep_table
+from smooseg.results.plots.sweeps import plot_sweep
+from smooseg.results.plots.training import plot_penalties, read_penalties
+from smooseg.running.jobs import job
+from smooseg.settings.sweeps import grid, point_name, varied
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

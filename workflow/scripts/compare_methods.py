@@ -1,7 +1,7 @@
 """Set a table's scores beside the published ones."""
 
-from smooseg.comparisons import comparison_table, read_scores, read_training
-from smooseg.jobs import job
+from smooseg.results.comparisons import comparison_table, read_scores, read_training
+from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

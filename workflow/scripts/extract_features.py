@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from smooseg.extraction import extract_features
-from smooseg.jobs import job
-from smooseg.store import Store
+from smooseg.features.extraction import extract_features
+from smooseg.features.store import Store
+from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

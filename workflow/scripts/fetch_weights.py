@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from smooseg.jobs import job
-from smooseg.weights import fetch_weights
+from smooseg.features.weights import fetch_weights
+from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

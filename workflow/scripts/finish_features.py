@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from smooseg.jobs import job
-from smooseg.store import Store
+from smooseg.features.store import Store
+from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

@@ -1,8 +1,8 @@
 """List the views of a data set."""
 
-from smooseg.datasets import open_dataset
-from smooseg.jobs import job
-from smooseg.views import index_views
+from smooseg.images.datasets import open_dataset
+from smooseg.images.views import index_views
+from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

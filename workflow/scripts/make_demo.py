@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from smooseg.demo import write_splits
-from smooseg.jobs import job
+from smooseg.images.demo.drawing import write_splits
+from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from smooseg.jobs import job
-from smooseg.report import write_report
-from smooseg.timing import stage_times
+from smooseg.results.report import write_report
+from smooseg.results.timing import stage_times
+from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

@@ -1,7 +1,7 @@
 """Collect the scores of a run."""
 
-from smooseg.jobs import job
-from smooseg.tables import class_table, collect_scores, score_table, summary_table
+from smooseg.results.tables import class_table, collect_scores, score_table, summary_table
+from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

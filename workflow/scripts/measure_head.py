@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
+from smooseg.evaluation.measures import measure_head, untrained
+from smooseg.features.provenance import feature_needs
+from smooseg.features.store import open_store
 from smooseg.heads import load_head
-from smooseg.jobs import job
-from smooseg.measures import measure_head, untrained
-from smooseg.provenance import feature_needs
-from smooseg.store import open_store
+from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

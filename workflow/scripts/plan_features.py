@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from smooseg.jobs import job
-from smooseg.planning import plan_features
-from smooseg.provenance import feature_needs
+from smooseg.features.planning import plan_features
+from smooseg.features.provenance import feature_needs
+from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from smooseg.features.provenance import manifest_sha256
+from smooseg.features.store import open_store
 from smooseg.heads import load_head
-from smooseg.jobs import job
-from smooseg.plots.embeddings import plot_embeddings, project_patches
-from smooseg.provenance import manifest_sha256
-from smooseg.store import open_store
+from smooseg.results.plots.embeddings import plot_embeddings, project_patches
+from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

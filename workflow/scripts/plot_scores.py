@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from smooseg.jobs import job
-from smooseg.plots.scores import plot_scores, score_rows
+from smooseg.results.plots.scores import plot_scores, score_rows
+from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

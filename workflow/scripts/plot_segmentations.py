@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from smooseg.jobs import job
-from smooseg.plots.segmentations import plot_segmentations, rank_views, segmentation_columns
-from smooseg.store import open_store
+from smooseg.features.store import open_store
+from smooseg.results.plots.segmentations import plot_segmentations, rank_views, segmentation_columns
+from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

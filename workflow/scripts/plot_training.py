@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from smooseg.jobs import job
-from smooseg.plots.training import plot_training, read_histories
+from smooseg.results.plots.training import plot_training, read_histories
+from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

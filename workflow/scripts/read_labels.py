@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from smooseg.datasets import open_dataset
-from smooseg.jobs import job
-from smooseg.scoring import read_labels
+from smooseg.evaluation.scoring import read_labels
+from smooseg.images.datasets import open_dataset
+from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from smooseg.jobs import job
-from smooseg.prediction import refine_labels
-from smooseg.provenance import feature_needs
-from smooseg.store import open_store
+from smooseg.evaluation.prediction import refine_labels
+from smooseg.features.provenance import feature_needs
+from smooseg.features.store import open_store
+from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

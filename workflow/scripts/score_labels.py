@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from smooseg.jobs import job
-from smooseg.provenance import manifest_sha256
-from smooseg.scoring import score_labels
-from smooseg.store import open_store
+from smooseg.evaluation.scoring import score_labels
+from smooseg.features.provenance import manifest_sha256
+from smooseg.features.store import open_store
+from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

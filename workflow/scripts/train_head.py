@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from smooseg.features.provenance import feature_needs
+from smooseg.features.store import open_store
 from smooseg.heads import HEADS, Snapshot, save_head
-from smooseg.jobs import job
-from smooseg.provenance import feature_needs
-from smooseg.store import open_store
+from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):

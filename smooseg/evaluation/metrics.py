@@ -1,0 +1,74 @@
+"""Confusion matrix, Hungarian matching of clusters to classes, and the scores that follow."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from ..errors import SmoosegError
+from ..images.datasets.base import VOID
+
+UNMATCHED = -1  # class of a cluster that no class is left for: its pixels count as wrong
+
+
+def confusion_matrix(predictions: np.ndarray, labels: np.ndarray, clusters: int, classes: int) -> np.ndarray:
+    """Pixels of each cluster in each class; void pixels are left out, no other pixel is.
+
+    Args:
+        predictions: Cluster ids, any shape.
+        labels: Class ids of the same shape, 255 = void.
+        clusters: Number of clusters.
+        classes: Number of classes.
+
+    Returns:
+        int64 (clusters, classes); its sum is the number of valid pixels.
+
+    Raises:
+        SmoosegError: If shapes differ or an id is out of range.
+    """
+    if predictions.shape != labels.shape:
+        raise SmoosegError(f"predictions have shape {predictions.shape}, labels {labels.shape}")
+    valid = labels != VOID
+    cluster, true = predictions[valid].astype(np.int64), labels[valid].astype(np.int64)
+    if cluster.size and (cluster.max() >= clusters or true.max() >= classes):
+        raise SmoosegError(f"ids reach cluster {cluster.max()} of {clusters} and class {true.max()} of {classes}")
+    return np.bincount(cluster * classes + true, minlength=clusters * classes).reshape(clusters, classes)
+
+
+def match_clusters(confusion: np.ndarray) -> np.ndarray:
+    """Class of each cluster, one to one, such that most pixels agree (Hungarian).
+
+    Returns:
+        int64 (clusters,): class ids, :data:`UNMATCHED` for clusters beyond the number of classes.
+    """
+    assignment = np.full(len(confusion), UNMATCHED)
+    cluster, matched = linear_sum_assignment(confusion, maximize=True)
+    assignment[cluster] = matched
+    return assignment
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Accuracy, mean IoU and IoU per class, all in percent; a class that never occurs has IoU NaN."""
+
+    accuracy: float
+    miou: float
+    iou: list[float]
+
+
+def score(confusion: np.ndarray, assignment: np.ndarray) -> Scores:
+    """Scores of a confusion matrix under an assignment of clusters to classes.
+
+    Raises:
+        SmoosegError: If no pixel has a class.
+    """
+    if confusion.sum() == 0:
+        raise SmoosegError("every label pixel is void: there is nothing to score")
+    classes = confusion.shape[1]
+    matched = assignment != UNMATCHED
+    by_class = np.zeros((classes, classes), np.int64)  # rows: predicted class
+    np.add.at(by_class, assignment[matched], confusion[matched])
+    correct = np.diag(by_class)
+    union = by_class.sum(1) + confusion.sum(0) - correct
+    iou = 100 * np.divide(correct, union, out=np.full(classes, np.nan), where=union > 0)
+    return Scores(float(100 * correct.sum() / confusion.sum()), float(np.nanmean(iou)), iou.tolist())

@@ -1,0 +1,95 @@
+"""Label maps and scores. A label store holds uint8 (images, size, size): class or cluster ids.
+
+Reading labels happens here and nowhere else; nothing here needs torch.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..errors import SmoosegError, raise_listed
+from ..features.provenance import manifest_sha256
+from ..features.store import Store, open_store
+from ..images.datasets.base import Dataset
+from ..images.imaging import label_view
+from ..running.parallel import compute, place
+from ..running.progress import progress
+from .labelmaps import CHUNK, create_label_store
+from .metrics import confusion_matrix, match_clusters, score
+
+
+def read_labels(manifest: pd.DataFrame, dataset: Dataset, split: str, features: str, path: Path, code: str) -> None:
+    """Store the labels of a manifest's views, at the size of their features' views; mirror images have none.
+
+    Args:
+        manifest: The views.
+        dataset: Data set that knows the labels.
+        split: The views' split.
+        features: Their features.
+        path: Store to write.
+        code: Hash of the code that decides the result.
+
+    Raises:
+        SmoosegError: Naming every label that is missing, of another size than its image, or holds
+            an unknown id.
+    """
+    rows = manifest[~manifest["mirror"]]
+    labels = {entry.image: entry.label for entry in dataset.entries(split)}
+    raise_listed("These images have no label", [image for image in rows["image"].unique() if labels.get(image) is None])
+    source = open_store(features, {"manifest_sha256": manifest_sha256(manifest)})
+    store = create_label_store(source, len(rows), path, {"code": code})
+    problems: list[str] = []
+    decoded = lru_cache(maxsize=1)(dataset.read_label)  # an image's views follow each other
+    for start, stop in progress(store.blocks(CHUNK), unit="block", desc="labels"):
+        maps = np.zeros((stop - start, *store.shape[1:]), np.uint8)
+        for out, row in zip(maps, rows.iloc[start:stop].itertuples(), strict=True):
+            try:
+                path = dataset.root / labels[row.image]
+                out[:] = label_view(decoded(path), path, row, len(out))
+            except SmoosegError as error:
+                problems.append(str(error))
+        store.write(start, maps)
+    raise_listed("These labels cannot be used", list(dict.fromkeys(problems)))
+    store.finish()
+
+
+def score_labels(
+    maps: Store, labels: Store, clusters: int, classes: list[str], *, matched: bool, scheduler: str | None = None
+) -> dict:
+    """Match clusters to classes on one confusion matrix, and score.
+
+    Args:
+        maps: Cluster ids.
+        labels: Class ids of the same images.
+        clusters: Number of clusters.
+        classes: Class names.
+        matched: Whether clusters are matched to classes; the supervised reference's are classes already.
+        scheduler: Where pixels are counted, see :func:`smooseg.running.parallel.compute`; None counts in this process.
+
+    Returns:
+        accuracy, miou (percent); iou by class name (percent, None where a class never occurs);
+        assignment (class id of each cluster, -1 unmatched); confusion (clusters x classes);
+        image_accuracy (percent, one per image, None where all is void).
+    """
+    inputs = place(maps.path), place(labels.path), clusters, len(classes)
+    tasks = [(*inputs, start, stop) for start, stop in maps.blocks(CHUNK)]
+    confusions = np.concatenate(compute(count_block, tasks, 1, scheduler, "count"))
+    total = confusions.sum(0)
+    assignment = match_clusters(total) if matched else np.arange(clusters)
+    scores = score(total, assignment)
+    return {
+        "accuracy": scores.accuracy,
+        "miou": scores.miou,
+        "iou": {name: None if np.isnan(iou) else iou for name, iou in zip(classes, scores.iou, strict=True)},
+        "assignment": assignment.tolist(),
+        "confusion": total.tolist(),
+        "image_accuracy": [score(c, assignment).accuracy if c.sum() else None for c in confusions],
+    }
+
+
+def count_block(maps: Path, labels: Path, clusters: int, classes: int, start: int, stop: int) -> np.ndarray:
+    """Confusion matrices of images ``start`` to ``stop``: int64 (images, clusters, classes)."""
+    pairs = zip(*(open_store(path, {}, survey=False).read(start, stop) for path in (maps, labels)), strict=True)
+    return np.stack([confusion_matrix(image, label, clusters, classes) for image, label in pairs])

@@ -1,0 +1,63 @@
+"""From features and a head to label maps: mirror averaging, upsampling, classification."""
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+
+from ..features.store import Store
+from ..heads import Head
+from ..heads.losses import EPSILON
+
+
+@torch.inference_mode()
+def averaged_embeddings(head: Head, features: torch.Tensor, shape: tuple[int, int] | None = None) -> torch.Tensor:
+    """Embedding grids, each the mean of an image's and its mirror image's.
+
+    Args:
+        head: A fitted head.
+        features: (2 * images, patches, channels): every image's view, then its mirror image.
+        shape: Rows and columns of patches; None for square views.
+
+    Returns:
+        float32 (images, dimensions, rows, columns).
+    """
+    side = round(features.shape[1] ** 0.5)
+    grids = head.embed(features).unflatten(1, shape or (side, side))
+    return (grids[0::2] + grids[1::2].flip(2)).div(2).permute(0, 3, 1, 2)
+
+
+def upsampling_matrix(side: int, size: int) -> torch.Tensor:
+    """Bilinear weights (size, side) along one axis, align_corners false; only neighbours mix in a row."""
+    return F.interpolate(torch.eye(side)[None], size, mode="linear", align_corners=False)[0].T.contiguous()
+
+
+@torch.inference_mode()
+def pixel_logits(head: Head, grid: torch.Tensor, size: int | tuple[int, int]) -> torch.Tensor:
+    """Cluster logits of every pixel, as if the embeddings were upsampled first and classified after.
+
+    Upsampling is linear, so products with the classifier are upsampled instead (K maps, not D). The
+    norm of an upsampled embedding follows from the norms of, and products between, its neighbours:
+    no map of D dimensions at full size is ever made, and the result is exact.
+
+    Args:
+        head: A fitted head.
+        grid: (dimensions, rows, columns), one image.
+        size: Side of the view in pixels, or its height and width.
+
+    Returns:
+        float32 (clusters, height, width).
+    """
+    weights, bias = head.classifier()
+    height, width = (size, size) if isinstance(size, int) else size
+    down, right = upsampling_matrix(grid.shape[1], height), upsampling_matrix(grid.shape[2], width)
+    across = grid @ right.T  # (D, rows, width): columns are upsampled, rows are not yet
+    squares, products = across.square().sum(0), (across[:, 1:] * across[:, :-1]).sum(0)
+    norm = (down.square() @ squares + 2 * (down[:, 1:] * down[:, :-1]) @ products).clamp_min(EPSILON).sqrt()
+    return (down @ torch.tensordot(weights, across, 1)) / norm + bias[:, None, None]
+
+
+def image_logits(head: Head, store: Store, start: int, stop: int, size: int) -> Iterator[torch.Tensor]:
+    """Pixel logits of the images whose views are rows ``start`` to ``stop`` of an evaluation store."""
+    for grid in averaged_embeddings(head, torch.from_numpy(store.read(start, stop))):
+        yield pixel_logits(head, grid, size)

@@ -1,0 +1,111 @@
+"""Fill a feature store: decode, forward and write overlap, so that the backbone sets the pace.
+
+Three steps, so that several jobs can share the work: plan the store, extract parts of it, finish it.
+"""
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ..errors import SmoosegError
+from ..images.imaging import read_views
+from ..running.device import default_device
+from ..running.progress import progress
+from .backbones import Backbone
+from .store import Store
+
+AHEAD = 2  # blocks decoded ahead of the backbone, for each worker
+
+
+def part_of(blocks: list[tuple[int, int]], part: int, parts: int) -> list[tuple[int, int]]:
+    """The share of job number ``part`` of ``parts``, counted from 1: consecutive blocks, none shared."""
+    bounds = np.linspace(0, len(blocks), parts + 1).round().astype(int)
+    return blocks[bounds[part - 1] : bounds[part]]
+
+
+def extract_features(
+    manifest: pd.DataFrame,
+    root: Path,
+    weights: Path,
+    store: Store,
+    *,
+    part: int,
+    parts: int,
+    batch: int,
+    workers: int,
+) -> None:
+    """Extract one part of a planned store, resuming what an earlier run left.
+
+    Blocks are the same however many parts there are, so the store is too, byte for byte.
+
+    Args:
+        manifest: The views.
+        root: The data set's folder.
+        weights: Safetensors file of the backbone.
+        store: As planned; its provenance says what to extract.
+        part, parts: Number of this job, from 1, and how many there are.
+        batch: Views in a forward pass, a multiple of the store's chunk.
+        workers: Decoding threads.
+    """
+    needs, device = store.provenance, default_device(part - 1)
+    mine = part_of(store.blocks(batch), part, parts)
+    blocks = [block for block in mine if not store.written(*block)]
+    total, left = (sum(stop - start for start, stop in some) for some in (mine, blocks))
+    logging.info(
+        "%s: part %d of %d, %d views on %s, %d done before", store.path, part, parts, total, device, total - left
+    )
+    if not blocks:
+        return
+    model = Backbone(needs["model"], needs["block"], needs["norm"], needs["precision"]).load(weights)
+    model.prepare(needs["size"], device)
+    with (
+        ThreadPoolExecutor(1) as writer,
+        progress(total=total, initial=total - left, unit="view", desc="extract") as bar,
+    ):
+        writing: Future | None = None
+        for (start, stop), pixels in decoded_blocks(manifest, root, blocks, needs["size"], needs["resample"], workers):
+            features = model(torch.from_numpy(pixels)).cpu().numpy()
+            if writing is not None:
+                writing.result()
+            writing = writer.submit(write_block, store, start, features, manifest)
+            bar.update(stop - start)
+        writing.result()
+
+
+def decoded_blocks(
+    manifest: pd.DataFrame, root: Path, blocks: list[tuple[int, int]], size: int, resample: str, workers: int
+) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
+    """Yield (block, uint8 pixels) in order, decoding a bounded number of blocks ahead in threads."""
+    with ThreadPoolExecutor(workers) as pool:
+
+        def decode(block: tuple[int, int]) -> Future:
+            return pool.submit(read_views, root, manifest.iloc[slice(*block)], size, resample)
+
+        remaining = iter(blocks)
+        ahead = [(block, decode(block)) for block in islice(remaining, AHEAD * workers)]
+        while ahead:
+            block, pixels = ahead.pop(0)
+            yield block, pixels.result()
+            ahead += [(following, decode(following)) for following in islice(remaining, 1)]
+
+
+def write_block(store: Store, start: int, features: np.ndarray, manifest: pd.DataFrame) -> None:
+    """Write a block of features.
+
+    Raises:
+        SmoosegError: If the features have another shape than planned, or a view's are not finite, naming its image.
+    """
+    if features.shape[1:] != store.shape[1:]:
+        planned, found = ("{} patches of {} channels".format(*shape[1:]) for shape in (store.shape, features.shape))
+        raise SmoosegError(f"{store.provenance['model']}: {planned} were planned for this view size, {found} came")
+    finite = np.isfinite(features).all(axis=(1, 2))
+    if not finite.all():
+        image = manifest["image"].iloc[start + int(finite.argmin())]
+        raise SmoosegError(f"{image}: the backbone gave NaN or infinite features; try extract.precision float32")
+    store.write(start, features)

@@ -1,0 +1,30 @@
+"""What a feature store will be, before a backbone is loaded: shape, size on disk, provenance."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+from .store import CIRCUMSTANCES, Store, create_store
+
+CHUNK = 16  # views in a chunk: 3 MB at ViT-S/14, large enough to read at memory speed
+
+
+def plan_features(
+    views: int, path: str | Path, needs: dict, *, code: str, codec: str, batch: int, replace: bool
+) -> Store:
+    """Create the store that a manifest's features go to, keeping what an earlier run with the same needs left.
+
+    Args:
+        views: Number of views.
+        path: Folder or URL of the store.
+        needs: What :func:`smooseg.features.provenance.feature_needs` returned for it.
+        code: Hash of the code that decides the features.
+        codec: Key of :data:`smooseg.features.store.CODECS`.
+        batch: Views in a forward pass: it can decide a feature's last bit.
+        replace: Whether a finished store of other needs may be replaced.
+
+    Raises:
+        SmoosegError: If the disk has no room for it, or a store of other needs must stay.
+    """
+    shape = (views, (needs["size"] // needs["patch"]) ** 2, needs["channels"])
+    made_with = {package: version(package) for package in ("smooseg", "torch", "timm")} | {"batch": batch}
+    return create_store(path, shape, "float16", CHUNK, needs | {"code": code, CIRCUMSTANCES: made_with}, codec, replace)

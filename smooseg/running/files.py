@@ -1,0 +1,56 @@
+"""Files that appear whole or not at all, and a folder in which one run works at a time."""
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import SmoosegError
+
+FOLDER = "SMOOSEG_RESULTS"  # environment variable that tells jobs which folder they work in
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A place beside ``path`` to write to; what was written is renamed to it, and removed if that failed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield aside
+        aside.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a write to a full disk names no file
+        raise
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def share_folder(folder: Path, begin: bool) -> None:
+    """Work in a folder until this process ends, however it does: a lock that kill -9 cannot leave behind.
+
+    Args:
+        folder: Created if it is not there.
+        begin: Whether to begin a run, with nobody else at work; its jobs come later, and may outlive it.
+
+    Raises:
+        SmoosegError: If ``begin`` and somebody else is at work.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)  # never closed but by the end of the process
+    try:
+        if begin:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    except BlockingIOError:
+        raise SmoosegError(
+            f"{folder}: another run is at work here, or a job of one that was killed; wait until it ends, or stop it"
+        ) from None
+    except OSError as error:  # some network disks have no locks
+        logging.warning("%s cannot be locked (%s): do not start a second run in it", folder, error.strerror)
+
+
+def is_url(path: str | Path) -> bool:
+    """Whether a path names something that is not on a file system."""
+    return "://" in str(path)

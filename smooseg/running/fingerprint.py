@@ -1,0 +1,67 @@
+"""A hash of the code behind a stage, so that the workflow sees library changes that can alter results."""
+
+import ast
+import hashlib
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent
+INERT = {"errors", "running.files", "running.parallel", "running.progress"}  # modules that cannot alter a result
+
+
+def module_file(module: str) -> Path | None:
+    """Source file of a dotted name inside the package ("heads.kmeans"), or None if it is no module."""
+    base = PACKAGE.joinpath(*module.split(".")) if module else PACKAGE
+    return next((f for f in (base.with_suffix(".py"), base / "__init__.py") if f.is_file()), None)
+
+
+def imports(module: str, tree: ast.Module) -> set[str]:
+    """Modules of this package that a module imports relatively."""
+    is_package = module_file(module).name == "__init__.py"
+    parts = module.split(".") if module else []
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            up = node.level - is_package
+            base = parts[: len(parts) - up] + (node.module.split(".") if node.module else [])
+            names = [".".join(base)] + [".".join([*base, alias.name]) for alias in node.names]
+            found.update(name for name in names if name and module_file(name))
+    return found
+
+
+def without_docstrings(tree: ast.Module) -> str:
+    """A dump of the code in which comments, docstrings and layout do not count."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return ast.dump(tree)
+
+
+def sources(module: str) -> dict[str, str]:
+    """Code of a module and of every module of this package that it imports, directly or not, by name."""
+    pending, found = [module], {}
+    while pending:
+        name = pending.pop()
+        if name not in found and name not in INERT:
+            tree = ast.parse(module_file(name).read_text())
+            pending += imports(name, tree)
+            found[name] = without_docstrings(tree)
+    return found
+
+
+def source_hash(module: str, alone: bool = False) -> str:
+    """Hash of what :func:`sources` finds.
+
+    Args:
+        module: Dotted name inside the package, such as "features.backbones" or "heads.smooseg".
+        alone: Whether to leave out what it imports.
+    """
+    found = sources(module)
+    chosen = {module: found[module]} if alone else found
+    return hashlib.sha256(repr(sorted(chosen.items())).encode()).hexdigest()[:16]
+
+
+def tree_state(paths: list[str]) -> str:
+    """Hash of name, size and time of every file at or below some paths."""
+    files = [file for path in map(Path, paths) for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
+    state = [(file.as_posix(), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+    return hashlib.sha256(repr(state).encode()).hexdigest()[:16]

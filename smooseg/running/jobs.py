@@ -1,0 +1,57 @@
+"""What every workflow script does around its one call: log, threads, and errors as one sentence."""
+
+import errno
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..errors import SmoosegError
+from .files import FOLDER, share_folder
+
+FULL = {errno.ENOSPC, errno.EDQUOT}  # a disk, or a share of it
+DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}  # closed to us, or gone
+
+
+@contextmanager
+def job(log: str, threads: int) -> Iterator[None]:
+    """Run a rule's work: log to the rule's file, keep to its threads, say errors in one sentence.
+
+    A :class:`SmoosegError`, a full disk and a place that may not be written end the script with one sentence and
+    exit code 1; any other exception is a defect of ours, and its traceback goes to the log.
+
+    Args:
+        log: The rule's log file.
+        threads: CPU threads the rule was given.
+    """
+    Path(log).parent.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(filename=log, filemode="w", level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    terminal = logging.StreamHandler()  # what the stage decided; warnings of libraries stay in the log
+    terminal.addFilter(lambda record: record.name == "root" and record.levelno == logging.INFO)
+    logging.getLogger().addHandler(terminal)
+    logging.raiseExceptions = False  # a log on a full disk must not bury the error that says so
+    limit_threads(threads)
+    if FOLDER in os.environ:
+        share_folder(Path(os.environ[FOLDER]), begin=False)
+    try:
+        yield
+    except SmoosegError as error:
+        logging.error("%s", error)
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        text = f"{error.filename or log}: {error.strerror or error}"
+        if error.errno in FULL:
+            text += "; free some space and run again, what is done is kept"
+        logging.error("%s", text, exc_info=error.errno not in FULL | DENIED)
+        sys.exit(f"error: {text}")
+    except Exception as error:
+        logging.exception("failed")
+        sys.exit(f"error: {type(error).__name__}: {error}; the traceback is in {log}")
+
+
+def limit_threads(threads: int) -> None:
+    """Hold torch, where the script uses it, to a number of threads."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)

@@ -1,0 +1,61 @@
+"""Facts about this machine: what is installed, what computes, how much of it this process may use."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+PACKAGES = ("torch", "timm", "zarr", "snakemake", "numpy", "pandas", "pillow", "scikit-learn")
+
+
+def versions() -> str:
+    """smooseg, Python and the system."""
+    return f"smooseg {version('smooseg')}, Python {platform.python_version()}, {platform.platform()}"
+
+
+def packages() -> tuple[list[str], list[str]]:
+    """The large dependencies with their versions, and the names of those that are missing."""
+    found, missing = [], []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    return found, missing
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def devices() -> str:
+    """Where tensors are computed.
+
+    Raises:
+        Exception: Whatever importing torch raises, also for a library that does not load.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        return f"CPU, {usable_cores()} cores"
+    gpu = torch.cuda.get_device_properties(0)
+    return f"{torch.cuda.device_count()} x {gpu.name}, {gpu.total_memory / 1e9:.0f} GB, {usable_cores()} cores"
+
+
+def processor() -> str:
+    """The processor's name, where the system says it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return "processor unknown"
+
+
+def available_memory() -> int | None:
+    """Bytes that can be had without swapping, where the system says so."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return None

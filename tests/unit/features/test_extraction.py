@@ -1,0 +1,139 @@
+"""Filling a store: right features, resumable, byte-identical, and never a NaN."""
+
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from smooseg.errors import SmoosegError
+from smooseg.features import extraction
+from smooseg.features.backbones import Backbone
+from smooseg.features.planning import plan_features
+from smooseg.images.datasets import open_dataset
+from smooseg.images.imaging import read_views
+from smooseg.images.views import index_views
+from tests.conftest import TINY_MODEL, write_images
+
+NEEDS = {
+    "model": TINY_MODEL, "block": 3, "norm": False, "resample": "nearest", "precision": "float32", "patch": 16, "size": 32, "channels": 64
+}  # fmt: skip
+
+
+def plan(path, views, code="1", codec="raw"):
+    return plan_features(views, path, NEEDS, code=code, codec=codec, batch=16, replace=True)
+
+
+class Case:
+    """Five views of each image to extract, and where to."""
+
+    def __init__(self, folder, checkpoint, images=10):
+        if not (folder / "data").exists():
+            write_images(folder / "data", "train", images)
+        self.folder, self.checkpoint = folder, checkpoint
+        self.dataset = open_dataset({"root": folder / "data", "layout": "folder", "classes": ["a", "b"], "void": 255})
+        self.manifest = index_views(self.dataset, "train", "five", 30, evaluation=False, workers=2)
+
+    def plan(self, name="s.zarr", code="1", codec="raw"):
+        return plan(self.folder / name, len(self.manifest), code, codec)
+
+    def extract(self, store, part=1, parts=1):
+        extraction.extract_features(
+            self.manifest, self.dataset.root, self.checkpoint, store, part=part, parts=parts, batch=16, workers=2
+        )
+
+
+@pytest.fixture
+def case(tmp_path, tiny_checkpoint) -> Case:
+    return Case(tmp_path, tiny_checkpoint)
+
+
+def files(path):
+    return {f.relative_to(path).as_posix(): f.read_bytes() for f in path.rglob("*") if f.is_file()}
+
+
+def recorded_writes(monkeypatch, fail_at=None) -> list[int]:
+    """Starts of the blocks that are written from now on; writing block ``fail_at`` fails as a full disk does."""
+    done, write = [], extraction.write_block
+
+    def record(store, start, *rest):
+        if start == fail_at:
+            raise OSError(28, "No space left on device")
+        write(store, start, *rest)
+        done.append(start)
+
+    monkeypatch.setattr(extraction, "write_block", record)
+    return done
+
+
+def test_the_store_holds_the_backbones_features(case):
+    store = case.plan()
+    case.extract(store)
+    store.finish()
+    assert store.shape == (50, 4, 64)
+    assert store.provenance["size"] == 32
+    model = Backbone(TINY_MODEL, 3, False, "float32").load(case.checkpoint).prepare(32, torch.device("cpu"))
+    pixels = torch.from_numpy(read_views(case.dataset.root, case.manifest, 32, "nearest"))
+    np.testing.assert_allclose(store.read(0, 50), model(pixels), atol=4e-3, rtol=4e-3)
+
+
+def test_an_interrupted_extraction_resumes_to_the_same_bytes(case, monkeypatch):
+    whole, broken = case.plan("whole.zarr"), case.plan("broken.zarr")
+    case.extract(whole)
+    with monkeypatch.context() as patch:
+        recorded_writes(patch, fail_at=32)
+        with pytest.raises(OSError, match="No space"):
+            case.extract(broken)
+    done = recorded_writes(monkeypatch)
+    again = case.plan("broken.zarr")
+    case.extract(again)
+    assert done == [32, 48]
+    whole.finish(), again.finish()
+    assert files(case.folder / "broken.zarr") == files(case.folder / "whole.zarr")
+
+
+@pytest.mark.parametrize("parts", [2, 3, 7])
+def test_several_jobs_make_the_same_bytes_as_one(case, parts):
+    one, many = case.plan("one.zarr"), case.plan("many.zarr")
+    case.extract(one)
+    for part in reversed(range(1, parts + 1)):
+        case.extract(many, part, parts)
+    one.finish(), many.finish()
+    assert files(case.folder / "many.zarr") == files(case.folder / "one.zarr")
+
+
+@given(st.integers(1, 60), st.integers(1, 9))
+def test_parts_share_all_blocks_and_none_twice(number, parts):
+    blocks = [(i, i + 1) for i in range(number)]
+    assert [b for part in range(1, parts + 1) for b in extraction.part_of(blocks, part, parts)] == blocks
+
+
+@pytest.mark.parametrize("change", [{"code": "2"}, {"codec": "bits5"}])
+def test_other_needs_start_anew(case, monkeypatch, change):
+    case.extract(case.plan())
+    done = recorded_writes(monkeypatch)
+    case.extract(case.plan(**change))
+    assert done == [0, 16, 32, 48]
+
+
+def test_a_store_that_does_not_fit_the_disk_is_refused_before_it_starts(case, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(SmoosegError, match=r"s\.zarr: needs 2\.56e-05 GB and the disk has 1e-06 GB free"):
+        case.plan()
+    assert not (case.folder / "s.zarr" / "zarr.json").exists()
+
+
+def test_nan_features_name_the_image(case, monkeypatch):
+    def forward(self, pixels):
+        features = torch.zeros(len(pixels), 4, 64, dtype=torch.float16)
+        features[3] = float("nan")
+        return features
+
+    monkeypatch.setattr(Backbone, "forward", forward)
+    store = case.plan()
+    with pytest.raises(SmoosegError, match=r"images/train/000\.png: the backbone gave NaN"):
+        case.extract(store)
+    assert not store.written(0, 16)

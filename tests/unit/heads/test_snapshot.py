@@ -1,0 +1,175 @@
+"""A training that is killed goes on from its snapshot and ends in the same head; no other snapshot is used."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import torch
+
+from smooseg.features.store import open_store
+from smooseg.heads import HEADS, Snapshot, save_head
+from smooseg.heads import snapshot as module
+from smooseg.heads.snapshot import EVERY
+from tests.conftest import clustered_features, make_store
+from tests.unit.heads.test_heads import KINDS, settings
+
+STEPS, STOP = 12, 7
+HELD = 10**9
+TRAINED = ("smooseg", "stego", "linear")  # by gradients
+
+
+class Stopped(Exception):
+    """Stands for a kill between two steps."""
+
+
+class Case:
+    """One head to train, on a store that fits a budget or streams."""
+
+    def __init__(self, folder, name: str, held: bool = True):
+        features, truth = clustered_features(90, kinds=KINDS)  # 6 chunks, the last one shorter
+        side = round(truth.shape[1] ** 0.5)
+        make_store(folder / "s.zarr", features)
+        make_store(folder / "l.zarr", truth.astype("uint8").reshape(-1, side, side))
+        self.store, labels = open_store(folder / "s.zarr", {}), open_store(folder / "l.zarr", {})
+        self.supervision = {"labels": labels} if name == "linear" else {}
+        self.name, self.path = name, folder / "heads" / "head.safetensors"
+        self.budget = HELD if held else 4 * self.store.chunk * self.store.row_bytes
+        self.settings = settings(name, steps=STEPS)
+
+    def snapshot(self, **facts) -> Snapshot:
+        return Snapshot(self.path, {"seed": 0, "settings": self.settings} | facts, [self.store])
+
+    def fit(self, snapshot: Snapshot | None) -> tuple[bytes, pd.DataFrame]:
+        """Bytes of the head and its history without times."""
+        torch.manual_seed(99)  # nothing may hang on what was drawn before
+        head, history = HEADS[self.name].fit(
+            self.store, KINDS, self.settings, seed=0, budget=self.budget, snapshot=snapshot, **self.supervision
+        )
+        save_head(head, self.name, {}, self.path)
+        return self.path.read_bytes(), history.drop(columns="steps_per_second")
+
+    def stop(self, monkeypatch, snapshot: Snapshot) -> None:
+        """Train until some steps are in the snapshot, and no further."""
+        saves = iter(range(1, STEPS))
+
+        def save(state):
+            Snapshot.save(snapshot, state)
+            if next(saves) == STOP:
+                raise Stopped
+
+        monkeypatch.setattr(snapshot, "save", save)
+        with pytest.raises(Stopped):
+            self.fit(snapshot)
+
+
+@pytest.fixture
+def every_step(monkeypatch):
+    monkeypatch.setattr(module, "EVERY", 0.0)
+    monkeypatch.setattr("smooseg.heads.training.RECORD_EVERY", 5)  # before and after the stop
+
+
+@pytest.mark.parametrize("held", [True, False])
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_stopped_training_ends_in_the_same_bytes(tmp_path, monkeypatch, caplog, every_step, name, held):
+    case = Case(tmp_path, name, held)
+    whole, history = case.fit(None)
+    case.path.unlink()
+    case.stop(monkeypatch, case.snapshot())
+    assert [path.name for path in case.path.parent.iterdir()] == ["snapshot.pt"]
+    snapshot = case.snapshot()
+    with caplog.at_level(logging.INFO):
+        again, continued = case.fit(snapshot)
+    assert f"goes on after step {STOP} of {STEPS}" in caplog.text
+    assert again == whole
+    pd.testing.assert_frame_equal(continued, history)
+    snapshot.remove()
+    assert [path.name for path in case.path.parent.iterdir()] == ["head.safetensors"]
+
+
+def test_snapshots_change_nothing(tmp_path, every_step):
+    case = Case(tmp_path, "smooseg")
+    assert case.fit(case.snapshot())[0] == case.fit(None)[0]
+
+
+def test_nothing_is_written_before_it_is_due(tmp_path):
+    case = Case(tmp_path, "smooseg")
+    case.fit(case.snapshot())
+    assert EVERY >= 10
+    assert not case.snapshot().path.exists()
+
+
+@pytest.mark.parametrize("change", ["facts", "features", "damage", "truncation", "pickle"])
+def test_another_or_a_damaged_snapshot_is_left_out_and_said(tmp_path, monkeypatch, caplog, every_step, change):
+    case = Case(tmp_path, "smooseg")
+    case.stop(monkeypatch, case.snapshot())
+    snapshot, path = case.snapshot(), case.snapshot().path
+    content = bytearray(path.read_bytes())
+    if change == "facts":
+        snapshot = case.snapshot(seed=1)
+    elif change == "features":
+        make_store(tmp_path / "other.zarr", clustered_features(90, kinds=KINDS, seed=1)[0])
+        snapshot = Snapshot(
+            case.path, {"seed": 0, "settings": case.settings}, [open_store(tmp_path / "other.zarr", {})]
+        )
+    elif change == "damage":
+        content[len(content) // 2] ^= 1  # in a tensor, where torch alone would not see it
+        path.write_bytes(content)
+    elif change == "truncation":
+        path.write_bytes(content[:-100])
+    else:
+        torch.save({"owner": snapshot.owner, "head": os.system}, path)
+    with caplog.at_level(logging.INFO):
+        assert snapshot.load() is None
+        assert case.fit(snapshot)[0] == case.fit(None)[0]
+    assert f"{path}: ignored" in caplog.text
+    assert "goes on after" not in caplog.text
+
+
+def test_a_disk_that_is_full_costs_the_snapshot_and_not_the_training(tmp_path, monkeypatch, caplog, every_step):
+    case = Case(tmp_path, "smooseg")
+    whole, _ = case.fit(None)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    snapshot = case.snapshot()
+    with monkeypatch.context() as patch:
+        patch.setattr("smooseg.heads.snapshot.whole", full)
+        assert case.fit(snapshot)[0] == whole
+    assert "no snapshot (No space left on device); training goes on" in caplog.text
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import torch
+from smooseg.heads import snapshot
+from tests.unit.heads.test_snapshot import Case
+snapshot.EVERY = 0.0
+torch.set_num_threads(int(sys.argv[2]))  # a snapshot belongs to a number of threads
+case = Case(Path(sys.argv[1]), "smooseg")
+case.settings["steps"] = 10**9
+print("ready", flush=True)
+case.fit(case.snapshot(steps=0))
+"""
+
+
+def test_a_kill_leaves_a_snapshot_that_loads(tmp_path):
+    command = [sys.executable, "-c", KILLED, str(tmp_path), str(torch.get_num_threads())]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "ready\n"
+    case_path = tmp_path / "heads" / "snapshot.pt"
+    while not case_path.exists():
+        assert process.poll() is None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    store = open_store(tmp_path / "s.zarr", {})
+    changed = settings("smooseg", steps=10**9)
+    state = Snapshot(tmp_path / "heads" / "head.safetensors", {"seed": 0, "settings": changed, "steps": 0}, [store])
+    assert state.load()["step"] >= 1
+    state.remove()
+    assert not list(case_path.parent.iterdir())

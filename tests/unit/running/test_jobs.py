@@ -1,0 +1,34 @@
+"""What a stage says when the disk refuses: one sentence, whether or not its log can take it."""
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+JOB = """
+import logging, sys
+from pathlib import Path
+from smooseg.running.files import whole
+from smooseg.running.jobs import job
+with job(sys.argv[1], 1):
+    logging.info("at work")
+    with whole(Path(sys.argv[2])) as aside:
+        raise OSError(int(sys.argv[3]), "refused")
+"""
+
+
+@pytest.mark.parametrize(("number", "remedy"), [(errno.ENOSPC, "; free some space and run again"), (errno.EROFS, "")])
+@pytest.mark.parametrize("log", ["/dev/full", "job.log"])
+def test_a_disk_that_refuses_is_one_sentence(tmp_path, log, number, remedy):
+    if log == "/dev/full" and not Path(log).exists():
+        pytest.skip("this system has no /dev/full")
+    arguments = [tmp_path / log, tmp_path / "head", str(number)]
+    result = subprocess.run([sys.executable, "-c", JOB, *arguments], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"at work\nerror: {tmp_path}/head: refused{remedy}")
+    assert "Traceback" not in result.stderr
+    written = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert written.keys() <= {"job.log"}
+    assert "Traceback" not in written.get("job.log", "")

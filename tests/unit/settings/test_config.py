@@ -1,0 +1,190 @@
+"""config.yaml against its schema: defaults, and every mistake as one sentence."""
+
+import copy
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from smooseg.errors import SmoosegError
+from smooseg.heads import HEADS
+from smooseg.settings.config import load_schema, resolve, run_jobs, sweep_jobs, table_jobs
+from smooseg.settings.sweeps import values_of
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def config() -> dict:
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def test_shipped_configuration_resolves(config):
+    resolved = resolve(config)
+    assert resolved["experiments"]["demo_smooseg"]["settings"]["b1"] == -0.02  # released, not Table 5's order
+    assert resolved["experiments"]["demo_smooseg"]["settings"]["b2"] == 0.5
+    assert resolved["experiments"]["camvid_smooseg"]["clusters"] == 11
+    assert resolve(copy.deepcopy(config)) == resolved
+    assert resolve(resolved) == resolved
+
+
+def test_mean_is_subtracted_by_default_where_the_backbone_says_so(config):
+    config["experiments"]["plain"] = {"dataset": "demo", "backbone": "dino_s8", "head": "smooseg"}
+    resolved = resolve(config)["experiments"]
+    assert resolved["demo_smooseg"]["settings"]["subtract_mean"] is True
+    assert resolved["plain"]["settings"]["subtract_mean"] is False
+    assert resolved["demo_kmeans"]["settings"]["subtract_mean"] is False
+
+
+def parts(schema: dict, path: str = ""):
+    """Every named key of the schema: (path, its schema, whether it is required)."""
+    for key, part in schema.get("properties", {}).items():
+        yield f"{path}.{key}", part, key in schema.get("required", [])
+        yield from parts(part, f"{path}.{key}")
+
+
+def test_every_key_has_a_description_and_a_default_or_is_required():
+    schema = load_schema()
+    definitions = {**schema["$defs"], **schema["$defs"].pop("heads")}
+    for name, part in [("", schema), *definitions.items()]:
+        for path, key, required in parts(part, name):
+            reference = definitions.get(key.get("$ref", "").rsplit("/", 1)[-1], {})
+            assert "description" in key or "$ref" in key, path
+            optional_score = path.startswith("table_row.published.")  # absent means nothing was published
+            assert required or optional_score or "default" in key or "default" in reference, path
+
+
+def test_every_head_has_a_schema():
+    schema = load_schema()
+    assert (
+        set(schema["$defs"]["heads"]) == set(HEADS) == set(schema["$defs"]["experiment"]["properties"]["head"]["enum"])
+    )
+
+
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.sampled_from(["", "demo", "smooseg", "kmeans", "train", "a/b", "@", "é", "1e-3", "summary", "five", "file"]),
+)
+KEYS = st.one_of(
+    st.sampled_from(["steps", "clusters", "from", "to", "number", "b1", "path", "run", "x y"]), st.integers()
+)
+VALUES = st.recursive(
+    SCALARS, lambda some: st.lists(some, max_size=3) | st.dictionaries(KEYS, some, max_size=3), max_leaves=4
+)
+SMALL = {
+    "run": "tiny",
+    "runs": {"tiny": {"experiments": ["head", "other"], "seeds": [0], "tables": ["table"], "sweeps": ["grid"]}},
+    "experiments": {
+        "head": {"dataset": "photos", "backbone": "net", "head": "smooseg", "settings": {"b1": 0.1, "steps": 5}},
+        "other": {"dataset": "photos", "backbone": "net", "head": "linear", "clusters": 2},
+    },
+    "tables": {"table": {"title": "t", "rows": [{"method": "m", "experiment": "head", "published": {"crf": {"accuracy": 1}}}]}},
+    "sweeps": {"grid": {"experiment": "head", "settings": {"b1": {"from": 0, "to": 1, "number": 3}, "clusters": [2, 3]}}},
+    "datasets": {
+        "photos": {
+            "layout": "folder",
+            "path": "photos",
+            "classes": ["up", "down"],
+            "train": {"split": "train", "crops": "five", "size": 32},
+            "eval": {"split": "val", "crops": "whole", "size": 64},
+        }
+    },
+    "backbones": {"net": {"model": "m", "weights": {"source": "file", "path": "w"}, "block": 3, "norm": False}},
+    "crf": {"iterations": 3},
+    "extract": {"batch": 16},
+}  # fmt: skip
+
+
+LIKE = {
+    bool: st.booleans(),
+    int: st.integers(-1, 300),
+    float: st.floats(-1, 2),
+    str: st.sampled_from(["head", "crf", "a"]),
+}
+
+
+def places(value) -> list[tuple[dict | list, object]]:
+    """Every (container, key) inside a configuration."""
+    keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    return [place for key in keys for place in [(value, key), *places(value[key])]]
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_any_change_is_one_sentence_or_a_configuration_that_resolves_to_itself(data):
+    config = copy.deepcopy(SMALL)
+    for _ in range(data.draw(st.integers(1, 3))):
+        container, key = data.draw(st.sampled_from(places(config)))
+        change = data.draw(st.sampled_from(["vary", "vary", "replace", "delete", "add"]))
+        if change == "delete":
+            del container[key]
+        elif change == "vary":
+            container[key] = data.draw(LIKE.get(type(container[key]), VALUES))
+        elif change == "replace" or isinstance(container, list):
+            container[key] = data.draw(VALUES)
+        else:
+            container[data.draw(KEYS)] = data.draw(VALUES)
+    try:
+        resolved = resolve(config)
+    except SmoosegError as error:
+        assert str(error).startswith("config: ") and "\n" not in str(error)
+    else:
+        assert resolve(copy.deepcopy(resolved)) == resolved
+        run_jobs(resolved)
+
+
+def test_a_sweep_becomes_experiments_that_say_what_they_changed(config):
+    sweep = {"experiment": "demo_smooseg", "settings": {"b1": [0, 0.5], "clusters": [6, 8]}, "seeds": [0, 1]}
+    config["sweeps"]["mine"] = sweep
+    resolved = resolve(config)
+    assert len(sweep_jobs(resolved["sweeps"]["mine"])) == 8
+    point = resolved["experiments"]["demo_smooseg@b1=0.5,clusters=8"]
+    assert (point["settings"]["b1"], point["settings"]["steps"], point["clusters"]) == (0.5, 600, 8)
+
+
+def test_extending_a_sweep_keeps_the_names_of_its_points(config):
+    sweep = {"experiment": "demo_smooseg", "settings": {"b1": {"from": 0, "to": 0.5, "number": 3}}, "seeds": [0]}
+    before = sweep_jobs(sweep)
+    sweep["settings"]["b1"] = [0.0, 0.1, 0.25, 0.5]
+    assert set(before) < set(sweep_jobs(sweep))
+
+
+def test_two_rows_of_one_experiment_count_its_seeds_once():
+    rows = [{"experiment": "a"}, {"experiment": None}, {"experiment": "a"}]
+    assert table_jobs({"rows": rows, "seeds": [0, 1]}) == [("a", 0), ("a", 1)]
+
+
+def test_a_run_holds_the_experiments_and_seeds_of_its_tables(config):
+    config["run"] = "camvid"
+    jobs = run_jobs(resolve(config))
+    assert len(jobs) == 24
+    assert ("camvid_linear", 2) in jobs
+
+
+# Published accuracy / mIoU, row by row: the paper's Tables 1, 2, 3, 4 and 6; with CRF, in table6 without and with.
+FIGURES = {
+    "table1": "24.6/8.9 21.8/6.7 32.2/9.8 48.1/13.8 50.0/14.4 42.4/18.3 25.2/10.4 43.1/19.6 52.4/18.8 29.6/10.8 "
+    "52.7/17.5 48.3/24.5 63.2/26.7 69.6/32.4 74.9/41.9 78.0/45.3",
+    "table2": "47.9/6.4 40.7/7.1 65.5/12.3 40.5/13.7 77.9/16.8 69.8/17.6 82.8/18.4 81.2/19.4 90.8/28.0",
+    "table3": "38.2/None 45.7/None 38.2/None 65.1/None 41.7/None 71.6/None 62.2/43.3 77.0/62.6 82.7/70.3 81.8/69.0 "
+    "86.3/75.7",
+    "table4": "63.2/26.7 53.0/25.5 36.1/10.4 16.8/0.6",
+    "table6": "46.5/22.4 48.3/24.5 60.6/25.2 63.2/26.7 63.5/16.8 69.8/17.6 79.8/18.0 82.8/18.4 74.1/58.9 77.0/62.6 "
+    "81.4/68.4 82.7/70.3",
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_published_figures_are_the_papers(config, name):
+    table = resolve(config)["tables"][name]
+    scores = [row["published"][p] for row in table["rows"] for p in table["postprocess"]]
+    assert " ".join(f"{score['accuracy']}/{score['miou']}" for score in scores) == FIGURES[name]
+
+
+def test_ranges_keep_whole_numbers_whole_and_small_ones_apart():
+    assert values_of({"from": 100, "to": 300, "number": 3}, "") == [100, 200, 300]
+    assert values_of({"from": 0, "to": 1, "number": 3}, "") == [0, 0.5, 1]
+    assert values_of({"from": 1e-7, "to": 3e-7, "number": 3}, "") == [1e-7, 2e-7, 3e-7]
