@@ -3,11 +3,10 @@
 Not part of `make bench`, since it trains and refines for minutes: python -m benchmarks crf
 """
 
-import multiprocessing
 import os
+import resource
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from pydensecrf.densecrf import DenseCRF2D
 
-from benchmarks.common import in_process, row
-from smooseg.evaluation.crf import LOGIT_SCALE, refine
-from smooseg.evaluation.labelmaps import CHUNK, create_label_store
+from benchmarks.common import in_process, peak_bytes, row
+from smooseg.evaluation.crf import refine
+from smooseg.evaluation.crf.refinement import ENGINES, LOGIT_SCALE
 from smooseg.evaluation.metrics import Scores, confusion_matrix, match_clusters, score
-from smooseg.evaluation.prediction import refine_block, refine_labels
+from smooseg.evaluation.prediction import refine_labels
 from smooseg.evaluation.segmentation import image_logits
 from smooseg.features.store import open_store
 from smooseg.heads import HEADS, load_head, save_head
@@ -57,12 +56,18 @@ def fit(kind: str, clusters: int, path: Path) -> None:
     save_head(head, kind, {}, path)
 
 
-def loop(function, head_path: Path, images: range) -> tuple[float, float, np.ndarray]:
-    """CPU seconds of one refinement, and wall-clock seconds and maps of them all, one after the other."""
+def loop(engine: str | None, head_path: Path, images: range) -> tuple[float, float, np.ndarray]:
+    """CPU seconds of one refinement, and wall-clock seconds and maps of them all, one after the other.
+
+    Args:
+        engine: Of ours; None for the library as its documentation shows it.
+        head_path: A head.
+        images: Which images.
+    """
     torch.set_num_threads(1)
-    if function is refine:
-        keep_freed_memory()  # as refine_block does
-    began, spent, maps, crf = time.perf_counter(), 0.0, [], crf_defaults()
+    keep_freed_memory() if engine else None  # as refine_block does
+    function, crf = (refine, crf_settings(engine)) if engine else (straightforward, crf_settings("pydensecrf"))
+    began, spent, maps = time.perf_counter(), [], []
     (head, _), store, views = load_head(head_path), open_store(FEATURES / "eval.zarr", {}), evaluated_views()
     size, resample = (store.provenance[key] for key in ("size", "resample"))
     for i in images:
@@ -70,8 +75,13 @@ def loop(function, head_path: Path, images: range) -> tuple[float, float, np.nda
         (view,) = read_views(DATA, views[i : i + 1], size, resample)
         started = time.process_time()
         maps.append(function(logits, view, crf))
-        spent += time.process_time() - started
-    return spent / len(images), time.perf_counter() - began, np.stack(maps)
+        spent.append(time.process_time() - started)
+    return float(np.median(spent)), time.perf_counter() - began, np.stack(maps)
+
+
+def crf_settings(engine: str) -> dict:
+    """As published, on an engine."""
+    return crf_defaults() | {"engine": engine}
 
 
 def evaluated_views() -> pd.DataFrame:
@@ -80,27 +90,14 @@ def evaluated_views() -> pd.DataFrame:
     return manifest[~manifest["mirror"]]
 
 
-def stage(head_path: Path, path: Path) -> tuple[float, np.ndarray]:
-    """Seconds of the workflow's stage on all cores, and its maps."""
+def stage(engine: str, head_path: Path, path: Path) -> tuple[float, float, np.ndarray]:
+    """Seconds of the workflow's stage on all cores, bytes of memory at its peak for each core, and its maps."""
     began, manifest = time.perf_counter(), pd.read_parquet(MANIFEST)
     features = open_store(FEATURES / "eval.zarr", {})
-    refine_labels(features, head_path, path, "", manifest, DATA, crf_defaults(), workers=CORES)
+    refine_labels(features, head_path, path, "", manifest, DATA, crf_settings(engine), workers=CORES)
     seconds, store = time.perf_counter() - began, open_store(path, {})
-    return seconds, store.read(0, store.views)
-
-
-def plain_pool(head_path: Path, path: Path) -> float:
-    """Seconds of the same blocks through concurrent.futures."""
-    began, views, features = time.perf_counter(), evaluated_views(), open_store(FEATURES / "eval.zarr", {})
-    output = create_label_store(features, len(views), path, {})
-    with ProcessPoolExecutor(CORES, multiprocessing.get_context("spawn")) as pool:
-        jobs = [
-            pool.submit(refine_block, features.path, head_path, path, start, views[start:stop], DATA, crf_defaults())
-            for start, stop in output.blocks(CHUNK)
-        ]
-        for job in jobs:
-            job.result()
-    return time.perf_counter() - began
+    worker = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # a core's own process, if it has one
+    return seconds, worker or peak_bytes() / CORES, store.read(0, store.views)
 
 
 def scores(maps: np.ndarray, clusters: int) -> Scores:
@@ -111,35 +108,46 @@ def scores(maps: np.ndarray, clusters: int) -> Scores:
 
 
 def compare(kind: str, clusters: int, folder: Path) -> list[dict]:
-    """Time, label maps and scores of one head."""
+    """Time, memory, label maps and scores of one head, on both engines."""
     title, head = f"CRF, {kind}, {clusters} clusters:", folder / f"{kind}{clusters}.safetensors"
     fit(kind, clusters, head)
     every = range(len(evaluated_views()))
     few = every[:: -(-len(every) // TIMED)]
-    (theirs, looped, maps), _ = in_process(loop, straightforward, head, every)
-    (ours, _, _), _ = in_process(loop, refine, head, few)
-    seconds, refined = stage(head, folder / f"{kind}{clusters}.zarr")
-    old, new = scores(maps, clusters), scores(refined, clusters)
-    differing = 100 * (maps != refined).mean()
+    (theirs, looped, maps), _ = in_process(loop, None, head, every)
+    rows, refined, memory = [], {}, {}
+    for engine in ENGINES:
+        (ours, _, _), _ = in_process(loop, engine, head, few)
+        (seconds, memory[engine], refined[engine]), _ = in_process(
+            stage, engine, head, folder / f"{head.stem}.{engine}"
+        )
+        named, target = f"{title} {engine},", 3 if engine == "native" else None
+        differing = 100 * (maps != refined[engine]).mean()
+        old, new = scores(maps, clusters), scores(refined[engine], clusters)
+        rows += [
+            row(f"{named} an image on one core (CPU ms)", 1e3 * ours, 1e3 * theirs, theirs / ours, "higher"),
+            row(
+                f"{named} all on {CORES} cores against a loop (s)",
+                seconds,
+                looped,
+                looped / seconds,
+                "higher",
+                target,
+            ),
+            row(f"{named} pixels that differ from the plain library's (%)", differing, 0, differing, "lower"),
+            row(f"{named} accuracy (%)", new.accuracy, old.accuracy, new.accuracy - old.accuracy, "higher"),
+            row(f"{named} mIoU (%)", new.miou, old.miou, new.miou - old.miou, "higher"),
+        ]
+    between = 100 * (refined["native"] != refined["pydensecrf"]).mean()
+    megabytes, ratio = {engine: memory[engine] / 1e6 for engine in ENGINES}, memory["native"] / memory["pydensecrf"]
     return [
-        row(f"{title} an image on one core (CPU ms)", 1e3 * ours, 1e3 * theirs, theirs / ours, "higher"),
-        row(f"{title} the stage on {CORES} cores against a loop (s)", seconds, looped, looped / seconds, "higher", 3),
-        row(f"{title} pixels that differ from the library's (%)", differing, 0, differing, "lower"),
-        row(f"{title} accuracy (%)", new.accuracy, old.accuracy, new.accuracy - old.accuracy, "higher"),
-        row(f"{title} mIoU (%)", new.miou, old.miou, new.miou - old.miou, "higher"),
+        *rows,
+        row(f"{title} pixels that differ between engines (%)", between, 0, between, "lower", 0.1),
+        row(f"{title} memory for each core (MB)", megabytes["native"], megabytes["pydensecrf"], ratio, "lower", 0.5),
     ]
 
 
 def run() -> list[dict]:
-    """Both kinds of head at CamVid's 11 classes and at 27 clusters, and Dask's processes against a plain pool."""
-    rows = []
+    """Both kinds of head at CamVid's 11 classes and at 27 clusters."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for kind, clusters in (("kmeans", 11), ("kmeans", 27), ("smooseg", 11), ("smooseg", 27)):
-            rows += compare(kind, clusters, folder)
-        plain = plain_pool(folder / "smooseg27.safetensors", folder / "plain.zarr")
-        ours, _ = stage(folder / "smooseg27.safetensors", folder / "again.zarr")
-        rows.append(
-            row("CRF stage: Dask's processes against concurrent.futures (s)", ours, plain, ours / plain, "lower")
-        )
-    return rows
+        heads = [(kind, clusters) for kind in ("kmeans", "smooseg") for clusters in (11, 27)]
+        return [row for head in heads for row in compare(*head, Path(name))]

@@ -5,7 +5,7 @@ of whole chunks are independent tasks, and blocks that an earlier run wrote are 
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,10 @@ from ..features.store import Store, open_store
 from ..heads import load_head
 from ..images.imaging import read_views
 from ..running.device import keep_freed_memory
-from ..running.parallel import compute, place
-from .crf import refine
+from ..running.parallel import compute, in_threads, place
+from .crf import find_engine, refine
 from .labelmaps import CHUNK, create_label_store
-from .segmentation import image_logits
+from .segmentation import averaged_embeddings, image_logits, pixel_logits
 
 
 def predict_labels(
@@ -61,15 +61,27 @@ def refine_labels(
         root: The data set's folder.
         crf: Settings of :func:`smooseg.evaluation.crf.refine`.
     """
+    crf = crf | {"engine": find_engine(crf["engine"])}
     facts = {"head_sha256": file_sha256(head_path), "crf": crf, "code": code}
     output = create_label_store(features, features.views // 2, path, facts)
     inputs, views = (place(features.path), place(head_path), place(path)), manifest[~manifest["mirror"]]
-    root = place(root)
-    fill(output, refine_block, lambda start, stop: (*inputs, start, views[start:stop], root, crf), workers, scheduler)
+    root, threads = place(root), 1
+    if crf["engine"] == "native" and scheduler is None:
+        workers, threads = 1, workers  # it lets go of Python's lock
+
+    def task(start: int, stop: int) -> tuple:
+        return *inputs, start, views[start:stop], root, crf, threads
+
+    fill(output, refine_block, task, workers, scheduler, CHUNK * -(-threads // 4))
 
 
 def fill(
-    output: Store, block: Callable, task: Callable[[int, int], tuple], workers: int, scheduler: str | None
+    output: Store,
+    block: Callable,
+    task: Callable[[int, int], tuple],
+    workers: int,
+    scheduler: str | None,
+    images: int = CHUNK,
 ) -> None:
     """Write the blocks that a label store lacks, and finish it.
 
@@ -78,8 +90,9 @@ def fill(
         block: Writes one block of images.
         task: Arguments of ``block`` for images ``start`` to ``stop``.
         workers, scheduler: See :func:`smooseg.running.parallel.compute`.
+        images: In a block, whole chunks.
     """
-    blocks = output.blocks(CHUNK)
+    blocks = output.blocks(images)
     lacking = [limits for limits in blocks if not output.written(*limits)]
     place_of_work = scheduler or f"{workers} processes"
     logging.info("%s: %d of %d blocks to do, on %s", output.path, len(lacking), len(blocks), place_of_work)
@@ -90,23 +103,30 @@ def fill(
 def predict_block(features: str | Path, head_path: Path, path: Path, start: int, stop: int) -> None:
     """Classify the pixels of images ``start`` to ``stop``, and write them to the label store at ``path``."""
     output, store = Store(path), open_store(features, {}, survey=False)
-    logits = block_logits(store, head_path, start, stop, output.shape[1])
+    torch.set_num_threads(1)  # processes share the cores
+    logits = image_logits(load_head(head_path)[0], store, 2 * start, 2 * stop, output.shape[1])
     output.write(start, np.stack([image.argmax(0).to(torch.uint8).numpy() for image in logits]))
 
 
 def refine_block(
-    features: str | Path, head_path: Path, path: Path, start: int, rows: pd.DataFrame, root: Path, crf: dict
+    features: str | Path,
+    head_path: Path,
+    path: Path,
+    start: int,
+    rows: pd.DataFrame,
+    root: Path,
+    crf: dict,
+    threads: int,
 ) -> None:
-    """Refine image ``start`` and those that follow it, and write them to the label store at ``path``."""
-    keep_freed_memory()  # the CRF asks for large matrices in every iteration
-    output, store = Store(path), open_store(features, {}, survey=False)
-    size = output.shape[1]
-    pixels = read_views(root, rows, size, store.provenance["resample"])
-    logits = block_logits(store, head_path, start, start + len(rows), size)
-    output.write(start, np.stack([refine(image, view, crf) for image, view in zip(logits, pixels, strict=True)]))
-
-
-def block_logits(store: Store, head_path: Path, start: int, stop: int, size: int) -> Iterator[torch.Tensor]:
-    """Pixel logits of images ``start`` to ``stop``, computed by one thread: processes share the cores."""
+    """Refine image ``start`` and those after it, an image a thread, and write them to the label store at ``path``."""
     torch.set_num_threads(1)
-    return image_logits(load_head(head_path)[0], store, 2 * start, 2 * stop, size)
+    keep_freed_memory()  # the CRF asks for large matrices for every image
+    output, store, head = Store(path), open_store(features, {}, survey=False), load_head(head_path)[0]
+    size, resample = output.shape[1], store.provenance["resample"]
+    grids = averaged_embeddings(head, torch.from_numpy(store.read(2 * start, 2 * (start + len(rows)))))
+
+    def refined(i: int) -> np.ndarray:
+        (view,) = read_views(root, rows[i : i + 1], size, resample)
+        return refine(pixel_logits(head, grids[i], size), view, crf)
+
+    output.write(start, np.stack(in_threads(refined, range(len(rows)), threads)))

@@ -8,12 +8,14 @@ import numpy as np
 import torch
 
 from ..errors import SmoosegError
-from ..evaluation.crf import refine
+from ..evaluation.crf import find_engine, refine
 from ..evaluation.segmentation import averaged_embeddings, pixel_logits
 from ..features.provenance import file_sha256
 from ..heads import load_head
 from ..running.device import default_device
 from ..running.fingerprint import source_hash
+from ..running.machine import usable_cores
+from ..running.parallel import in_threads
 from ..settings.config import load_schema, with_defaults
 from .legend import evaluated, make_legend
 from .shapes import ShapedBackbone, view_shape
@@ -22,7 +24,8 @@ from .shapes import ShapedBackbone, view_shape
 def crf_defaults() -> dict:
     """Settings of the CRF as published, for :func:`smooseg.evaluation.crf.refine`."""
     schema = load_schema()
-    return with_defaults({}, schema["properties"]["crf"], schema)
+    settings = with_defaults({}, schema["properties"]["crf"], schema)
+    return settings | {"engine": find_engine(settings["engine"])}
 
 
 class Segmenter:
@@ -87,10 +90,13 @@ class Segmenter:
         if not torch.isfinite(features).all():
             raise SmoosegError(f"the backbone gave NaN or infinite features in {self.needs['precision']}")
         grids = averaged_embeddings(self.head, features, (shape[0] // patch, shape[1] // patch))
-        for grid, view in zip(grids, views, strict=True):
-            logits = pixel_logits(self.head, grid, shape)
-            clusters = refine(logits, view, self.crf) if self.crf else logits.argmax(0).to(torch.uint8).numpy()
-            yield self.legend.ids(clusters)
+
+        def ids(pair: tuple[torch.Tensor, np.ndarray]) -> np.ndarray:
+            logits = pixel_logits(self.head, pair[0], shape)
+            clusters = refine(logits, pair[1], self.crf) if self.crf else logits.argmax(0).to(torch.uint8).numpy()
+            return self.legend.ids(clusters)
+
+        yield from in_threads(ids, zip(grids, views, strict=True), usable_cores())
 
 
 def find_weights(head: Path, experiment: dict, weights: Path | None) -> Path:

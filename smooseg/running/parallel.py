@@ -1,6 +1,7 @@
 """Independent tasks, on processes of this machine or on a running Dask cluster; results never depend on which."""
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import dask
@@ -36,6 +37,25 @@ def compute(function: Callable, tasks: Iterable[tuple], workers: int, scheduler:
     how = {"scheduler": "processes", "num_workers": workers, "chunksize": 1} if workers > 1 else {"scheduler": "sync"}
     with TqdmCallback(desc=desc, unit="block", **DEFAULTS):
         return list(dask.compute(*delayed, **how))
+
+
+def in_threads(function: Callable, items: Iterable, threads: int) -> list:
+    """Results of a function that lets go of Python's lock, for every item, in order.
+
+    Args:
+        function: Of one item.
+        items: What to call it with.
+        threads: At work at a time.
+
+    Raises:
+        SmoosegError: With the texts of all that calls raised.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(function, item) for item in items]
+    problems = [str(future.exception()) for future in futures if isinstance(future.exception(), SmoosegError)]
+    if problems:
+        raise SmoosegError("; ".join(dict.fromkeys(problems)))
+    return [future.result() for future in futures]
 
 
 def on_cluster(delayed: list[Delayed], function: Callable, scheduler: str, desc: str) -> list:

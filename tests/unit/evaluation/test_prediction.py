@@ -8,9 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks.crf import straightforward
 from smooseg.errors import SmoosegError
-from smooseg.evaluation.crf import attraction, merge_absent, refine
 from smooseg.evaluation.prediction import predict_labels, refine_labels
 from smooseg.evaluation.scoring import read_labels, score_labels
 from smooseg.features.provenance import manifest_sha256
@@ -95,53 +93,6 @@ def test_labels_of_another_manifest_are_refused(case):
     other = pd.concat([manifest, manifest])
     with pytest.raises(SmoosegError, match="made with manifest_sha256"):
         read_labels(other, dataset, "val", folder / "f.zarr", folder / "labels.zarr", code="1")
-
-
-def test_the_crf_follows_edges_of_the_image():
-    rng = np.random.default_rng(0)
-    image = np.zeros((40, 40, 3), np.uint8)
-    image[:, 23:] = 220
-    truth = (image[..., 0] > 0).astype(int)
-    coarse = np.zeros((40, 40), int)
-    coarse[:, 20:] = 1  # three columns off
-    logits = np.stack([coarse == 0, coarse == 1]) + rng.normal(0, 0.3, (2, 40, 40))
-    result = refine(torch.from_numpy(logits).float(), image, crf_settings())
-    assert (result == truth).mean() > 0.99 > (logits.argmax(0) == truth).mean()
-    assert result.dtype == np.uint8
-
-
-def smooth_logits(clusters: int, first: int) -> tuple[torch.Tensor, np.ndarray]:
-    """Coarse logits of which only the ``first`` clusters are ever the largest, and an image."""
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.rand(1, clusters, 6, 6, generator=generator) * 0.4
-    coarse[:, :first] += 0.5
-    logits = torch.nn.functional.interpolate(coarse, 90, mode="bilinear")[0]
-    blocks = torch.randint(0, 255, (9, 9, 3), generator=generator, dtype=torch.uint8).numpy()
-    return logits, np.ascontiguousarray(blocks.repeat(10, 0).repeat(10, 1))
-
-
-def test_where_every_cluster_is_first_somewhere_the_result_is_the_librarys():
-    logits, image = smooth_logits(5, 5)
-    plain = straightforward(logits, image, crf_settings())
-    assert (plain != logits.argmax(0).numpy()).mean() > 0.05
-    np.testing.assert_array_equal(refine(logits, image, crf_settings()), plain)
-
-
-def test_merging_clusters_that_are_first_nowhere_changes_next_to_nothing():
-    logits, image = smooth_logits(27, 4)
-    plain, merged = straightforward(logits, image, crf_settings()), refine(logits, image, crf_settings())
-    dropped = refine(logits[:4], image, crf_settings())
-    assert (merged != plain).mean() < 0.002 < (dropped != plain).mean()
-
-
-def test_merged_clusters_keep_their_probability():
-    probabilities = torch.tensor([[0.1, 0.2], [0.5, 0.1], [0.2, 0.1], [0.2, 0.6]])
-    present, merged, number = merge_absent(probabilities.log())
-    assert present.tolist() == [1, 3]
-    torch.testing.assert_close(merged.exp(), torch.tensor([[0.5, 0.1], [0.2, 0.6], [0.3, 0.3]]))
-    assert number == 2
-    np.testing.assert_array_equal(attraction(3.0, 3, number), [-3, -3, -1.5])
-    assert attraction(3.0, 4, 0) == 3
 
 
 def test_blocks_that_an_earlier_run_wrote_are_kept(case):

@@ -1,11 +1,32 @@
-"""Dense CRF refinement of one view's logits (Krähenbühl and Koltun 2011, through pydensecrf)."""
+"""Dense CRF refinement of one view's logits (Krähenbühl and Koltun 2011), whichever engine computes it."""
+
+from importlib.util import find_spec
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydensecrf.densecrf import DenseCRF2D
+
+from ...errors import SmoosegError
 
 LOGIT_SCALE = 2.0  # published scores sharpen the cosines by this before the softmax
+ENGINES = {"native": "numba", "pydensecrf": "pydensecrf"}  # and what each needs, the faster one first
+
+
+def find_engine(name: str) -> str:
+    """The engine that a configuration's ``crf.engine`` names: "auto" is the faster one that is installed.
+
+    Raises:
+        SmoosegError: If it is not installed.
+    """
+    installed = [engine for engine, package in ENGINES.items() if find_spec(package)]
+    if name == "auto" and installed:
+        return installed[0]
+    if name not in installed:
+        raise SmoosegError(
+            f"crf.engine: {name} is not installed here, {' and '.join(installed) or 'no engine'} is; "
+            "pip install numba for native, pydensecrf2 for pydensecrf (it needs a compiler and Python below 3.13)"
+        )
+    return name
 
 
 def refine(logits: torch.Tensor, image: np.ndarray, settings: dict) -> np.ndarray:
@@ -17,27 +38,22 @@ def refine(logits: torch.Tensor, image: np.ndarray, settings: dict) -> np.ndarra
     Args:
         logits: float32 (clusters, height, width), cosines.
         image: uint8 (height, width, 3), the view itself.
-        settings: iterations; gaussian_sxy (pixels), gaussian_weight; bilateral_sxy (pixels),
+        settings: engine; iterations; gaussian_sxy (pixels), gaussian_weight; bilateral_sxy (pixels),
             bilateral_srgb (8-bit levels), bilateral_weight.
 
     Returns:
         uint8 (height, width).
     """
-    height, width = logits.shape[1:]
     present, log_probabilities, merged = merge_absent(F.log_softmax(LOGIT_SCALE * logits, dim=0).flatten(1))
-    labels = len(log_probabilities)
-    field = DenseCRF2D(width, height, labels)
-    field.setUnaryEnergy(np.ascontiguousarray(-log_probabilities.numpy(), np.float32))
-    weights = {kernel: attraction(settings[f"{kernel}_weight"], labels, merged) for kernel in ("gaussian", "bilateral")}
-    field.addPairwiseGaussian(sxy=settings["gaussian_sxy"], compat=weights["gaussian"])
-    field.addPairwiseBilateral(
-        sxy=settings["bilateral_sxy"],
-        srgb=settings["bilateral_srgb"],
-        rgbim=np.ascontiguousarray(image),
-        compat=weights["bilateral"],
-    )
-    marginals = np.array(field.inference(settings["iterations"]), copy=False)[: len(present)]
-    return present.numpy()[marginals.argmax(0)].reshape(height, width).astype(np.uint8)
+    attraction = np.ones(len(log_probabilities), np.float32)
+    if merged:  # n clusters as one attract by 1/n of its probability, as each attracts its own only
+        attraction[-1] /= merged
+    if find_engine(settings["engine"]) == "native":
+        from .native import infer
+    else:
+        from .library import infer
+    labels = infer(log_probabilities.numpy(), attraction, image, settings, len(present))
+    return present.numpy().astype(np.uint8)[labels].reshape(image.shape[:2])
 
 
 def merge_absent(log_probabilities: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, int]:
@@ -57,15 +73,3 @@ def merge_absent(log_probabilities: torch.Tensor) -> tuple[torch.Tensor, torch.T
         return present, log_probabilities, 0
     together = log_probabilities[absent].logsumexp(0, keepdim=True)
     return present, torch.cat([log_probabilities[present], together]), int(absent.sum())
-
-
-def attraction(weight: float, labels: int, merged: int) -> float | np.ndarray:
-    """What neighbours of one label gain, as the library takes it: one number, or one energy for each label.
-
-    A label of n merged clusters attracts by 1/n of its probability, as each attracts its own only.
-    """
-    if not merged:
-        return weight
-    energies = np.full(labels, -weight, np.float32)
-    energies[-1] /= merged
-    return energies

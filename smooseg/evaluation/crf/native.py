@@ -1,0 +1,174 @@
+"""Mean-field inference in a dense CRF (Krähenbühl and Koltun 2011), on all labels at once, outside Python's lock."""
+
+from functools import lru_cache
+
+import numpy as np
+
+from .compiled import BLOCK, add_product, compiled, element, every, load, maximum, power_of_two, store
+from .lattice import Lattice, blur, build_lattice, gathered, spread
+
+NEVER = -1e30  # log-probability of the labels that fill the last block
+
+
+@lru_cache(maxsize=2)
+def smoothness_lattice(height: int, width: int, sxy: float, weight: float) -> Lattice:
+    """The lattice of positions alone, which all images of one size share."""
+    return build_lattice(positions(height, width) / np.float32(sxy), weight)
+
+
+def appearance_lattice(image: np.ndarray, sxy: float, srgb: float, weight: float) -> Lattice:
+    """The lattice of an image's positions and colours."""
+    colours = image.reshape(-1, 3).T / np.float32(srgb)
+    return build_lattice(np.vstack([positions(*image.shape[:2]) / np.float32(sxy), colours]), weight)
+
+
+def positions(height: int, width: int) -> np.ndarray:
+    """Columns and rows of pixels, float32 (2, pixels)."""
+    return np.stack(np.meshgrid(np.arange(width), np.arange(height))).reshape(2, -1).astype(np.float32)
+
+
+def infer(
+    log_probabilities: np.ndarray, attraction: np.ndarray, image: np.ndarray, settings: dict, candidates: int
+) -> np.ndarray:
+    """The likeliest of the first labels for every pixel, after mean field.
+
+    Args:
+        log_probabilities: float32 (labels, pixels).
+        attraction: float32 (labels,), by which what a label gains from its neighbours is multiplied (Potts: 1).
+        image: uint8 (height, width, 3).
+        settings: Of :func:`smooseg.evaluation.crf.refine`.
+        candidates: Number of labels that a pixel can be given.
+
+    Returns:
+        uint8 (pixels,).
+    """
+    gaussian = settings["gaussian_sxy"], settings["gaussian_weight"]
+    bilateral = settings["bilateral_sxy"], settings["bilateral_srgb"], settings["bilateral_weight"]
+    lattices = (smoothness_lattice(*image.shape[:2], *gaussian), appearance_lattice(image, *bilateral))
+    return likeliest(marginals(log_probabilities, attraction, lattices, settings["iterations"]), candidates)
+
+
+def marginals(
+    log_probabilities: np.ndarray, attraction: np.ndarray, lattices: tuple[Lattice, ...], iterations: int
+) -> np.ndarray:
+    """Mean field: a label's logit is its own, plus what filtering its marginals with every kernel gives.
+
+    Args:
+        log_probabilities, attraction, iterations: See :func:`infer`.
+        lattices: One for each kernel, over the same pixels.
+
+    Returns:
+        float32 (blocks, pixels, 8): labels in rows of eight; what fills the last is zero.
+    """
+    labels, pixels = log_probabilities.shape
+    blocks = -(-labels // BLOCK)
+    unary = in_blocks(log_probabilities, np.full((blocks, pixels, BLOCK), NEVER, np.float32))
+    gains = np.zeros((blocks, BLOCK), np.float32)
+    gains.reshape(-1)[:labels] = attraction
+    spaces = tuple(np.empty((2, lattice.neighbours.shape[1], BLOCK), np.float32) for lattice in lattices)
+    beliefs = unary.copy()
+    softmax(beliefs)
+    for _ in range(iterations):
+        for block in range(blocks):
+            pass_messages(beliefs[block], unary[block], gains[block : block + 1], lattices, spaces)
+        softmax(beliefs)
+    return beliefs
+
+
+@compiled
+def in_blocks(maps, blocks):
+    """Labels' maps (labels, pixels) as rows of pixels (blocks, pixels, 8), which is overwritten."""
+    for label in range(len(maps)):
+        for p in range(maps.shape[1]):
+            blocks[label // BLOCK, p, label % BLOCK] = maps[label, p]
+    return blocks
+
+
+@compiled
+def likeliest(beliefs, labels):
+    """The label of largest marginal among the first ones, for every pixel: uint8 (pixels,)."""
+    found = np.empty(beliefs.shape[1], np.uint8)
+    for p in range(len(found)):
+        best = 0
+        for label in range(1, labels):
+            if beliefs[label // BLOCK, p, label % BLOCK] > beliefs[best // BLOCK, p, best % BLOCK]:
+                best = label
+        found[p] = best
+    return found
+
+
+@compiled
+def pass_messages(beliefs, unary, gains, lattices, spaces):
+    """Replace a block's marginals by logits: what a pixel says itself, and what its neighbours add to it.
+
+    Args:
+        beliefs: float32 (pixels, 8), overwritten.
+        unary: float32 (pixels, 8).
+        gains: float32 (1, 8).
+        lattices: One for each kernel.
+        spaces: float32 (2, vertices, 8) for each, overwritten.
+    """
+    gain = load(gains, 0)
+    for i in range(len(lattices)):
+        spread(spaces[i][0], lattices[i].vertices, lattices[i].weights, beliefs)
+    filtered = [blur(spaces[i][0], spaces[i][1], lattices[i].neighbours) for i in range(len(lattices))]
+    for p in range(len(beliefs)):
+        total = every(np.float32(0))
+        for i in range(len(lattices)):
+            total = gathered(filtered[i], lattices[i].vertices, lattices[i].weights, p, total)
+        store(beliefs, p, add_product(load(unary, p), gain, total))
+
+
+@compiled
+def softmax(logits):
+    """Softmax over blocks and rows, in place: float32 (blocks, pixels, 8)."""
+    zero, one = every(np.float32(0)), every(np.float32(1))
+    for p in range(logits.shape[1]):
+        largest = load(logits[0], p)
+        for block in range(1, len(logits)):
+            largest = maximum(largest, load(logits[block], p))
+        below = every(-largest_of(largest))
+        total = zero
+        for block in range(len(logits)):
+            row = exponential(add_product(load(logits[block], p), one, below))
+            store(logits[block], p, row)
+            total = add_product(total, one, row)
+        share = every(np.float32(1) / sum_of(total))
+        for block in range(len(logits)):
+            store(logits[block], p, add_product(zero, share, load(logits[block], p)))
+
+
+@compiled
+def largest_of(row):
+    """The largest value of a row."""
+    found = element(row, 0)
+    for j in range(1, BLOCK):
+        found = max(found, element(row, j))
+    return found
+
+
+@compiled
+def sum_of(row):
+    """The sum of a row."""
+    found = element(row, 0)
+    for j in range(1, BLOCK):
+        found += element(row, j)
+    return found
+
+
+@compiled
+def exponential(row):
+    """exp of numbers that are not positive, to two units in the last place: a power of two times a polynomial.
+
+    Coefficients approximate exp on [-ln 2 / 2, ln 2 / 2]; they are those of Cephes' expf.
+    """
+    row = maximum(row, every(np.float32(-87)))  # below, float32 has no exponent
+    shift = every(np.float32(12582912))  # 1.5 * 2^23: what is added to it is rounded to a whole number
+    n = add_product(shift, row, every(np.float32(1.44269504)))
+    n = add_product(n, shift, every(np.float32(-1)))
+    rest = add_product(row, n, every(np.float32(-0.693359375)))
+    rest = add_product(rest, n, every(np.float32(2.12194440e-4)))
+    value = every(np.float32(1.9875691500e-4))
+    for coefficient in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1.0, 1.0):
+        value = add_product(every(np.float32(coefficient)), value, rest)
+    return add_product(every(np.float32(0)), value, power_of_two(n))
