@@ -1,4 +1,4 @@
-"""Heads by name: everything that can be fitted on a cache."""
+"""A cache of features comes in, and labels for the reference alone; a fitted head goes out: every head by its name."""
 
 from pathlib import Path
 

@@ -91,12 +91,12 @@ def test_a_class_renamed_reruns_scores_and_no_training(project):
 @pytest.mark.parametrize(
     ("module", "old", "new", "expected"),
     [
-        ("losses.py", "EPSILON = 1e-12", "EPSILON = 1e-12  # a comment", set()),
-        ("losses.py", "EPSILON = 1e-12", "EPSILON = 1e-11", TRAIN),
-        ("imaging.py", "[:, ::-1]", "[::-1, ::-1]", {"index_views"} | FROM_FEATURES),
-        ("extraction.py", "AHEAD = 2", "AHEAD = 3", FROM_FEATURES),
-        ("metrics.py", "100 * correct.sum()", "99 * correct.sum()", {"read_labels", "score_labels"} | COLLECT),
-        ("crf.py", "LOGIT_SCALE = 2.0", "LOGIT_SCALE = 3.0", EVALUATE),
+        ("heads/losses.py", "EPSILON = 1e-12", "EPSILON = 1e-12  # a comment", set()),
+        ("heads/losses.py", "EPSILON = 1e-12", "EPSILON = 1e-11", TRAIN),
+        ("images/imaging.py", "[:, ::-1]", "[::-1, ::-1]", {"index_views"} | FROM_FEATURES),
+        ("features/extraction.py", "AHEAD = 2", "AHEAD = 3", FROM_FEATURES),
+        ("evaluation/metrics.py", "100 * correct.sum()", "99 * correct.sum()", {"read_labels", "score_labels"} | COLLECT),
+        ("evaluation/crf.py", "LOGIT_SCALE = 2.0", "LOGIT_SCALE = 3.0", EVALUATE),
         ("errors.py", "MAX_LISTED = 20", "MAX_LISTED = 21", set()),
     ],
 )

@@ -37,6 +37,12 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+pathvars:
+    results=RESULTS,
+    logs="<results>/logs",
+    benchmarks="<results>/benchmarks/rules",
+
+
 wildcard_constraints:
     dataset=one_of(config["datasets"]),
     backbone=one_of(config["backbones"]),
@@ -130,6 +136,21 @@ def store_of_experiment(view):
         return store_path(SimpleNamespace(**config["experiments"][wildcards.experiment]), view)
 
     return path
+
+
+def weights_file(wildcards):
+    """A checkpoint on disk, where the weights are one; an absent one is reported when the run starts."""
+    path = config["backbones"][wildcards.backbone]["weights"]["path"]
+    return [path] if path and Path(path).exists() else []
+
+
+def training_inputs(wildcards):
+    """What every head is trained from: a finished cache and what it was made from."""
+    return {
+        "complete": of_experiment(rules.finish_features.output.complete, "train")(wildcards),
+        "manifest": of_experiment(rules.index_views.output[0], "train")(wildcards),
+        "facts": of_experiment(rules.fetch_weights.output.facts)(wildcards),
+    }
 
 
 def code(*modules):

@@ -3,14 +3,14 @@
 
 rule make_demo:
     output:
-        train_images=directory(RESULTS + "/data/{dataset}/images/train"),
-        train_labels=directory(RESULTS + "/data/{dataset}/labels/train"),
-        val_images=directory(RESULTS + "/data/{dataset}/images/val"),
-        val_labels=directory(RESULTS + "/data/{dataset}/labels/val"),
+        train_images=directory("<results>/data/{dataset}/images/train"),
+        train_labels=directory("<results>/data/{dataset}/labels/train"),
+        val_images=directory("<results>/data/{dataset}/images/val"),
+        val_labels=directory("<results>/data/{dataset}/labels/val"),
     log:
-        RESULTS + "/logs/make_demo/{dataset}.log",
+        "<logs>/make_demo/{dataset}.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/make_demo/{dataset}.tsv"
+        "<benchmarks>/make_demo/{dataset}.tsv"
     wildcard_constraints:
         dataset="|".join(GENERATED) or "(?!)",
     threads: ALL_CORES
@@ -29,11 +29,11 @@ rule index_views:
     input:
         image_sources,
     output:
-        RESULTS + "/manifests/{dataset}/{view}.parquet",
+        "<results>/manifests/{dataset}/{view}.parquet",
     log:
-        RESULTS + "/logs/index_views/{dataset}/{view}.log",
+        "<logs>/index_views/{dataset}/{view}.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/index_views/{dataset}/{view}.tsv"
+        "<benchmarks>/index_views/{dataset}/{view}.tsv"
     threads: ALL_CORES
     resources:
         mem_mb=growing(500, 200),
@@ -42,7 +42,7 @@ rule index_views:
         dataset=lambda w: {key: dataset_settings(w.dataset)[key] for key in ("layout", "root")},
         view=lambda w: config["datasets"][w.dataset][w.view],
         files=lambda w: files_state(w.dataset, image_sources(w)),
-        code=lambda w: code("images.views", "images.datasets." + config["datasets"][w.dataset]["layout"]),
+        code=lambda w: code("images.views", f"images.datasets.{config['datasets'][w.dataset]['layout']}"),
     message:
         "List the {wildcards.view} views of {wildcards.dataset}"
     script:

@@ -11,11 +11,11 @@ rule predict_labels:
         manifest=of_experiment(rules.index_views.output[0]),
         facts=of_experiment(rules.fetch_weights.output.facts),
     output:
-        complete=HEAD + "/raw.zarr/complete.json",
+        complete="<results>/experiments/{experiment}/{seed}/raw.zarr/complete.json",
     log:
-        RESULTS + "/logs/predict_labels/{experiment}/{seed}.log",
+        "<logs>/predict_labels/{experiment}/{seed}.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/predict_labels/{experiment}/{seed}.tsv"
+        "<benchmarks>/predict_labels/{experiment}/{seed}.tsv"
     threads: 1
     resources:
         mem_mb=growing(2000),
@@ -37,11 +37,11 @@ rule refine_crf:
         manifest=of_experiment(rules.index_views.output[0]),
         facts=of_experiment(rules.fetch_weights.output.facts),
     output:
-        complete=HEAD + "/crf.zarr/complete.json",
+        complete="<results>/experiments/{experiment}/{seed}/crf.zarr/complete.json",
     log:
-        RESULTS + "/logs/refine_crf/{experiment}/{seed}.log",
+        "<logs>/refine_crf/{experiment}/{seed}.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/refine_crf/{experiment}/{seed}.tsv"
+        "<benchmarks>/refine_crf/{experiment}/{seed}.tsv"
     threads: 1 if config["dask"]["scheduler"] else ALL_CORES
     resources:
         mem_mb=growing(0, 1500),
@@ -65,11 +65,11 @@ rule measure_head:
         manifest=of_experiment(rules.index_views.output[0]),
         facts=of_experiment(rules.fetch_weights.output.facts),
     output:
-        HEAD + "/measures.json",
+        "<results>/experiments/{experiment}/{seed}/measures.json",
     log:
-        RESULTS + "/logs/measure_head/{experiment}/{seed}.log",
+        "<logs>/measure_head/{experiment}/{seed}.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/measure_head/{experiment}/{seed}.tsv"
+        "<benchmarks>/measure_head/{experiment}/{seed}.tsv"
     threads: 1
     resources:
         mem_mb=growing(2000),
@@ -86,15 +86,15 @@ rule measure_head:
 
 rule score_labels:
     input:
-        maps=HEAD + "/{postprocess}.zarr/complete.json",
+        maps="<results>/experiments/{experiment}/{seed}/{postprocess}.zarr/complete.json",
         labels=of_experiment(rules.read_labels.output.complete),
         manifest=of_experiment(rules.index_views.output[0]),
     output:
-        HEAD + "/{postprocess}.json",
+        "<results>/experiments/{experiment}/{seed}/{postprocess}.json",
     log:
-        RESULTS + "/logs/score_labels/{experiment}/{seed}/{postprocess}.log",
+        "<logs>/score_labels/{experiment}/{seed}/{postprocess}.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/score_labels/{experiment}/{seed}/{postprocess}.tsv"
+        "<benchmarks>/score_labels/{experiment}/{seed}/{postprocess}.tsv"
     threads: 1
     resources:
         mem_mb=1000,

@@ -1,22 +1,16 @@
 """Frozen features: fetch a backbone's weights, extract patch features to the cache."""
 
 
-def weights_file(wildcards):
-    """A checkpoint on disk, where the weights are one; an absent one is reported when the run starts."""
-    path = config["backbones"][wildcards.backbone]["weights"]["path"]
-    return [path] if path and Path(path).exists() else []
-
-
 rule fetch_weights:
     input:
         weights_file,
     output:
-        weights=RESULTS + "/weights/{backbone}.safetensors",
-        facts=RESULTS + "/weights/{backbone}.json",
+        weights="<results>/weights/{backbone}.safetensors",
+        facts="<results>/weights/{backbone}.json",
     log:
-        RESULTS + "/logs/fetch_weights/{backbone}.log",
+        "<logs>/fetch_weights/{backbone}.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/fetch_weights/{backbone}.tsv"
+        "<benchmarks>/fetch_weights/{backbone}.tsv"
     threads: 1
     resources:
         mem_mb=4000,
@@ -30,20 +24,17 @@ rule fetch_weights:
         "../scripts/fetch_weights.py"
 
 
-CACHE = RESULTS + "/features/{dataset}/{backbone}/{view}.zarr"  # the store, or only its markers if it is elsewhere
-
-
 rule plan_features:
     input:
         manifest=rules.index_views.output[0],
         facts=rules.fetch_weights.output.facts,
     output:
         # a marker, not the store itself: a failed or killed job must leave that for the next one to finish
-        plan=CACHE + "/plan.json",
+        plan="<results>/features/{dataset}/{backbone}/{view}.zarr/plan.json",
     log:
-        RESULTS + "/logs/plan_features/{dataset}/{backbone}/{view}.log",
+        "<logs>/plan_features/{dataset}/{backbone}/{view}.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/plan_features/{dataset}/{backbone}/{view}.tsv"
+        "<benchmarks>/plan_features/{dataset}/{backbone}/{view}.tsv"
     threads: 1
     resources:
         mem_mb=1000,
@@ -51,7 +42,7 @@ rule plan_features:
         store=store_path,
         needs=lambda w: feature_needs(w.dataset, w.backbone),
         codec=config["extract"]["codec"],
-        code=code("features.backbones", "images.imaging") + " " + source_hash("features.extraction", alone=True),
+        code=f"{code('features.backbones', 'images.imaging')} {source_hash('features.extraction', alone=True)}",
     message:
         "Plan the {wildcards.view} features of {wildcards.dataset} with {wildcards.backbone}"
     script:
@@ -64,11 +55,11 @@ rule extract_features:
         manifest=rules.index_views.output[0],
         weights=rules.fetch_weights.output.weights,
     output:
-        part=temp(CACHE + "/part-{part}-of-{parts}.done"),
+        part=temp("<results>/features/{dataset}/{backbone}/{view}.zarr/part-{part}-of-{parts}.done"),
     log:
-        RESULTS + "/logs/extract_features/{dataset}/{backbone}/{view}/{part}-of-{parts}.log",
+        "<logs>/extract_features/{dataset}/{backbone}/{view}/{part}-of-{parts}.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/extract_features/{dataset}/{backbone}/{view}/{part}-of-{parts}.tsv"
+        "<benchmarks>/extract_features/{dataset}/{backbone}/{view}/{part}-of-{parts}.tsv"
     threads: max(1, ALL_CORES // config["extract"]["jobs"])
     resources:
         mem_mb=growing(4000),
@@ -91,11 +82,11 @@ rule finish_features:
             allow_missing=True,
         ),
     output:
-        complete=CACHE + "/complete.json",
+        complete="<results>/features/{dataset}/{backbone}/{view}.zarr/complete.json",
     log:
-        RESULTS + "/logs/finish_features/{dataset}/{backbone}/{view}.log",
+        "<logs>/finish_features/{dataset}/{backbone}/{view}.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/finish_features/{dataset}/{backbone}/{view}.tsv"
+        "<benchmarks>/finish_features/{dataset}/{backbone}/{view}.tsv"
     threads: 1
     resources:
         mem_mb=1000,

@@ -1,14 +1,10 @@
 """Figures of every head of the run. Beside each lies a CSV of what it shows."""
 
-SEEDS = {name: [seed for other, seed in JOBS if other == name] for name in dict(JOBS)}
-FIRST = [(name, seeds[0]) for name, seeds in SEEDS.items()]  # heads that have figures of their own
-STEPPED = [name for name in SEEDS if "steps" in config["experiments"][name]["settings"]]  # have a course of training
-
 
 rule plot_segmentations:
     input:
         maps=expand(
-            HEAD + "/{postprocess}.zarr/complete.json",
+            rules.score_labels.input.maps,
             postprocess=config["postprocess"],
             allow_missing=True,
         ),
@@ -21,16 +17,16 @@ rule plot_segmentations:
         manifest=of_experiment(rules.index_views.output[0]),
     output:
         figure=report(
-            RESULTS + "/figures/segmentations/{experiment}-{seed}.png",
+            "<results>/figures/segmentations/{experiment}-{seed}.png",
             caption=caption("segmentations"),
             category="Segmentations",
             labels={"experiment": "{experiment}", "seed": "{seed}"},
         ),
-        table=RESULTS + "/figures/segmentations/{experiment}-{seed}.csv",
+        table="<results>/figures/segmentations/{experiment}-{seed}.csv",
     log:
-        RESULTS + "/logs/plot_segmentations/{experiment}/{seed}.log",
+        "<logs>/plot_segmentations/{experiment}/{seed}.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/plot_segmentations/{experiment}/{seed}.tsv"
+        "<benchmarks>/plot_segmentations/{experiment}/{seed}.tsv"
     threads: 1
     resources:
         mem_mb=1000,
@@ -46,19 +42,19 @@ rule plot_segmentations:
 
 rule plot_confusion:
     input:
-        HEAD + f"/{config['postprocess'][0]}.json",
+        expand(rules.score_labels.output[0], postprocess=config["postprocess"][0], allow_missing=True),
     output:
         figure=report(
-            RESULTS + "/figures/confusion/{experiment}-{seed}.png",
+            "<results>/figures/confusion/{experiment}-{seed}.png",
             caption=caption("confusion"),
             category="Confusion",
             labels={"experiment": "{experiment}", "seed": "{seed}"},
         ),
-        table=RESULTS + "/figures/confusion/{experiment}-{seed}.csv",
+        table="<results>/figures/confusion/{experiment}-{seed}.csv",
     log:
-        RESULTS + "/logs/plot_confusion/{experiment}/{seed}.log",
+        "<logs>/plot_confusion/{experiment}/{seed}.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/plot_confusion/{experiment}/{seed}.tsv"
+        "<benchmarks>/plot_confusion/{experiment}/{seed}.tsv"
     threads: 1
     resources:
         mem_mb=500,
@@ -75,16 +71,16 @@ rule plot_training:
         lambda w: of_jobs(rules.train_head.output.history, [(w.experiment, seed) for seed in SEEDS[w.experiment]]),
     output:
         figure=report(
-            RESULTS + "/figures/training_curves/{experiment}.png",
+            "<results>/figures/training_curves/{experiment}.png",
             caption=caption("training_curves"),
             category="Training",
             labels={"experiment": "{experiment}"},
         ),
-        table=RESULTS + "/figures/training_curves/{experiment}.csv",
+        table="<results>/figures/training_curves/{experiment}.csv",
     log:
-        RESULTS + "/logs/plot_training/{experiment}.log",
+        "<logs>/plot_training/{experiment}.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/plot_training/{experiment}.tsv"
+        "<benchmarks>/plot_training/{experiment}.tsv"
     threads: 1
     resources:
         mem_mb=500,

@@ -7,11 +7,11 @@ rule read_labels:
         manifest=rules.index_views.output[0],
         complete=rules.finish_features.output.complete,
     output:
-        complete=RESULTS + "/labels/{dataset}/{backbone}/{view}.zarr/complete.json",
+        complete="<results>/labels/{dataset}/{backbone}/{view}.zarr/complete.json",
     log:
-        RESULTS + "/logs/read_labels/{dataset}/{backbone}/{view}.log",
+        "<logs>/read_labels/{dataset}/{backbone}/{view}.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/read_labels/{dataset}/{backbone}/{view}.tsv"
+        "<benchmarks>/read_labels/{dataset}/{backbone}/{view}.tsv"
     threads: 1
     resources:
         mem_mb=1000,
@@ -21,7 +21,7 @@ rule read_labels:
         dataset=lambda w: reading_settings(w.dataset, w.view),
         files=lambda w: files_state(w.dataset, label_sources(w)),
         code=lambda w: code(
-            "images.imaging", "evaluation.scoring", "images.datasets." + config["datasets"][w.dataset]["layout"]
+            "images.imaging", "evaluation.scoring", f"images.datasets.{config['datasets'][w.dataset]['layout']}"
         ),
     message:
         "Read the {wildcards.view} labels of {wildcards.dataset} at the size of {wildcards.backbone}'s views"

@@ -38,12 +38,12 @@ rule make_report:
         figures=FIGURES,
         weights=expand(rules.fetch_weights.output.facts, backbone=USED["backbone"]),
     output:
-        page=RESULTS + "/report.html",
-        times=RESULTS + "/tables/times.csv",
+        page="<results>/report.html",
+        times="<results>/tables/times.csv",
     log:
-        RESULTS + "/logs/make_report.log",
+        "<logs>/make_report.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/make_report.tsv"
+        "<benchmarks>/make_report.tsv"
     threads: 1
     resources:
         mem_mb=1500,

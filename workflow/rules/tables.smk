@@ -5,13 +5,13 @@ rule make_tables:
     input:
         of_jobs(rules.score_labels.output[0], JOBS, postprocess=config["postprocess"]),
     output:
-        scores=RESULTS + "/tables/scores.csv",
-        classes=RESULTS + "/tables/class_iou.csv",
-        summary=RESULTS + "/tables/summary.csv",
+        scores="<results>/tables/scores.csv",
+        classes="<results>/tables/class_iou.csv",
+        summary="<results>/tables/summary.csv",
     log:
-        RESULTS + "/logs/make_tables.log",
+        "<logs>/make_tables.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/make_tables.tsv"
+        "<benchmarks>/make_tables.tsv"
     threads: 1
     resources:
         mem_mb=500,
@@ -37,11 +37,11 @@ rule compare_methods:
         ),
         histories=lambda w: of_jobs(rules.train_head.output.history, table_jobs(config["tables"][w.table])),
     output:
-        RESULTS + "/tables/{table}.csv",
+        "<results>/tables/{table}.csv",
     log:
-        RESULTS + "/logs/compare_methods/{table}.log",
+        "<logs>/compare_methods/{table}.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/compare_methods/{table}.tsv"
+        "<benchmarks>/compare_methods/{table}.tsv"
     threads: 1
     resources:
         mem_mb=500,
@@ -65,25 +65,25 @@ rule collect_sweep:
         histories=lambda w: of_jobs(rules.train_head.output.history, sweep_jobs(config["sweeps"][w.sweep])),
         measures=lambda w: of_jobs(rules.measure_head.output[0], sweep_jobs(config["sweeps"][w.sweep])),
     output:
-        table=RESULTS + "/sweeps/{sweep}.csv",
-        criteria=RESULTS + "/sweeps/{sweep}_criteria.csv",
+        table="<results>/sweeps/{sweep}.csv",
+        criteria="<results>/sweeps/{sweep}_criteria.csv",
         figure=report(
-            RESULTS + "/figures/sweeps/{sweep}.png",
+            "<results>/figures/sweeps/{sweep}.png",
             caption=caption("sweeps"),
             category="Sweeps",
             labels={"sweep": "{sweep}", "figure": "scores"},
         ),
         penalties=report(
-            RESULTS + "/figures/sweep_penalties/{sweep}.png",
+            "<results>/figures/sweep_penalties/{sweep}.png",
             caption=caption("sweep_penalties"),
             category="Sweeps",
             labels={"sweep": "{sweep}", "figure": "label penalties"},
         ),
-        penalties_table=RESULTS + "/figures/sweep_penalties/{sweep}.csv",
+        penalties_table="<results>/figures/sweep_penalties/{sweep}.csv",
     log:
-        RESULTS + "/logs/collect_sweep/{sweep}.log",
+        "<logs>/collect_sweep/{sweep}.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/collect_sweep/{sweep}.tsv"
+        "<benchmarks>/collect_sweep/{sweep}.tsv"
     threads: 1
     resources:
         mem_mb=500,
@@ -102,7 +102,7 @@ for table in config["tables"]:
         name:
             table
         input:
-            f"{RESULTS}/tables/{table}.csv",
+            f"<results>/tables/{table}.csv",
 
 
 for sweep in config["sweeps"]:
@@ -111,5 +111,5 @@ for sweep in config["sweeps"]:
         name:
             sweep
         input:
-            f"{RESULTS}/sweeps/{sweep}.csv",
-            f"{RESULTS}/figures/sweeps/{sweep}.png",
+            f"<results>/sweeps/{sweep}.csv",
+            f"<results>/figures/sweeps/{sweep}.png",

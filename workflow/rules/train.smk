@@ -1,28 +1,17 @@
 """Heads: trained from a feature cache alone."""
 
-HEAD = RESULTS + "/experiments/{experiment}/{seed}"
-
-
-def training_inputs(wildcards):
-    """What every head is trained from: a finished cache and what it was made from."""
-    return {
-        "complete": of_experiment(rules.finish_features.output.complete, "train")(wildcards),
-        "manifest": of_experiment(rules.index_views.output[0], "train")(wildcards),
-        "facts": of_experiment(rules.fetch_weights.output.facts)(wildcards),
-    }
-
 
 rule train_head:
     input:
         unpack(training_inputs),
     output:
         # snapshot.pt lies beside them meanwhile, undeclared: what a job declares is deleted when it fails
-        head=HEAD + "/head.safetensors",
-        history=HEAD + "/history.parquet",
+        head="<results>/experiments/{experiment}/{seed}/head.safetensors",
+        history="<results>/experiments/{experiment}/{seed}/history.parquet",
     log:
-        RESULTS + "/logs/train_head/{experiment}/{seed}.log",
+        "<logs>/train_head/{experiment}/{seed}.log",
     benchmark:
-        RESULTS + "/benchmarks/rules/train_head/{experiment}/{seed}.tsv"
+        "<benchmarks>/train_head/{experiment}/{seed}.tsv"
     wildcard_constraints:
         experiment=one_of(name for name in config["experiments"] if not is_supervised(name)),
     threads: config["train"]["threads"]
@@ -34,7 +23,7 @@ rule train_head:
         memory_gb=config["train"]["memory_gb"],  # decides the order of views: held, or streamed
         store=store_of_experiment("train"),
         needs=needs_of_experiment,
-        code=lambda w: code("heads." + config["experiments"][w.experiment]["head"]),
+        code=lambda w: code(f"heads.{config['experiments'][w.experiment]['head']}"),
     message:
         "Train {wildcards.experiment}, seed {wildcards.seed}"
     script:

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from sklearn.manifold import TSNE
 
-from ...heads import Head
-from ...heads.linear import patch_shares
 from ...evaluation.metrics import UNMATCHED
 from ...features.store import Store
+from ...heads import Head
+from ...heads.linear import patch_shares
 from .palette import LEGEND_INCHES, UNMATCHED_COLOUR, class_palette
 
 VIEWS, PATCHES = 8, 1200  # of a panel; 1200 points take seconds

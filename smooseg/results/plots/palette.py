@@ -5,8 +5,8 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 
-from ...images.datasets.base import VOID
 from ...evaluation.metrics import UNMATCHED
+from ...images.datasets.base import VOID
 
 # Seven of Okabe and Ito, then colours added one by one, each as far as possible from all before it, from void and
 # from unmatched as seen with normal and with colour-blind eyes (a test measures the distances)

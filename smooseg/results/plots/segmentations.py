@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ...features.store import Store
 from ...images.datasets.base import VOID
 from ...images.imaging import read_views
-from ...features.store import Store
 from .palette import LEGEND_INCHES, NO_CLASS, as_classes, class_palette, class_patches
 
 SHOWN = 5  # views of a figure: best, median, worst, and one between each

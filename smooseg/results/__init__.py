@@ -1,0 +1,1 @@
+"""Scores, histories and times come in; tables, figures and the report go out."""

@@ -1,0 +1,39 @@
+"""What ``make lint`` checks beside style: imports run downwards, and snakemake has nothing to say about the rules."""
+
+import re
+import subprocess
+import sys
+
+from importlinter.api import read_configuration
+from importlinter.cli import lint_imports
+
+from tests.conftest import ROOT
+
+# Reading the rules imports smooseg, on a cluster's nodes too, so what can run a job already has all of its
+# environment: one that snakemake deployed for each rule would be a second copy of environment.yml without smooseg.
+WANTED_BY_SNAKEMAKE_ONLY = "Specify a conda environment or container for each rule."
+
+
+def test_imports_run_downwards_and_every_room_has_its_layer(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (contract,) = read_configuration("pyproject.toml")["contracts_options"]
+    assert contract["exhaustive"]
+    assert lint_imports(cache_dir=None) == 0
+
+
+def remarks(folder) -> set[str]:
+    """Titles of what ``snakemake --lint`` says about a workflow."""
+    command = [sys.executable, "-m", "snakemake", "--lint"]
+    said = subprocess.run(command, cwd=folder, capture_output=True, text=True).stderr
+    return set(re.findall(r"^ {4}\* (.*):$", said, re.MULTILINE))
+
+
+def test_snakemake_has_no_remark_but_the_one_that_is_answered_here():
+    assert remarks(ROOT) == {WANTED_BY_SNAKEMAKE_ONLY}
+
+
+def test_another_remark_is_seen(tmp_path):
+    (tmp_path / "Snakefile").write_text(
+        'rule copy:\n    output:\n        "/tmp/copy"\n    script:\n        "copy.py"\n'
+    )
+    assert {"No log directive defined", 'Absolute path "/tmp/copy" in line 3'} < remarks(tmp_path)
