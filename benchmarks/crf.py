@@ -118,7 +118,7 @@ def compare(kind: str, clusters: int, folder: Path) -> list[dict]:
     for engine in ENGINES:
         (ours, _, _), _ = in_process(loop, engine, head, few)
         (seconds, memory[engine], refined[engine]), _ = in_process(
-            stage, engine, head, folder / f"{head.stem}.{engine}"
+            stage, engine, head, folder / f"{head.stem}-{engine}.zarr"
         )
         named, target = f"{title} {engine},", 3 if engine == "native" else None
         differing = 100 * (maps != refined[engine]).mean()

@@ -13,7 +13,10 @@ from ..errors import SmoosegError
 from ..running import machine
 from ..settings.catalogue import backbones, load_catalogue
 
-COMPILERS = ("c++", "g++", "clang++")
+ENGINES = {  # of the CRF: module, and what to do where it does not load
+    "native": ("native", "pip install --force-reinstall numba"),
+    "pydensecrf": ("library", "not needed; below Python 3.13 and with a C++ compiler: pip install pydensecrf2"),
+}
 ENOUGH_MEMORY, ENOUGH_DISK = 4, 5  # GB: what training holds by default; weights and the caches of the demo and CamVid
 TIMEOUT = 5  # seconds that a server may take to answer
 HUB = "https://huggingface.co"
@@ -44,7 +47,7 @@ def examine(config: Path | None = None) -> list[Finding]:
     except SmoosegError as error:
         catalogue, findings = None, [Finding("fail", "configuration", str(error), "correct the file, or give --config")]
     findings += [Finding("ok", "versions", machine.versions()), packages(), device(), memory()]
-    findings += [disk(Path((catalogue or {}).get("results", "."))), crf(), compiler()]
+    findings += [disk(Path((catalogue or {}).get("results", "."))), *crf()]
     return findings + (weights(backbones(catalogue)) if catalogue else [])
 
 
@@ -90,23 +93,16 @@ def disk(results: Path) -> Finding:
     return Finding("ok", "disk", f"{free:.1f} GB free at {place}")
 
 
-def crf() -> Finding:
-    """Whether the CRF's compiled module loads."""
-    try:
-        importlib.import_module("smooseg.evaluation.crf")
-    except Exception as error:  # also a library that does not load
-        remedy = "install a C++ compiler, then pip install --force-reinstall --no-binary :all: --no-deps pydensecrf2"
-        return Finding("fail", "CRF", f"pydensecrf does not import ({error})", remedy)
-    return Finding("ok", "CRF", "pydensecrf loads")
-
-
-def compiler() -> Finding:
-    """A C++ compiler, which only installing the CRF's package needs."""
-    found = next(filter(None, map(shutil.which, COMPILERS)), None)
-    if found is None:
-        remedy = "only installing pydensecrf2 needs one: apt install g++, or conda install cxx-compiler"
-        return Finding("note", "compiler", "none", remedy)
-    return Finding("ok", "compiler", found)
+def crf() -> list[Finding]:
+    """Whether each engine of the CRF loads; the one that needs a compiler is missed only where it could be built."""
+    findings = []
+    for engine, (module, remedy) in ENGINES.items():
+        try:
+            importlib.import_module(f"smooseg.evaluation.crf.{module}")
+            findings.append(Finding("ok", f"CRF: {engine}", "loads"))
+        except Exception as error:  # also a library that does not load
+            findings.append(Finding("fail" if engine == "native" else "note", f"CRF: {engine}", str(error), remedy))
+    return findings
 
 
 def weights(rows: list[dict]) -> list[Finding]:

@@ -29,7 +29,7 @@ def imported(path):
 def test_each_large_dependency_has_one_home():
     users = {
         package: sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("smooseg/**/*.py") if package in imported(p))
-        for package in ("zarr", "timm", "snakemake", "pydensecrf")
+        for package in ("zarr", "timm", "snakemake", "pydensecrf", "numba")
     }
     assert users == {
         "zarr": [
@@ -39,7 +39,8 @@ def test_each_large_dependency_has_one_home():
         ],
         "timm": ["smooseg/features/backbones.py"],
         "snakemake": [],
-        "pydensecrf": ["smooseg/evaluation/crf.py"],
+        "pydensecrf": ["smooseg/evaluation/crf/library.py"],
+        "numba": ["smooseg/evaluation/crf/compiled.py"],
     }
 
 

@@ -58,7 +58,7 @@ def marginals(
         lattices: One for each kernel, over the same pixels.
 
     Returns:
-        float32 (blocks, pixels, 8): labels in rows of eight; what fills the last is zero.
+        float32 (blocks, pixels, 8): labels in rows of eight; what fills the last is next to nothing.
     """
     labels, pixels = log_probabilities.shape
     blocks = -(-labels // BLOCK)
