@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 CORES ?= all
+KNOWN := (3, 11) <= sys.version_info < (3, 15)
+UNKNOWN := smooseg runs on Python 3.11 to 3.14, and this is {sys.version.split()[0]}: make run PYTHON=python3.13
 
-.PHONY: run test bench lint clean
+.PHONY: run test bench lint lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/snakemake --cores $(CORES)
@@ -22,6 +24,7 @@ lint: $(VENV)/.installed-test
 	$(BIN)/python -m pytest --quiet tests/unit/test_lint.py  # import-linter, snakemake --lint
 
 $(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c "import sys; $(KNOWN) or sys.exit(f'$(UNKNOWN)')"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
@@ -29,6 +32,9 @@ $(VENV)/.installed: pyproject.toml
 $(VENV)/.installed-test: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
+
+lock: $(VENV)/.installed-test
+	$(BIN)/python -m pip freeze --exclude-editable | grep -v " @ " > constraints.txt
 
 clean:
 	rm -rf $(VENV) results .snakemake

@@ -16,7 +16,9 @@ from .progress import DEFAULTS, progress
 PATIENCE = 30  # seconds that a scheduler has to answer, and to have a worker
 
 
-def compute(function: Callable, tasks: Iterable[tuple], workers: int, scheduler: str | None, desc: str) -> list:
+def compute(
+    function: Callable, tasks: Iterable[tuple], workers: int, scheduler: str | None, desc: str, unit: str = "block"
+) -> list:
     """Results of ``function(*task)`` for every task, in order.
 
     Args:
@@ -25,7 +27,7 @@ def compute(function: Callable, tasks: Iterable[tuple], workers: int, scheduler:
         workers: Processes on this machine; with 1 the tasks run in this one.
         scheduler: Address of a Dask scheduler, such as tcp://10.0.0.1:8786, whose workers run the tasks instead;
             tasks of a worker that dies run again on another.
-        desc: Name of the progress bar.
+        desc, unit: Name of the progress bar, and what a task is called there.
 
     Raises:
         SmoosegError: If a task raises one, or the scheduler does not answer, or has no worker, or one with
@@ -35,7 +37,7 @@ def compute(function: Callable, tasks: Iterable[tuple], workers: int, scheduler:
     if scheduler is not None:
         return on_cluster(delayed, function, scheduler, desc)
     how = {"scheduler": "processes", "num_workers": workers, "chunksize": 1} if workers > 1 else {"scheduler": "sync"}
-    with TqdmCallback(desc=desc, unit="block", **DEFAULTS):
+    with TqdmCallback(desc=desc, unit=unit, **DEFAULTS):
         return list(dask.compute(*delayed, **how))
 
 

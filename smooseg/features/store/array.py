@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import zarr
+from numcodecs.bitround import BitRound
 from zarr.abc.store import Store as Backend
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
@@ -22,6 +23,7 @@ from .chunkbytes import checksum, file_tail, finite, read_file, tails
 
 COMPLETE = "complete.json"
 DTYPES = "float16", "uint8"  # of features, and of ids
+ROUNDING = {"bits5": BitRound(keepbits=5)}  # of codecs that lose bits; not a filter of Zarr, whose format names none
 REMEDY = "run again with --forcerun plan_features, which recomputes what is missing (label maps: delete the folder)"
 DAMAGE = (ValueError, KeyError, TypeError, RuntimeError, FileNotFoundError)  # of content; not of disks or networks
 
@@ -142,6 +144,8 @@ class Store:
 
     def write(self, start: int, rows: np.ndarray) -> None:
         """Write rows from ``start``, a multiple of the chunk length; each chunk appears whole or not at all."""
+        if rounding := ROUNDING.get(self.provenance["codec"]):
+            rows = rounding.decode(rounding.encode(np.ascontiguousarray(rows, self.array.dtype)))
         self.array[start : start + len(rows)] = rows
 
     def checksums(self, start: int = 0, stop: int | None = None) -> list[str | None]:

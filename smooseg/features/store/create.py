@@ -3,26 +3,23 @@
 import json
 import logging
 import shutil
-import warnings
 from pathlib import Path
 
 import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
-from zarr.codecs.numcodecs import BitRound
 from zarr.core.sync import sync
 
 from ...errors import SmoosegError
 from ...running.files import is_url
 from .array import COMPLETE, Store, backend
 
-warnings.filterwarnings("ignore", "Numcodecs codecs are not in the Zarr version 3 specification")  # BitRound
 CIRCUMSTANCES = "made_with"  # provenance that a finished store may differ in: versions, batch size
-# filters and compressors; docs/cache.md has what each costs and saves, and what was tried and dropped
+# compressors; docs/cache.md has what each costs and saves, and what was tried and dropped
 CODECS = {
-    "raw": ([], []),  # float16 as it is: features barely compress without loss, and raw chunks read fastest
-    "bits5": ([BitRound(keepbits=5)], [BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=2)]),
-    "zstd": ([], [BloscCodec(cname="zstd", clevel=3)]),  # for label maps, which shrink about twentyfold
+    "raw": [],  # float16 as it is: features barely compress without loss, and raw chunks read fastest
+    "bits5": [BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=2)],  # of values rounded before
+    "zstd": [BloscCodec(cname="zstd", clevel=3)],  # for label maps, which shrink about twentyfold
 }
 
 
@@ -61,15 +58,13 @@ def create_store(
         return Store(path)
     require_space(path, needed, stored_bytes(path))
     sync(place.delete_dir(""))  # clear() stops half-way on S3
-    filters, compressors = CODECS[codec]
     zarr.create_array(
         place,
         shape=shape,
         dtype=dtype,
         chunks=(chunk, *shape[1:]),
         fill_value=0,
-        filters=filters,
-        compressors=[*compressors, Crc32cCodec()],
+        compressors=[*CODECS[codec], Crc32cCodec()],
         attributes={"provenance": provenance},
     )
     return Store(path)

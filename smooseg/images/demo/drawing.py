@@ -5,14 +5,13 @@ are exact by construction: sky and clouds, a ground plane in perspective with gr
 then trees and buildings from far to near, with shadows, haze and a camera's imperfections.
 """
 
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from ...running.progress import progress
+from ...running.parallel import compute
 from .scenes import BUILDING, GRASS, ROAD, SKY, TREE, WATER, Scene, fractal
 
 SEED_STRIDE = 100_000  # data sets of different seeds share no scene
@@ -219,17 +218,7 @@ def write_splits(folder: Path, generate: dict, workers: int) -> None:
     for kind in ("images", "labels"):
         for split in ("train", "val"):
             (folder / kind / split).mkdir(parents=True, exist_ok=True)
-    with ProcessPoolExecutor(workers) as pool:
-        drawn = [
-            pool.submit(
-                write_scene,
-                folder,
-                split,
-                generate["seed"] * SEED_STRIDE + number,
-                generate["width"],
-                generate["height"],
-            )
-            for number, split in enumerate(scenes)
-        ]
-        for scene in progress(drawn, unit="scene", desc="draw"):
-            scene.result()
+    size = generate["width"], generate["height"]
+    first = generate["seed"] * SEED_STRIDE
+    tasks = [(folder, split, first + number, *size) for number, split in enumerate(scenes)]
+    compute(write_scene, tasks, workers, None, "draw", "scene")
