@@ -4,6 +4,7 @@ import multiprocessing
 import resource
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -57,8 +58,8 @@ def in_process(function: Callable, *arguments):
     Returns:
         Its result, and by how many bytes it raised the process's peak memory.
     """
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_with_peak, (function, *arguments))
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:  # which may start processes of its own
+        return pool.submit(_with_peak, function, *arguments).result()
 
 
 def _with_peak(function: Callable, *arguments):

@@ -44,7 +44,7 @@ rule refine_crf:
         "<benchmarks>/refine_crf/{experiment}/{seed}.tsv"
     threads: 1 if config["dask"]["scheduler"] else ALL_CORES
     resources:
-        mem_mb=growing(0, 1500),
+        mem_mb=crf_memory,
         runtime=crf_minutes,
     params:
         store=store_of_experiment("eval"),

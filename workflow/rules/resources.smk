@@ -64,6 +64,12 @@ def maps_minutes(wildcards, input, attempt):
     return minutes(UPSAMPLE * store_shape(input.complete)[0] / 2, attempt)
 
 
+def crf_memory(wildcards, threads, attempt):
+    """Memory (MB) of refinement: one process whose threads share what they load, or with pydensecrf one for each core."""
+    shared, each = (0, 1500) if config["crf"]["engine"] == "pydensecrf" else (1500, 250)
+    return attempt * (shared + each * threads)
+
+
 def crf_minutes(wildcards, input, threads, attempt):
     """Time limit of refining evaluation images on some cores."""
     return minutes(CRF * store_shape(input.complete)[0] / 2 / threads, attempt)
