@@ -64,8 +64,8 @@ def refine_labels(
     facts = {"head_sha256": file_sha256(head_path), "crf": crf, "code": code}
     output = create_label_store(features, features.views // 2, path, facts)
     inputs, views = (place(features.path), place(head_path), place(path)), manifest[~manifest["mirror"]]
-    root = place(root)
-    fill(output, refine_block, lambda start, stop: (*inputs, start, views[start:stop], root, crf), workers, scheduler)
+    where = place(root)
+    fill(output, refine_block, lambda start, stop: (*inputs, start, views[start:stop], where, crf), workers, scheduler)
 
 
 def fill(

@@ -123,7 +123,7 @@ def fit_pictures(
     photos = pictures_of(images, out)
     labelled = find_labels(labels, photos) if labels else {}
     config = make_config(classes, names, void, head, backbone, steps, seed, crf)
-    cores = cores or os.cpu_count()
+    cores = cores or os.cpu_count() or 1
     dataset = open_dataset(config["datasets"][DATASET] | {"root": out / DATASET})
     check_pictures(photos, labelled, dataset, cores)
     write_config(config, out)

@@ -43,7 +43,7 @@ def read_config(path: Path) -> dict:
     return config
 
 
-def load_catalogue(path: Path | None = None, **changes: str | None) -> dict:
+def load_catalogue(path: Path | None = None, **changes: str | Path | None) -> dict:
     """A resolved configuration.
 
     Args:

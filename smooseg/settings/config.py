@@ -151,7 +151,7 @@ def run_jobs(config: dict, name: str | None = None) -> list[tuple[str, int]]:
 def compared(config: dict) -> dict[str, list[str]]:
     """Experiments that the selected run's figures set side by side, by data set."""
     chosen = config["runs"][config["run"]]["compare"]
-    by_dataset = {}
+    by_dataset: dict[str, list[str]] = {}
     for name in dict(run_jobs(config)) if chosen is None else chosen:
         by_dataset.setdefault(config["experiments"][name]["dataset"], []).append(name)
     return by_dataset
