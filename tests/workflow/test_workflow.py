@@ -95,7 +95,12 @@ def test_a_class_renamed_reruns_scores_and_no_training(project):
         ("heads/losses.py", "EPSILON = 1e-12", "EPSILON = 1e-11", TRAIN),
         ("images/imaging.py", "[:, ::-1]", "[::-1, ::-1]", {"index_views"} | FROM_FEATURES),
         ("features/extraction.py", "AHEAD = 2", "AHEAD = 3", FROM_FEATURES),
-        ("evaluation/metrics.py", "100 * correct.sum()", "99 * correct.sum()", {"read_labels", "score_labels"} | COLLECT),
+        (
+            "evaluation/metrics.py",
+            "100 * correct.sum()",
+            "99 * correct.sum()",
+            {"read_labels", "score_labels"} | COLLECT,
+        ),
         ("evaluation/crf.py", "LOGIT_SCALE = 2.0", "LOGIT_SCALE = 3.0", EVALUATE),
         ("errors.py", "MAX_LISTED = 20", "MAX_LISTED = 21", set()),
     ],
