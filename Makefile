@@ -21,6 +21,7 @@ bench: $(VENV)/.installed
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/mypy
 	$(BIN)/python -m pytest --quiet tests/unit/test_lint.py  # import-linter, snakemake --lint
 
 $(VENV)/.installed: pyproject.toml

@@ -6,6 +6,7 @@ from .catalogue import backbones, datasets, doctor, experiments, heads
 from .group import Commands
 from .pictures import fit, segment
 from .results import cache, clusters, scores
+from .workflow import workflow
 
 
 @click.group(cls=Commands)
@@ -20,5 +21,5 @@ def main() -> None:
     """
 
 
-for command in (fit, segment, datasets, backbones, heads, experiments, doctor, scores, clusters, cache):
+for command in (fit, segment, workflow, datasets, backbones, heads, experiments, doctor, scores, clusters, cache):
     main.add_command(command)

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import urllib.request
 from dataclasses import dataclass
+from importlib.metadata import files
 from pathlib import Path
 
 from ..errors import SmoosegError
 from ..running import machine
 from ..settings.catalogue import backbones, load_catalogue
+from ..settings.shipped import PARTS, PLACE
 
 ENGINES = {  # of the CRF: module, and what to do where it does not load
     "native": ("native", "pip install --force-reinstall numba"),
@@ -41,14 +43,26 @@ class Finding:
 
 def examine(config: Path | None = None) -> list[Finding]:
     """Look at everything. Only the reachability of weights asks the network, for some seconds at most."""
+    findings = [parts()]
     try:
         catalogue = load_catalogue(config)
-        findings = [Finding("ok", "configuration", f"{len(catalogue['experiments'])} experiments")]
+        findings.append(Finding("ok", "configuration", f"{len(catalogue['experiments'])} experiments"))
     except SmoosegError as error:
-        catalogue, findings = None, [Finding("fail", "configuration", str(error), "correct the file, or give --config")]
+        catalogue = None
+        findings.append(Finding("fail", "configuration", str(error), "correct the file, or give --config"))
     findings += [Finding("ok", "versions", machine.versions()), packages(), device(), memory()]
     findings += [disk(Path((catalogue or {}).get("results", "."))), *crf()]
     return findings + (weights(backbones(catalogue)) if catalogue else [])
+
+
+def parts() -> Finding:
+    """Whether all that smooseg comes with is there: workflow, schema and catalogue, and what its wheel held."""
+    missing = [str(PLACE / name) for name in PARTS if not (PLACE / name).exists()]
+    recorded = [file for file in files("smooseg") or () if file.suffix != ".pyc"]
+    missing += [path for path in (str(file.locate()) for file in recorded) if not os.path.exists(path)]
+    if missing:
+        return Finding("fail", "parts", f"without {', '.join(dict.fromkeys(missing))}", "install smooseg again")
+    return Finding("ok", "parts", f"workflow and catalogue at {PLACE}")
 
 
 def packages() -> Finding:

@@ -65,12 +65,12 @@ def refine_labels(
     facts = {"head_sha256": file_sha256(head_path), "crf": crf, "code": code}
     output = create_label_store(features, features.views // 2, path, facts)
     inputs, views = (place(features.path), place(head_path), place(path)), manifest[~manifest["mirror"]]
-    root, threads = place(root), 1
+    where, threads = place(root), 1
     if crf["engine"] == "native" and scheduler is None:
         workers, threads = 1, workers  # it lets go of Python's lock
 
     def task(start: int, stop: int) -> tuple:
-        return *inputs, start, views[start:stop], root, crf, threads
+        return *inputs, start, views[start:stop], where, crf, threads
 
     fill(output, refine_block, task, workers, scheduler, CHUNK * -(-threads // 4))
 

@@ -36,8 +36,8 @@ def read_labels(manifest: pd.DataFrame, dataset: Dataset, split: str, features: 
             an unknown id.
     """
     rows = manifest[~manifest["mirror"]]
-    labels = {entry.image: entry.label for entry in dataset.entries(split)}
-    raise_listed("These images have no label", [image for image in rows["image"].unique() if labels.get(image) is None])
+    labels = {entry.image: entry.label for entry in dataset.entries(split) if entry.label is not None}
+    raise_listed("These images have no label", [image for image in rows["image"].unique() if image not in labels])
     source = open_store(features, {"manifest_sha256": manifest_sha256(manifest)})
     store = create_label_store(source, len(rows), path, {"code": code})
     problems: list[str] = []

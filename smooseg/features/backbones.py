@@ -1,6 +1,7 @@
 """Frozen backbones from timm: built from a weights file, giving patch features of one block."""
 
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -13,8 +14,8 @@ from .provenance import block_index
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def create_model(name: str, pretrained: bool = False) -> nn.Module:
-    """A timm model without a classifier.
+def create_model(name: str, pretrained: bool = False) -> Any:
+    """A timm model without a classifier; no type says what timm's models share.
 
     Raises:
         SmoosegError: If timm does not know the name, its weights cannot be fetched, or it gives no features.
@@ -76,6 +77,9 @@ class Backbone(nn.Module):
     Raises:
         SmoosegError: If there is no such block, or no final norm to apply to it.
     """
+
+    mean: torch.Tensor
+    std: torch.Tensor
 
     def __init__(self, model: str, block: int, norm: bool, precision: str):
         super().__init__()

@@ -7,6 +7,7 @@ timm keeps for the original files of DINOv2 and DINOv3.
 import inspect
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -65,7 +66,7 @@ def unwrap(checkpoint: dict, source: str | Path) -> StateDict:
     return checkpoint
 
 
-def without_classifier(state: StateDict, model: nn.Module) -> StateDict:
+def without_classifier(state: StateDict, model: Any) -> StateDict:
     """All but the tensors of the classifier, which a backbone is built without."""
     names = model.pretrained_cfg.get("classifier") or ()
     prefixes = tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))

@@ -75,7 +75,8 @@ def extract_features(
                 writing.result()
             writing = writer.submit(write_block, store, start, features, manifest)
             bar.update(stop - start)
-        writing.result()
+        if writing is not None:
+            writing.result()
 
 
 def decoded_blocks(

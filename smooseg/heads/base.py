@@ -27,6 +27,8 @@ class Head(nn.Module, ABC):
         settings: The head's hyperparameters, with every default filled in.
     """
 
+    mean: torch.Tensor
+
     def __init__(self, channels: int, clusters: int, settings: dict):
         super().__init__()
         self.channels, self.clusters, self.settings = channels, clusters, settings

@@ -21,6 +21,8 @@ BLOCK = 1 << 14  # patches embedded at once
 class CentroidHead(Head):
     """A head whose clusters are the nearest of K centroids in some space of embeddings."""
 
+    centroids: torch.Tensor
+
     def __init__(self, channels: int, clusters: int, settings: dict, dimensions: int):
         super().__init__(channels, clusters, settings)
         self.register_buffer("centroids", torch.zeros(clusters, dimensions))

@@ -40,7 +40,7 @@ def patch_shares(labels: torch.Tensor, classes: int, side: int) -> torch.Tensor:
 
 def labelled_batches(
     store: Store, labels: Store, classes: int, seed: int, skip: int = 0
-) -> Iterator[tuple[torch.Tensor, ...]]:
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Endless (features, shares of classes) of random chunks, without the first ``skip`` pairs of them.
 
     An epoch reads every chunk once.
@@ -72,7 +72,9 @@ class LinearHead(Head):
         loss = -(shares * F.log_softmax(logits, dim=-1)).sum() / shares.sum().clamp_min(1)
         return loss, {"clusters": (logits.argmax(-1).flatten().bincount() > 0).sum()}
 
-    def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None, labels: Store) -> pd.DataFrame:
+    def learn(  # type: ignore[override]  # no other head may be given labels
+        self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None, labels: Store
+    ) -> pd.DataFrame:
         """As :meth:`Head.learn`, with the label maps of the same views: uint8 (views, size, size).
 
         Chunks are read as they are needed, so ``budget`` does not matter.

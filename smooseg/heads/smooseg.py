@@ -25,6 +25,8 @@ class SmooSegHead(Head):
         Eqs. 5 to 7 and Algorithm 1; the settings' defaults are the released configuration's.
     """
 
+    teacher: torch.Tensor
+
     def __init__(self, channels: int, clusters: int, settings: dict):
         super().__init__(channels, clusters, settings)
         self.projector = Projector(channels, settings["dimensions"], nn.SiLU)

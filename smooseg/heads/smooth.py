@@ -60,6 +60,8 @@ def smooth_directions(signal: np.ndarray, residual: np.ndarray, dimensions: int)
 class SmoothHead(CentroidHead):
     """A linear projection onto the smoothest directions, and the nearest centroid in it."""
 
+    projection: torch.Tensor
+
     def __init__(self, channels: int, clusters: int, settings: dict):
         dimensions = min(settings["dimensions"] or 2 * clusters, channels)
         super().__init__(channels, clusters, settings, dimensions)

@@ -113,6 +113,8 @@ def correspondence_loss(
 class StegoHead(Head):
     """Projector trained on correspondences; nearest centroid by cosine."""
 
+    centroids: torch.Tensor
+
     def __init__(self, channels: int, clusters: int, settings: dict):
         super().__init__(channels, clusters, settings)
         self.projector = Projector(channels, settings["dimensions"], nn.ReLU)
@@ -147,10 +149,11 @@ class StegoHead(Head):
             return correspondence_loss((features[0], f), (embeddings[0], e), shift)
 
         partners = [random_partners(len(views), generator).to(views.device) for _ in range(s["random_images"])]
+        apart = [loss(features[2][p], embeddings[2][p], s["b_random"]) for p in partners]
         parts = {
             "within": loss(features[0], embeddings[0], s["b_within"]),
             "neighbour": loss(features[1], embeddings[1], s["b_neighbour"]),
-            "random": sum(loss(features[2][p], embeddings[2][p], s["b_random"]) for p in partners) / len(partners),
+            "random": sum(apart, torch.zeros(())) / len(apart),
         }
         return sum(s[f"{name}_weight"] * part for name, part in parts.items()), parts
 

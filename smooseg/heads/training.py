@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import pandas as pd
 import torch
@@ -14,7 +15,7 @@ from ..running.progress import progress
 from .snapshot import Snapshot
 
 RECORD_EVERY = 50  # steps between history rows: reading values off a GPU makes it wait
-Batch = torch.Tensor | tuple[torch.Tensor, ...]
+Batch = TypeVar("Batch")  # whatever a head's energy is of
 Energy = tuple[torch.Tensor, dict[str, torch.Tensor]]
 
 
@@ -50,7 +51,7 @@ def minimise(
     keep_freed_memory()
     training = Training(head, optimizer, [torch.default_generator, *generators])
     saved = snapshot.load() if snapshot else None
-    if saved:
+    if snapshot and saved:
         training.restore(saved)
         logging.info("%s: goes on after step %d of %d", snapshot.path, training.step, steps)
     rates = {f"lr_{group['name']}": group["lr"] for group in optimizer.param_groups}
@@ -86,7 +87,8 @@ class Training:
 
     def __init__(self, head: nn.Module, optimizer: torch.optim.Optimizer, generators: list[torch.Generator]):
         self.head, self.optimizer, self.generators = head, optimizer, generators
-        self.step, self.seconds, self.history = 0, 0.0, []
+        self.step, self.seconds = 0, 0.0
+        self.history: list[dict] = []
 
     def state(self) -> dict:
         """What :meth:`restore` takes."""

@@ -3,6 +3,7 @@
 import hashlib
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -94,7 +95,7 @@ def read_views(root: Path, rows: pd.DataFrame, size: int, resample: str) -> np.n
     return pixels
 
 
-def label_view(ids: np.ndarray, path: Path, row: tuple, size: int) -> np.ndarray:
+def label_view(ids: np.ndarray, path: Path, row: Any, size: int) -> np.ndarray:
     """Class ids of one view, resized by nearest: uint8 (size, size).
 
     Args:

@@ -75,9 +75,10 @@ def index_views(dataset: Dataset, split: str, crops: str, size: int, evaluation:
     """
     entries = dataset.entries(split)
     with ThreadPoolExecutor(workers) as pool:
-        found = pool.map(lambda entry: index_image(dataset.root, entry.image, crops), entries)
-        found = list(progress(found, total=len(entries), unit="image", desc=f"index {split}"))
-    raise_listed("These images cannot be used", [str(f) for f in found if isinstance(f, SmoosegError)])
+        tasks = pool.map(lambda entry: index_image(dataset.root, entry.image, crops), entries)
+        outcomes = list(progress(tasks, total=len(entries), unit="image", desc=f"index {split}"))
+    raise_listed("These images cannot be used", [str(o) for o in outcomes if isinstance(o, SmoosegError)])
+    found = [outcome for outcome in outcomes if not isinstance(outcome, SmoosegError)]
     rows = []
     for entry, (width, height, sha256) in zip(entries, found, strict=True):
         for box in crop_boxes(width, height, crops):

@@ -13,12 +13,12 @@ from ..images.datasets import VOID, open_dataset
 from ..running.files import whole
 from ..settings.catalogue import find_backbone
 from ..settings.config import resolve
+from ..settings.shipped import PACKAGE, shipped
 from .masking import BATCH, Outcome, segment_photos
 from .photos import Photo, find_photos
 from .placing import CROPS, SCORED, TRAIN, check_pictures, find_labels, place_pictures
 from .segmenter import Segmenter
 
-SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
 CONFIG, DATASET, MASKS = "config.yaml", "pictures", "masks"  # what lies in the folder, beside the workflow's results
 HEADER = "# Written by smooseg fit. To run the workflow from here: snakemake --cores all --snakefile"
 STANDARD_ERROR = 2  # its file descriptor
@@ -111,11 +111,7 @@ def fit_pictures(
     Raises:
         SmoosegError: If pictures or labels are bad (all are named), or the workflow stops.
     """
-    if not SNAKEFILE.is_file():
-        raise SmoosegError(
-            f"{SNAKEFILE} is missing: smooseg fit runs the workflow of smooseg's repository, which an installed wheel "
-            f"lacks; get the repository and install it with pip install -e ."
-        )
+    shipped("Snakefile")  # raises if it is missing
     require_own(out)
     names = class_names or []
     if names and (len(names) != classes or not labels):
@@ -123,7 +119,7 @@ def fit_pictures(
     photos = pictures_of(images, out)
     labelled = find_labels(labels, photos) if labels else {}
     config = make_config(classes, names, void, head, backbone, steps, seed, crf)
-    cores = cores or os.cpu_count()
+    cores = cores or os.cpu_count() or 1
     dataset = open_dataset(config["datasets"][DATASET] | {"root": out / DATASET})
     check_pictures(photos, labelled, dataset, cores)
     write_config(config, out)
@@ -158,7 +154,8 @@ def pictures_of(images: list[str], out: Path) -> list[Photo]:
 def write_config(config: dict, out: Path) -> None:
     """Write a configuration with a line that says whose it is."""
     with whole(out / CONFIG) as aside:
-        aside.write_text(f"{HEADER} {SNAKEFILE}\n{yaml.safe_dump(config, sort_keys=False, allow_unicode=True)}")
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        aside.write_text(f"{HEADER} {shipped('Snakefile')}\n{text}", "utf-8")
 
 
 def run_workflow(folder: Path, targets: list[str], cores: int, loudness: str | None) -> None:
@@ -173,10 +170,10 @@ def run_workflow(folder: Path, targets: list[str], cores: int, loudness: str | N
     Raises:
         SmoosegError: If it stops.
     """
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--cores", str(cores)]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(shipped("Snakefile")), "--cores", str(cores)]
     command += () if loudness == "verbose" else QUIETLY
-    paths = [str(SNAKEFILE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}  # the workflow takes the library beside it
+    paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}  # jobs take this library
     said = subprocess.PIPE if loudness == "quiet" else STANDARD_ERROR
     result = subprocess.run(
         [*command, "--", *targets], cwd=folder, env=environment, stdout=said, stderr=said, text=True

@@ -88,7 +88,7 @@ class Work:
 
     def run(self, batches: list[list[tuple[Photo, tuple[int, int]]]], pool: Executor) -> Iterator[int]:
         """Do batches, reading one ahead and writing one behind the backbone; yields how many photos were done."""
-        reading, writing = [], {}
+        reading, writing = list[Future](), dict[Photo, Future]()
         for batch, following in pairwise([[], *batches, []]):
             views = [self.attempt(future.result) for future in reading]
             reading = [

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +43,7 @@ def scaled_ids(ids: np.ndarray, height: int, width: int) -> np.ndarray:
     return result
 
 
-def vote(ids: np.ndarray, rows: tuple, columns: tuple) -> np.ndarray:
+def vote(ids: np.ndarray, rows: Sequence[np.ndarray], columns: Sequence[np.ndarray]) -> np.ndarray:
     """Ids between four neighbours, as in :func:`scaled_ids`; only where they differ is anything to be weighed."""
     corners = [ids[np.ix_(row, column)] for row in rows[:2] for column in columns[:2]]
     result = corners[0].copy()

@@ -1,7 +1,7 @@
 """People's own pictures: found by path, folder or glob; decoded upright; resized to a view."""
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,7 +37,7 @@ class Photo:
         return [status.st_size, status.st_mtime_ns]
 
 
-def find_photos(images: list[str | Path]) -> tuple[list[Photo], list[str]]:
+def find_photos(images: Sequence[str | Path]) -> tuple[list[Photo], list[str]]:
     """Image files that arguments mean, each once, and what is wrong with the others.
 
     Args:
@@ -48,7 +48,7 @@ def find_photos(images: list[str | Path]) -> tuple[list[Photo], list[str]]:
         The photos in order, and a "path: problem" for every argument that means none, and for every photo whose
         outputs would have the name of another's.
     """
-    photos, problems, seen, names = [], [], set(), {}
+    photos, problems, seen, names = [], [], set(), dict[Path, Path]()
     for argument in map(str, images):
         found, problem = expand(argument)
         problems += [problem] if problem else []
@@ -69,9 +69,9 @@ def expand(argument: str) -> tuple[list[Photo], str | None]:
     """Photos that one argument means, or the problem with it."""
     path = Path(argument)
     if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if is_image(p.relative_to(path)) and p.is_file())
+        files = sorted(p for p in path.rglob("*") if is_image(p.relative_to(path)) and p.is_file())
         problem = f"{path}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})"
-        return [Photo(p, p.relative_to(path).with_suffix("")) for p in found], None if found else problem
+        return [Photo(p, p.relative_to(path).with_suffix("")) for p in files], None if files else problem
     if path.exists():
         return [Photo(path, Path(path.stem))], None
     if not glob.has_magic(argument):

@@ -47,6 +47,7 @@ def check_pictures(photos: list[Photo], labels: dict[Photo, Path], dataset: Data
             check_picture(photo.path, labels.get(photo), dataset)
         except SmoosegError as error:
             return str(error)
+        return None
 
     with ThreadPoolExecutor(workers) as pool:
         found = list(progress(pool.map(problem, photos), total=len(photos), unit="image", desc="check"))

@@ -100,7 +100,7 @@ def comparison(name: str, entry: dict, table: pd.DataFrame) -> dict:
     """
     scores = [f"{postprocess}_{score}" for postprocess in entry["postprocess"] for score in ("accuracy", "miou")]
     best = table.loc[~table["uses_labels"], scores].max()
-    rows = []
+    rows: list[dict] = []
     for record in table.to_dict("records"):
         cells = []
         for score in scores:

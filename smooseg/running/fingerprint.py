@@ -14,11 +14,11 @@ def module_file(module: str) -> Path | None:
     return next((f for f in (base.with_suffix(".py"), base / "__init__.py") if f.is_file()), None)
 
 
-def imports(module: str, tree: ast.Module) -> set[str]:
+def imports(module: str, file: Path, tree: ast.Module) -> set[str]:
     """Modules of this package that a module imports relatively."""
-    is_package = module_file(module).name == "__init__.py"
+    is_package = file.name == "__init__.py"
     parts = module.split(".") if module else []
-    found = set()
+    found: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level:
             up = node.level - is_package
@@ -38,12 +38,15 @@ def without_docstrings(tree: ast.Module) -> str:
 
 def sources(module: str) -> dict[str, str]:
     """Code of a module and of every module of this package that it imports, directly or not, by name."""
-    pending, found = [module], {}
+    pending, found = [module], dict[str, str]()
     while pending:
         name = pending.pop()
         if name not in found and name not in INERT:
-            tree = ast.parse(module_file(name).read_text())
-            pending += imports(name, tree)
+            file = module_file(name)
+            if file is None:
+                raise ModuleNotFoundError(f"smooseg has no module {name}")
+            tree = ast.parse(file.read_text("utf-8"))
+            pending += imports(name, file, tree)
             found[name] = without_docstrings(tree)
     return found
 

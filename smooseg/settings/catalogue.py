@@ -8,8 +8,7 @@ import yaml
 from ..errors import SmoosegError
 from ..images.datasets import open_dataset
 from .config import SUPERVISED, checked, dataset_root, load_schema, resolve
-
-SHIPPED = Path(__file__).parents[2] / "config.yaml"
+from .shipped import shipped
 
 
 class UniqueKeys(yaml.SafeLoader):
@@ -43,7 +42,7 @@ def read_config(path: Path) -> dict:
     return config
 
 
-def load_catalogue(path: Path | None = None, **changes: str | None) -> dict:
+def load_catalogue(path: Path | None = None, **changes: str | Path | None) -> dict:
     """A resolved configuration.
 
     Args:
@@ -53,7 +52,7 @@ def load_catalogue(path: Path | None = None, **changes: str | None) -> dict:
     Raises:
         SmoosegError: If it is missing, does not parse or is wrong.
     """
-    path = path or next((p for p in (Path("config.yaml"), SHIPPED) if p.is_file()), SHIPPED)
+    path = path or (Path("config.yaml") if Path("config.yaml").is_file() else shipped("config.yaml"))
     return resolve(read_config(path) | {key: str(value) for key, value in changes.items() if value is not None})
 
 

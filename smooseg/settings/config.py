@@ -14,9 +14,9 @@ from jsonschema.validators import extend
 from ..errors import SmoosegError
 from ..images.datasets import LAYOUTS, open_dataset
 from ..images.demo.scenes import CLASSES
+from .shipped import shipped
 from .sweeps import grid, point_experiment, point_name
 
-SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
 SUPERVISED = {"linear"}  # heads that are trained with labels; everything else never sees one
 RESERVED = {  # targets and tables that the workflow has itself
     *("all", "features", "train", "evaluate", "tables", "figures", "sweep"),
@@ -38,7 +38,7 @@ Validator = extend(Draft202012Validator, type_checker=TYPES)
 @cache
 def parsed_schema() -> dict:
     """The schema as its file has it; parsing takes longer than all that follows."""
-    return yaml.safe_load(SCHEMA.read_text())
+    return yaml.safe_load(shipped("workflow/schemas/config.schema.yaml").read_text("utf-8"))
 
 
 def load_schema() -> dict:
@@ -151,7 +151,7 @@ def run_jobs(config: dict, name: str | None = None) -> list[tuple[str, int]]:
 def compared(config: dict) -> dict[str, list[str]]:
     """Experiments that the selected run's figures set side by side, by data set."""
     chosen = config["runs"][config["run"]]["compare"]
-    by_dataset = {}
+    by_dataset: dict[str, list[str]] = {}
     for name in dict(run_jobs(config)) if chosen is None else chosen:
         by_dataset.setdefault(config["experiments"][name]["dataset"], []).append(name)
     return by_dataset

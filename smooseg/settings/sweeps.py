@@ -23,7 +23,7 @@ def values_of(value, where: str) -> list:
 
 def spaced(ends: dict, where: str) -> list:
     """Evenly spaced values of a range; whole numbers where they all are."""
-    numbers = [ends.get(key) for key in ("from", "to", "number")]
+    numbers = [ends[key] for key in ("from", "to", "number") if key in ends]
     real = all(type(n) in (int, float) and abs(n) < 1e300 for n in numbers)  # not nan either
     if set(ends) != {"from", "to", "number"} or not real or numbers[2] not in range(2, MOST + 1):
         raise SmoosegError(

@@ -9,9 +9,7 @@ from importlinter.cli import lint_imports
 
 from tests.conftest import ROOT
 
-# Reading the rules imports smooseg, on a cluster's nodes too, so what can run a job already has all of its
-# environment: one that snakemake deployed for each rule would be a second copy of environment.yml without smooseg.
-WANTED_BY_SNAKEMAKE_ONLY = "Specify a conda environment or container for each rule."
+WANTED_BY_SNAKEMAKE_ONLY = "Specify a conda environment or container for each rule."  # common.smk says why not
 
 
 def test_imports_run_downwards_and_every_room_has_its_layer(monkeypatch):
@@ -28,7 +26,7 @@ def remarks(folder) -> set[str]:
     return set(re.findall(r"^ {4}\* (.*):$", said, re.MULTILINE))
 
 
-def test_snakemake_has_no_remark_but_the_one_that_is_answered_here():
+def test_snakemake_has_no_remark_but_one():
     assert remarks(ROOT) == {WANTED_BY_SNAKEMAKE_ONLY}
 
 

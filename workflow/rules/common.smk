@@ -37,6 +37,8 @@ def one_of(names):
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
+# Rules name no environment, since reading them imports smooseg, on a cluster's nodes too: what can run a job has all
+# of its environment already. One that Snakemake deployed beside it would be a copy of environment.yml without smooseg.
 pathvars:
     results=RESULTS,
     logs="<results>/logs",

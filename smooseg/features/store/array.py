@@ -56,7 +56,10 @@ class Store:
         try:
             with zarr.config.set({"array.write_empty_chunks": True}):  # a chunk of zeros is data, not absence
                 self.array = zarr.open_array(self.backend, mode="r+")
-            self.provenance: dict = dict(self.array.attrs["provenance"])
+            provenance = self.array.attrs["provenance"]
+            if not isinstance(provenance, dict):
+                raise ValueError(f"provenance is {provenance!r}")
+            self.provenance: dict = provenance
         except DAMAGE as error:
             raise SmoosegError(f"{path}: metadata does not parse ({error}); {REMEDY}") from error
         if self.array.dtype.name not in DTYPES:
@@ -94,7 +97,7 @@ class Store:
             for chunk, found in enumerate(self.checksums(first, end), first):
                 self.require_listed(chunk, found)
         try:
-            rows = self.array[start:stop]
+            rows = np.asarray(self.array[start:stop])
         except DAMAGE as error:
             for chunk in range(first, end) if end - first > 1 else ():  # find the one
                 self.read(chunk * self.chunk, chunk * self.chunk + self.length(chunk))
@@ -124,23 +127,16 @@ class Store:
         filling = np.empty((self.chunk - len(positions)) * self.row_bytes, np.uint8)  # of a last chunk
         rows = [space[position].reshape(-1).view(np.uint8) for position in positions] + [filling]
         found = read_file(Path(self.path, self.key(chunk)), rows)
-        if self.listed is not None:
-            self.require_listed(chunk, found)
+        self.require_listed(chunk, found)
         if found != checksum(rows):
             raise SmoosegError(f"{self.path}: chunk {chunk} is damaged (stored and computed crc32c differ); {REMEDY}")
         for position in positions:
             self.require_finite(chunk, space[position])
 
     def require_listed(self, chunk: int, found: str | None) -> None:
-        """Raise unless a chunk carries the checksum that is listed for it."""
-        if found != self.listed[chunk]:
-            raise SmoosegError(f"{self.path}: {self.mismatch(chunk, found)}; {REMEDY}")
-
-    def mismatch(self, chunk: int, found: str | None) -> str:
-        """What is wrong with a chunk whose checksum is not the listed one."""
-        if found is None:
-            return f"chunk {chunk} is missing"
-        return f"chunk {chunk} has checksum {found}, not {self.listed[chunk]}: damaged or foreign"
+        """Raise if a chunk carries another checksum than the one that is listed for it."""
+        if self.listed is not None and found != self.listed[chunk]:
+            raise SmoosegError(f"{self.path}: {mismatch(chunk, found, self.listed[chunk])}; {REMEDY}")
 
     def write(self, start: int, rows: np.ndarray) -> None:
         """Write rows from ``start``, a multiple of the chunk length; each chunk appears whole or not at all."""
@@ -219,7 +215,14 @@ class Store:
         found = self.checksums()
         if len(self.listed) != len(found):
             return [f"it has {len(found)} chunks where {COMPLETE} lists {len(self.listed)}"]
-        return [self.mismatch(i, here) for i, here in enumerate(found) if here != self.listed[i]]
+        return [mismatch(i, here, self.listed[i]) for i, here in enumerate(found) if here != self.listed[i]]
+
+
+def mismatch(chunk: int, found: str | None, listed: str) -> str:
+    """What is wrong with a chunk whose checksum is not the listed one."""
+    if found is None:
+        return f"chunk {chunk} is missing"
+    return f"chunk {chunk} has checksum {found}, not {listed}: damaged or foreign"
 
 
 def open_store(path: str | Path, expect: dict, survey: bool = True) -> Store:

@@ -32,7 +32,7 @@ def read_file(path: Path, parts: list[np.ndarray]) -> str | None:
     except FileNotFoundError:
         return None
     try:
-        os.preadv(file, [*parts, tail], 0)
+        os.preadv(file, [*(part.data for part in parts), tail], 0)
     finally:
         os.close(file)
     return tail.hex()

@@ -88,7 +88,7 @@ def reusable(path: str | Path, provenance: dict, shape: tuple[int, ...], chunk: 
         if key not in informal and provenance.get(key) != store.provenance.get(key)
     ]
     if not differing and (store.shape, store.chunk) == (shape, chunk):
-        if finished:
+        if store.listed is not None:
             for number, found in enumerate(store.checksums()):
                 if found is not None and found != store.listed[number]:
                     sync(store.backend.delete(store.key(number)))

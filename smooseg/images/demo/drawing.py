@@ -34,8 +34,8 @@ def draw_sky(scene: Scene) -> None:
     rng, height, width = scene.rng, scene.height, scene.width
     share = np.clip(scene.rows / max(scene.horizon, 1), 0, 1)[..., None] ** 0.8
     sky = scene.zenith * (1 - share) + scene.haze * share
-    cloud = Image.fromarray(fractal(rng, height, width // 2, rng.uniform(40, 90), 5))
-    cloud = np.asarray(cloud.resize((width, height), Image.Resampling.BILINEAR))  # clouds are wider than tall
+    clouds = Image.fromarray(fractal(rng, height, width // 2, rng.uniform(40, 90), 5))
+    cloud = np.asarray(clouds.resize((width, height), Image.Resampling.BILINEAR))  # clouds are wider than tall
     cover = np.clip((cloud - rng.uniform(0.42, 0.62)) * 6, 0, 1)[..., None] * rng.uniform(0.3, 0.95)
     shade = (0.80 + 0.35 * cloud[..., None]) * np.clip(scene.haze + 0.12, 0, 1)
     scene.colour[:] = sky * (1 - cover) + shade * cover

@@ -43,7 +43,7 @@ def plot_scores(rows: pd.DataFrame, path: Path) -> None:
     """
     methods = list(rows["method"].unique())
     figure = Figure((10, 3.9 + 0.28 * len(methods)), layout="constrained", dpi=110)
-    above, below = figure.subfigures(2, 1, height_ratios=[0.9 + 0.28 * len(methods), 3])
+    (above,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=[0.9 + 0.28 * len(methods), 3])
     colours = dict(zip(methods, method_colours(len(methods)), strict=True))
     for axis, (score, label) in zip(above.subplots(1, 2, sharey=True), TOTALS.items(), strict=True):
         draw_totals(axis, rows[rows["score"] == score], colours)
@@ -58,7 +58,7 @@ def draw_totals(axis: Axes, rows: pd.DataFrame, colours: dict[str, np.ndarray]) 
     places = {method: -i for i, method in enumerate(colours)}
     for postprocess, (marker, fill, shift) in {"raw": ("o", "white", 0.14), "crf": ("D", "#222222", -0.14)}.items():
         chosen = rows[rows["postprocess"] == postprocess]
-        style = {"fmt": marker, "color": "#222222", "markerfacecolor": fill, "capsize": 2, "markersize": 6}
+        style: dict = {"fmt": marker, "color": "#222222", "markerfacecolor": fill, "capsize": 2, "markersize": 6}
         if len(chosen):
             heights = chosen["method"].map(places) + shift
             axis.errorbar(chosen["mean"], heights, xerr=chosen["sd"], label=POSTPROCESS[postprocess], **style)
@@ -74,7 +74,7 @@ def draw_classes(axis: Axes, rows: pd.DataFrame, colours: dict[str, np.ndarray])
     for i, (method, colour) in enumerate(colours.items()):
         by_kind = dict(list(rows[rows["method"] == method].set_index("score").groupby("postprocess")))
         places = np.arange(len(names)) - 0.4 + width * (i + 0.5)
-        bars = by_kind.get("raw", by_kind.get("crf"))["mean"].reindex(names)
+        bars = by_kind["raw" if "raw" in by_kind else "crf"]["mean"].reindex(names)
         axis.bar(places, bars, width, color=colour, edgecolor="white", linewidth=0.5, label=method)
         if {"raw", "crf"} <= set(by_kind):
             label = POSTPROCESS["crf"] if i == len(colours) - 1 else None

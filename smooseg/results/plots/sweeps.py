@@ -77,7 +77,7 @@ def plot_stability(table: pd.DataFrame, path: Path) -> None:
     axis.set_xlabel("number of clusters")
     axis.set_ylabel("agreement of halves (adjusted Rand)")
     axis.set_ylim(0, 1)
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.locator_params(axis="x", integer=True)
     axis.grid(alpha=0.3)
     with whole(path) as aside:
         figure.savefig(aside, format="png")

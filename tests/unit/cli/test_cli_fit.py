@@ -11,9 +11,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from smooseg.cli import main
-from smooseg.pictures import fitting
+from smooseg.pictures.fitting import pictures_of
 from smooseg.pictures.photos import find_photos
 from smooseg.pictures.placing import place_pictures
+from smooseg.settings import shipped
 from tests.conftest import write_images
 from tests.unit.cli.test_cli_segment import ids, picture
 from tests.workflow.project import TINY
@@ -99,7 +100,7 @@ def test_pictures_of_every_kind_get_masks_and_only_what_changed_is_done_again(pl
 def test_a_folder_of_pictures_may_hold_the_output(place):
     (place / "photos" / "more" / "out" / "pictures").mkdir(parents=True)
     picture().save(place / "photos" / "more" / "out" / "pictures" / "link.png")
-    found = fitting.pictures_of(["photos/more"], Path("photos/more/out"))
+    found = pictures_of(["photos/more"], Path("photos/more/out"))
     assert [photo.path.name for photo in found] == ["alpha.png"]
 
 
@@ -173,9 +174,9 @@ def test_bad_input_is_one_sentence_before_anything_is_written(place, harm, argum
     assert times(place) == before
 
 
-def test_without_the_repository_it_says_where_the_workflow_is(tmp_path, monkeypatch):
-    monkeypatch.setattr(fitting, "SNAKEFILE", tmp_path / "Snakefile")
+def test_a_part_of_smooseg_that_is_missing_is_named_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "PLACE", tmp_path)
     write_images(tmp_path, "photos", 1)
     result = fit(tmp_path / "images", out=tmp_path / "out")
-    assert "Snakefile is missing: smooseg fit runs the workflow of smooseg's repository" in result.stderr
+    assert result.stderr == f"Error: {tmp_path}/Snakefile: this part of smooseg is missing; install smooseg again\n"
     assert not (tmp_path / "out").exists()

@@ -1,0 +1,19 @@
+"""The workflow, from any folder."""
+
+import os
+import sys
+
+import click
+
+from ..settings.shipped import shipped
+
+
+@click.command()
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE'S ARGUMENTS]")
+def workflow(arguments: tuple[str, ...]) -> None:
+    """Run snakemake on the workflow that smooseg comes with, in this folder, and with its config.yaml if there is one.
+
+    Example: smooseg workflow -- --cores all --config run=camvid data_root=../data
+    """
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(shipped("Snakefile")), *arguments]
+    os.execv(sys.executable, command)  # its exit code and signals are the command's
