@@ -10,12 +10,16 @@ from PIL import Image
 
 from ..errors import SmoosegError, raise_listed
 from .datasets.matlab import image_array
+from .pictures import register_plugins
 
 RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
+
+
+register_plugins()
 
 
 def read_bytes(path: Path, sha256: str | None = None) -> tuple[bytes, str]:

@@ -147,7 +147,7 @@ def pictures_of(images: list[str], out: Path) -> list[Photo]:
     Raises:
         SmoosegError: If an argument means none, or two photos would have masks of one name.
     """
-    photos, problems = find_photos(images)
+    photos, problems = find_photos(images, without=out)
     raise_listed("These pictures cannot be used", problems)
     photos = [photo for photo in photos if not photo.path.resolve().is_relative_to(out.resolve())]
     if not photos:

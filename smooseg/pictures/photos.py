@@ -1,6 +1,7 @@
 """People's own pictures: found by path, folder or glob; decoded upright; resized to a view."""
 
 import glob
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +12,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import SmoosegError
-from ..images.datasets.base import IMAGE_SUFFIXES
 from ..images.imaging import RESAMPLING, to_rgb
+from ..images.pictures import find_pictures
 from .masks import is_output
 
 ORIENTATION = 0x0112  # EXIF tag
@@ -37,12 +38,14 @@ class Photo:
         return [status.st_size, status.st_mtime_ns]
 
 
-def find_photos(images: list[str | Path]) -> tuple[list[Photo], list[str]]:
+def find_photos(images: list[str | Path], without: Path | None = None) -> tuple[list[Photo], list[str]]:
     """Image files that arguments mean, each once, and what is wrong with the others.
 
     Args:
-        images: Files, folders (searched recursively for :data:`smooseg.images.datasets.base.IMAGE_SUFFIXES`) or globs.
-            Masks and overlays that lie among them are left out.
+        images: Files, folders (searched as :func:`smooseg.images.pictures.find_pictures` does) or globs. What a folder
+            or glob means but is no picture is left out with a warning; masks and overlays are, silently.
+
+        without: Folder whose files are none of them.
 
     Returns:
         The photos in order, and a "path: problem" for every argument that means none, and for every photo whose
@@ -50,7 +53,7 @@ def find_photos(images: list[str | Path]) -> tuple[list[Photo], list[str]]:
     """
     photos, problems, seen, names = [], [], set(), {}
     for argument in map(str, images):
-        found, problem = expand(argument)
+        found, problem = expand(argument, without)
         problems += [problem] if problem else []
         for photo in found:
             path = photo.path.resolve()
@@ -65,26 +68,24 @@ def find_photos(images: list[str | Path]) -> tuple[list[Photo], list[str]]:
     return photos, problems
 
 
-def expand(argument: str) -> tuple[list[Photo], str | None]:
+def expand(argument: str, without: Path | None) -> tuple[list[Photo], str | None]:
     """Photos that one argument means, or the problem with it."""
     path = Path(argument)
     if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if is_image(p.relative_to(path)) and p.is_file())
-        problem = f"{path}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})"
-        return [Photo(p, p.relative_to(path).with_suffix("")) for p in found], None if found else problem
-    if path.exists():
+        root, found, nothing = path, find_pictures(path, without=without), "holds no image"
+    elif path.exists():
         return [Photo(path, Path(path.stem))], None
-    if not glob.has_magic(argument):
+    elif glob.has_magic(argument):
+        root, nothing = fixed_part(path), "matches no image"
+        files = [match for match in map(Path, glob.glob(argument, recursive=True)) if not match.is_dir()]
+        found = find_pictures(root, files, without)
+    else:
         return [], f"{path}: is missing"
-    root = fixed_part(path)
-    files = sorted(p for p in map(Path, glob.glob(argument, recursive=True)) if p.is_file())
-    found = [Photo(p, p.relative_to(root).with_suffix("")) for p in files if is_image(Path(p.name))]
-    return found, None if found else f"{path}: matches no image"
-
-
-def is_image(path: Path) -> bool:
-    """Whether a relative path looks like an image; hidden files and folders (as macOS leaves them) do not."""
-    return path.suffix.lower() in IMAGE_SUFFIXES and not any(part.startswith(".") for part in path.parts)
+    if not found.pictures:
+        return [], f"{path}: {nothing}; {found.summary()}".removesuffix("; ")
+    if found.left_out:
+        logging.warning("%s: %s", path, found.summary())
+    return [Photo(p, p.relative_to(root).with_suffix("")) for p in found.pictures], None
 
 
 def fixed_part(pattern: Path) -> Path:

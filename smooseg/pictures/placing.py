@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ..errors import SmoosegError, raise_listed
 from ..images.datasets import Dataset
-from ..images.datasets.base import IMAGE_SUFFIXES
 from ..images.imaging import require_size
+from ..images.pictures import SUFFIXES
 from ..images.views import LEAST
 from ..running.files import whole
 from ..running.progress import progress
@@ -72,7 +72,7 @@ def place_pictures(photos: list[Photo], labels: dict[Photo, Path], root: Path) -
     """
     wanted: dict[Path, tuple[Path, bool]] = {}  # what comes from where, and whether as it lies
     for photo in photos:
-        as_it_lies = photo.path.suffix.lower() in IMAGE_SUFFIXES and is_upright(photo.path)
+        as_it_lies = photo.path.suffix.lower() in SUFFIXES and is_upright(photo.path)
         name = f"{photo.name}{photo.path.suffix if as_it_lies else '.png'}"
         wanted[root / "images" / TRAIN / name] = photo.path, as_it_lies
         if photo in labels:

@@ -268,6 +268,23 @@ def escape(folder: Path) -> None:
     (folder / "data/images/val/000.png").symlink_to(folder / "elsewhere.png")
 
 
+def hide(folder: Path) -> None:
+    images = folder / "data" / "images" / "val"
+    (images / ".ipynb_checkpoints").mkdir()
+    (images / "x.png").mkdir()
+    for name in ("._000.jpg", ".ipynb_checkpoints/000.png"):
+        shutil.copy(images / "000.png", images / name)
+
+
+def only_others(folder: Path) -> None:
+    images = folder / "data" / "images" / "val"
+    for path in images.iterdir():
+        path.unlink()
+    for name in ("a.mov", "b.txt"):
+        (images / name).touch()
+    (images / "gone").symlink_to("nowhere")
+
+
 def rename(folder: Path) -> None:
     for kind in ("images", "labels"):
         (folder / "data" / kind / "val" / "000.png").rename(folder / "data" / kind / "val" / "日本 Zürich 1.png")
@@ -297,10 +314,12 @@ FILES = [
     *(of_list(layout, "paths", ("fine", *PATHS), f"{NAMES}{LINES}") for layout in ("cocostuff27", "potsdam3")),
     of_list("camvid", "paths count by their names", ("../../x",), taken=("x",)),
     Case("camvid: spaces in names", lambda p: write_list(p, "camvid", ("a b",)), partial(listed, layout="camvid"), "PLACE/data/val.txt: a line must hold an image path and a label path: line 1: 'a b.png a b.png'"),
-    Case("a symbolic link out of the folder", escape, index, f"{UNUSABLE}{FIRST}: lies outside the data set's folder"),
+    Case("a symbolic link out of the folder", escape, names_of, taken=["images/val/000.png labels/val/000.png", "images/val/001.png labels/val/001.png"]),
+    Case("hidden files, a folder called x.png", hide, names_of, taken=["images/val/000.png labels/val/000.png", "images/val/001.png labels/val/001.png"]),
     Case("names with spaces and without ASCII", rename, names_of, taken=["images/val/001.png labels/val/001.png", "images/val/日本 Zürich 1.png labels/val/日本 Zürich 1.png"]),
     Case("no folder", lambda p: shutil.rmtree(p / "data"), index, f"PLACE/data/images/val is missing: {README}"),
-    Case("an empty folder", lambda p: [f.unlink() for f in (p / "data/images/val").iterdir()], index, "PLACE/data/images/val holds no image (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp)"),
+    Case("an empty folder", lambda p: [f.unlink() for f in (p / "data/images/val").iterdir()], index, "PLACE/data/images/val holds no image"),
+    Case("only what is no picture", only_others, index, "PLACE/data/images/val holds no image; left out: 2 of other kinds (.mov, .txt), 1 dead links (gone)"),
 ]  # fmt: skip
 
 

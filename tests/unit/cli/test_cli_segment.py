@@ -286,7 +286,7 @@ def test_defects_are_one_sentence_unless_verbose(head, photos, tmp_path, monkeyp
 
     monkeypatch.setattr(masking, "scaled_ids", broken)
     result = segment(head, tmp_path / "masks", photos)
-    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 2)  # and what was left out of the folder
     assert "RuntimeError: it broke; this is a defect, --verbose shows where" in result.stderr
     assert isinstance(segment(head, tmp_path / "masks", photos, "--verbose").exception, RuntimeError)
 
