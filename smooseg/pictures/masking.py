@@ -17,6 +17,8 @@ import pandas as pd
 from PIL import Image
 
 from ..errors import SmoosegError
+from ..images.datasets import VOID
+from ..images.decoding import FEWEST, Picture
 from ..running.progress import progress
 from .masks import overlay_path, read_record, scaled_ids, write_csv, write_mask
 from .photos import Photo, decode_photo, find_photos, read_view, upright_size
@@ -54,6 +56,7 @@ class Work:
     def __init__(self, segmenter: Segmenter, out: Path, problems: list[str]):
         self.segmenter, self.out, self.problems = segmenter, out, problems
         self.records: dict[Photo, dict] = {}  # of finished masks
+        self.notes: dict[str, list[Photo]] = {}  # what photos have that is to be said
 
     def mask(self, photo: Photo) -> Path:
         """Where the mask of a photo lies."""
@@ -92,7 +95,7 @@ class Work:
         for batch, following in pairwise([[], *batches, []]):
             views = [self.attempt(future.result) for future in reading]
             reading = [
-                pool.submit(read_view, photo.path, shape, self.segmenter.needs["resample"])
+                pool.submit(read_view, photo.path, shape, self.segmenter.needs["resample"], self.segmenter.bits)
                 for photo, shape in following
             ]
             good = [(photo, view) for (photo, _), view in zip(batch, views, strict=True) if view is not None]
@@ -114,17 +117,29 @@ class Work:
         Returns:
             The mask's record: made_from, width and height (pixels), pixels of each id.
         """
-        image, legend = decode_photo(photo.path), self.segmenter.legend
+        picture, legend = decode_photo(photo.path, self.segmenter.bits), self.segmenter.legend
+        image = picture.rgb
         enlarged = scaled_ids(ids, image.height, image.width)
+        if picture.void is not None:
+            enlarged[picture.void] = VOID
         counts = Image.fromarray(enlarged).histogram()
         record = {
             "made_from": self.made_from(photo),
             "width": image.width,
             "height": image.height,
-            "pixels": {str(i): counts[i] for i in legend.names},
+            "pixels": {str(i): counts[i] for i in [*legend.names, VOID]},
         }
+        self.note(photo, picture)
         write_mask(enlarged, legend, image, record, self.mask(photo))
         return record
+
+    def note(self, photo: Photo, picture: Picture) -> None:
+        """Remember what is to be said of a photo."""
+        if picture.pages > 1:
+            self.notes.setdefault("several pages or frames, of which the first is taken", []).append(photo)
+        if picture.bits > FEWEST or not picture.stated:
+            note = f"more than 8 bits, of which {picture.bits} are used and the upper 8 kept"
+            self.notes.setdefault(note, []).append(photo)
 
     def collect(self, writing: dict[Photo, Future]) -> int:
         """Wait for masks, keep their records, and return how many there were."""
@@ -137,9 +152,10 @@ class Work:
     def write_tables(self, photos: list[Photo]) -> pd.DataFrame:
         """Write shares and legend, and return the shares."""
         names, palette = self.segmenter.legend.names, self.segmenter.legend.palette
-        rows = []
-        for photo in [photo for photo in photos if photo in self.records]:
-            record = self.records[photo]
+        done, rows = [(photo, self.records[photo]) for photo in photos if photo in self.records], []
+        if any(record["pixels"][str(VOID)] for _, record in done):
+            names = names | {VOID: "void"}
+        for photo, record in done:
             total = record["width"] * record["height"]
             shares = [round(100 * record["pixels"][str(i)] / total, 3) for i in names]
             place = [str(photo.path), self.mask(photo).relative_to(self.out).as_posix()]
@@ -191,4 +207,6 @@ def segment_photos(photos: list[Photo], segmenter: Segmenter, out: Path, problem
     ):
         for done in work.run(batches, pool):
             bar.update(done)
+    for note, noted in work.notes.items():
+        logging.warning("%s%s: %d images with %s", noted[0].path, ", …" if len(noted) > 1 else "", len(noted), note)
     return Outcome(work.write_tables(photos), problems, kept)

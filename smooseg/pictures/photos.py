@@ -9,15 +9,25 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ..errors import SmoosegError
-from ..images.imaging import RESAMPLING, to_rgb
+from ..images.decoding import Picture, open_image, read_picture
+from ..images.imaging import RESAMPLING
 from ..images.pictures import find_pictures
 from .masks import is_output
 
 ORIENTATION = 0x0112  # EXIF tag
-SIDEWAYS, AS_IT_LIES = {5, 6, 7, 8}, {0, 1}  # its values that swap width and height, and that change nothing
+TURNS = {  # what makes a picture upright, by the values of it that ask for something
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = {5, 6, 7, 8}  # those that swap width and height
 SPARE = 2  # pixels of an image that are kept for one of its view before resampling; more are averaged first
 
 
@@ -102,7 +112,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
             the decoder to.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             yield image
     except Exception as error:
         reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), type(error).__name__)
@@ -110,9 +120,9 @@ def opened(path: Path) -> Iterator[Image.Image]:
 
 
 def orientation(image: Image.Image) -> int | None:
-    """The EXIF orientation, or None where there is none that can be read."""
+    """The EXIF orientation, or None where there is none that can be read; Pillow turns a TIFF by itself."""
     try:
-        return image.getexif().get(ORIENTATION)
+        return None if image.format == "TIFF" else image.getexif().get(ORIENTATION)
     except Exception:  # as above; such an image is taken as it lies
         return None
 
@@ -120,7 +130,7 @@ def orientation(image: Image.Image) -> int | None:
 def is_upright(path: Path) -> bool:
     """Whether an image is to be seen as its pixels lie."""
     with opened(path) as image:
-        return orientation(image) in {None, *AS_IT_LIES}
+        return orientation(image) not in TURNS
 
 
 def upright_size(path: Path) -> tuple[int, int]:
@@ -129,25 +139,21 @@ def upright_size(path: Path) -> tuple[int, int]:
         return image.size[::-1] if orientation(image) in SIDEWAYS else image.size
 
 
-def decode_photo(path: Path, least: int | None = None) -> Image.Image:
-    """An upright RGB image.
+def decode_photo(path: Path, bits: int | None = None, least: int | None = None) -> Picture:
+    """An upright picture.
 
     Args:
         path: Its file.
-        least: Length (pixels) that both sides must keep if the decoder can save work by reducing; None keeps all.
+        bits, least: See :func:`smooseg.images.decoding.read_picture`.
 
     Raises:
         SmoosegError: If it cannot be read or does not decode whole.
     """
     with opened(path) as image:
-        turned = orientation(image)
-        if least is not None:
-            image.draft("RGB", (least, least))
-        image.load()
-        return to_rgb(ImageOps.exif_transpose(image) if turned else image)
+        return read_picture(path, bits, least).turned(TURNS.get(orientation(image)))
 
 
-def read_view(path: Path, shape: tuple[int, int], resample: str) -> np.ndarray:
+def read_view(path: Path, shape: tuple[int, int], resample: str, bits: int | None) -> np.ndarray:
     """A whole image at a view's size.
 
     A photograph has far more pixels than its view; sampling those as the data sets' images are would give noise.
@@ -157,12 +163,13 @@ def read_view(path: Path, shape: tuple[int, int], resample: str) -> np.ndarray:
         path: Its file.
         shape: Height and width of the view (pixels).
         resample: Key of :data:`smooseg.images.imaging.RESAMPLING`.
+        bits: See :func:`smooseg.images.decoding.read_picture`.
 
     Returns:
         uint8 (height, width, 3).
     """
     height, width = shape
-    image = decode_photo(path, SPARE * max(shape))
+    image = decode_photo(path, bits, SPARE * max(shape)).rgb
     factor = min(image.height // (SPARE * height), image.width // (SPARE * width))
     if factor > 1:
         image = image.reduce(factor)

@@ -8,8 +8,12 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from ..errors import SmoosegError, raise_listed
 from ..images.datasets import Dataset
+from ..images.decoding import Picture
 from ..images.imaging import require_size
 from ..images.pictures import SUFFIXES
 from ..images.views import LEAST
@@ -55,7 +59,7 @@ def check_pictures(photos: list[Photo], labels: dict[Photo, Path], dataset: Data
 
 def check_picture(path: Path, label: Path | None, dataset: Dataset) -> None:
     """Raise if a picture or its label does not decode, is too small, or holds something else than ids."""
-    width, height = decode_photo(path).size
+    width, height = decode_photo(path).rgb.size
     if min(width, height) < LEAST[CROPS]:
         raise SmoosegError(f"{path}: is {width}x{height} pixels, too small for {CROPS} crops")
     if label:
@@ -93,8 +97,15 @@ def place(source: Path, target: Path, as_it_lies: bool) -> None:
         if as_it_lies:
             link(source, aside)
         else:
-            decode_photo(source).save(aside, "PNG", compress_level=1)
+            as_png(decode_photo(source)).save(aside, "PNG", compress_level=1)
             os.utime(aside, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+def as_png(picture: Picture) -> Image.Image:
+    """A picture as it can be written, its void transparent."""
+    if picture.void is not None:
+        picture.rgb.putalpha(Image.fromarray(np.where(picture.void, 0, 255).astype(np.uint8)))
+    return picture.rgb
 
 
 def link(source: Path, target: Path) -> None:

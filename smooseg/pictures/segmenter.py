@@ -48,6 +48,7 @@ class Segmenter:
         scores, evaluated_size = evaluated(head, sha256, "crf" if crf else "raw")
         self.size, self.crf = size or evaluated_size, crf_defaults() if crf else None
         self.legend = make_legend(scores, self.head.clusters, head)
+        self.bits = self.needs.get("bits")  # as the head's training images were read
         self.device = default_device()
         self.made_from = {
             "head_sha256": sha256,
@@ -55,6 +56,7 @@ class Segmenter:
             "assignment": self.legend.assignment,
             "size": self.size,
             "crf": self.crf,
+            "bits": self.bits,
             "code": source_hash("pictures.masking"),
         }
 

@@ -35,6 +35,7 @@ from smooseg.running.jobs import job
 from smooseg.settings.catalogue import read_config
 from smooseg.settings.config import resolve
 from tests.conftest import ROOT, TINY_MODEL, file_source, make_store, write_images
+from tests.deep import png, tiff
 from tests.workflow.project import Project
 
 SIZE, CHANNELS, WIDTH, HEIGHT = 32, 4, 96, 80
@@ -181,6 +182,20 @@ def sixteen_bits() -> Image.Image:
     return Image.fromarray(np.full((HEIGHT, WIDTH), 160 * 257, np.uint16))
 
 
+def twelve_bits(channels: int) -> np.ndarray:
+    """The middle of the green's values, or its colours, of a camera with 12 bits whose brightest pixel is full."""
+    values = np.full((HEIGHT, WIDTH, channels), 16 * np.array(GREEN if channels == 3 else GREEN[1:2]), np.uint16)
+    values[0, 0] = 4095
+    return values
+
+
+def bordered() -> Image.Image:
+    """Black and transparent but for its right edge."""
+    picture = Image.new("RGBA", (WIDTH, HEIGHT))
+    picture.paste(GREEN, (WIDTH - 20, 0, WIDTH, HEIGHT))
+    return picture
+
+
 def transparent() -> Image.Image:
     picture = flat("RGBA")
     picture.putalpha(7)
@@ -195,6 +210,10 @@ IMAGES = [
     Case("not an image", partial(image, content=b"a letter"), index, f"{UNUSABLE}{FIRST}: image does not decode (…)"),
     Case("CMYK", lambda p: image(p, flat("CMYK"), "jpg"), look, taken=(WIDTH, HEIGHT, GREEN)),
     Case("16 bits", lambda p: image(p, sixteen_bits()), look, taken=(WIDTH, HEIGHT, (160, 160, 160))),
+    Case("12 of 16 bits", lambda p: image(p, png(twelve_bits(1)), "png"), look, taken=(WIDTH, HEIGHT, (160, 160, 160))),
+    Case("12 of 16 bits in colour", lambda p: image(p, tiff(twelve_bits(3)), "tif"), look, taken=(WIDTH, HEIGHT, GREEN)),
+    Case("16 bits in bands", lambda p: image(p, tiff(twelve_bits(3), planes=2), "tif"), look, f"{UNUSABLE}{FIRST[:-3]}tif: image does not decode (its 16-bit bands lie one after the other; save it with bands by pixel)"),
+    Case("a border without alpha", lambda p: image(p, bordered()), look, taken=(WIDTH, HEIGHT, GREEN)),
     Case("palette", lambda p: image(p, flat().quantize(4)), look, taken=(WIDTH, HEIGHT, GREEN)),
     Case("RGBA, almost transparent", lambda p: image(p, transparent()), look, taken=(WIDTH, HEIGHT, GREEN)),
     Case("animated", lambda p: image(p, flat(), "webp", save_all=True, append_images=[Image.new("RGB", (WIDTH, HEIGHT))], lossless=True), look, taken=(WIDTH, HEIGHT, GREEN)),
