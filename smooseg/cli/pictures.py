@@ -95,10 +95,11 @@ def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names:
 
 
 def say_masks(context: click.Context, outcome, folder: Path) -> None:
-    """How many masks there are, and how many of them were there before."""
+    """How many masks there are, how many of them were there before, and how many clusters they use."""
     masks, kept = len(outcome.shares), outcome.kept
     if context.meta.get("volume") != "quiet":
-        click.echo(f"{masks} masks in {folder}" + (f", {kept} of them from an earlier run" if kept else ""), err=True)
+        before = f", {kept} of them from an earlier run" if kept else ""
+        click.echo(f"{masks} masks in {folder}{before}; {outcome.used} of {outcome.clusters} clusters occur", err=True)
 
 
 def require_all(outcome) -> None:

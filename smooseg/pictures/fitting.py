@@ -13,7 +13,7 @@ from ..images.datasets import VOID, open_dataset
 from ..running.files import whole
 from ..settings.catalogue import find_backbone
 from ..settings.config import resolve
-from .masking import BATCH, Outcome, segment_photos
+from .masking import BATCH, Outcome, remove_other_masks, segment_photos
 from .photos import Photo, find_photos
 from .placing import CROPS, SCORED, TRAIN, check_pictures, find_labels, label_classes, place_pictures
 from .segmenter import Segmenter
@@ -134,6 +134,7 @@ def fit_pictures(
     place_pictures(photos, labelled, dataset.root)
     path = Path("results", "experiments", head, str(seed), "head.safetensors")
     run_workflow(out, [] if labels else [str(path)], cores, loudness)
+    remove_other_masks(photos, out / MASKS)
     outcome = segment_photos(photos, Segmenter(out / path, crf=crf), out / MASKS, [], BATCH)
     return Fitted(out / path, out / MASKS, out / "results" / "report.html" if labels else None, outcome, len(labelled))
 

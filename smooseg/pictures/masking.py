@@ -16,17 +16,18 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ..errors import SmoosegError
+from ..errors import SmoosegError, listed
 from ..images.datasets import VOID
 from ..images.decoding import FEWEST, Picture
 from ..running.progress import progress
-from .masks import overlay_path, read_record, scaled_ids, write_csv, write_mask
+from .masks import masks_below, overlay_path, read_record, scaled_ids, write_csv, write_mask
 from .photos import Photo, decode_photo, find_photos, read_view, upright_size
 from .segmenter import Segmenter
 
 SHARES, LEGEND = "shares.csv", "legend.csv"  # what lies beside the masks
 THREADS = 2  # that decode, enlarge and encode
 BATCH = 8  # images in a forward pass
+MEANING = ("head_sha256", "assignment", "names")  # of what a mask was made from: what its ids depend on
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,15 @@ class Outcome:
         shares: One row per mask: image, mask, width, height, and the percent of its pixels with each id's name.
         problems: One "file: what is wrong" for each that has no mask.
         kept: Masks that an earlier run had finished.
+        used: Clusters that occur in the masks' views.
+        clusters: Clusters that the head has.
     """
 
     shares: pd.DataFrame
     problems: list[str]
     kept: int
+    used: int
+    clusters: int
 
 
 class Work:
@@ -102,24 +107,27 @@ class Work:
             maps = self.segmenter.label(np.stack([view for _, view in good])) if good else []
             written, writing = (
                 writing,
-                {photo: pool.submit(self.write, photo, ids) for (photo, _), ids in zip(good, maps, strict=True)},
+                {
+                    photo: pool.submit(self.write, photo, clusters)
+                    for (photo, _), clusters in zip(good, maps, strict=True)
+                },
             )
             yield len(batch) - len(good) + self.collect(written)
         yield self.collect(writing)
 
-    def write(self, photo: Photo, ids: np.ndarray) -> dict:
+    def write(self, photo: Photo, clusters: np.ndarray) -> dict:
         """Write a mask and its overlay.
 
         Args:
             photo: The photo.
-            ids: uint8 (height, width), of its view.
+            clusters: uint8 (height, width), of its view.
 
         Returns:
-            The mask's record: made_from, width and height (pixels), pixels of each id.
+            The mask's record: made_from, width and height (pixels), pixels of each id, clusters that occur.
         """
         picture, legend = decode_photo(photo.path, self.segmenter.bits), self.segmenter.legend
         image = picture.rgb
-        enlarged = scaled_ids(ids, image.height, image.width)
+        enlarged = scaled_ids(legend.ids(clusters), image.height, image.width)
         if picture.void is not None:
             enlarged[picture.void] = VOID
         counts = Image.fromarray(enlarged).histogram()
@@ -128,6 +136,7 @@ class Work:
             "width": image.width,
             "height": image.height,
             "pixels": {str(i): counts[i] for i in [*legend.names, VOID]},
+            "clusters": np.unique(clusters).tolist(),
         }
         self.note(photo, picture)
         write_mask(enlarged, legend, image, record, self.mask(photo))
@@ -167,6 +176,37 @@ class Work:
         return pd.DataFrame(rows, columns=columns)
 
 
+def other_masks(photos: list[Photo], out: Path) -> dict[Path, dict]:
+    """Masks in a folder that are of other pictures, with their records."""
+    mine = {out / f"{photo.name}.png" for photo in photos}
+    return {path: record for path, record in masks_below(out) if path not in mine}
+
+
+def require_one_legend(photos: list[Photo], segmenter: Segmenter, out: Path) -> None:
+    """Raise if a folder holds masks of other pictures whose ids mean something else than the legend will say."""
+    meaning = {key: segmenter.made_from[key] for key in MEANING}
+    foreign = [
+        path.relative_to(out).as_posix()
+        for path, record in other_masks(photos, out).items()
+        if {key: record["made_from"].get(key) for key in MEANING} != meaning
+    ]
+    if foreign:
+        raise SmoosegError(
+            f"{out}: holds {len(foreign)} masks of other pictures whose ids mean something else ({listed(foreign)}); "
+            f"give another --out, or delete them"
+        )
+
+
+def remove_other_masks(photos: list[Photo], out: Path) -> None:
+    """Remove the masks and overlays of pictures that are gone."""
+    others = other_masks(photos, out)
+    for path in others:
+        path.unlink()
+        overlay_path(path).unlink(missing_ok=True)
+    if others:
+        logging.warning("%s: %d masks of pictures that are gone were removed", out, len(others))
+
+
 def segment(
     images: list[str | Path] | str | Path,
     head: str | Path,
@@ -186,12 +226,14 @@ def segment(
         batch: Images in a forward pass.
 
     Raises:
-        SmoosegError: If the head cannot be used or there is no image; a bad image is a problem of the outcome.
+        SmoosegError: If the head cannot be used, there is no image, or masks of another head lie there; a bad image
+            is a problem of the outcome.
     """
     segmenter = Segmenter(Path(head), weights, crf, size)
     photos, problems = find_photos([images] if isinstance(images, str | Path) else images)
     if not photos:
         raise SmoosegError("; ".join(problems) or "no image was given")
+    require_one_legend(photos, segmenter, Path(out))
     return segment_photos(photos, segmenter, Path(out), problems, batch)
 
 
@@ -209,4 +251,5 @@ def segment_photos(photos: list[Photo], segmenter: Segmenter, out: Path, problem
             bar.update(done)
     for note, noted in work.notes.items():
         logging.warning("%s%s: %d images with %s", noted[0].path, ", …" if len(noted) > 1 else "", len(noted), note)
-    return Outcome(work.write_tables(photos), problems, kept)
+    used = {cluster for record in work.records.values() for cluster in record["clusters"]}
+    return Outcome(work.write_tables(photos), problems, kept, len(used), segmenter.head.clusters)

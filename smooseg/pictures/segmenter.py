@@ -1,4 +1,4 @@
-"""A fitted head with its backbone and its legend: from views of any shape to ids."""
+"""A fitted head with its backbone and its legend: from views of any shape to clusters."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -72,7 +72,7 @@ class Segmenter:
 
     @torch.inference_mode()
     def label(self, views: np.ndarray) -> Iterator[np.ndarray]:
-        """Ids of views of one shape.
+        """Clusters of views of one shape.
 
         Args:
             views: uint8 (images, height, width, 3), sides multiples of the patch.
@@ -91,8 +91,7 @@ class Segmenter:
         grids = averaged_embeddings(self.head, features, (shape[0] // patch, shape[1] // patch))
         for grid, view in zip(grids, views, strict=True):
             logits = pixel_logits(self.head, grid, shape)
-            clusters = refine(logits, view, self.crf) if self.crf else logits.argmax(0).to(torch.uint8).numpy()
-            yield self.legend.ids(clusters)
+            yield refine(logits, view, self.crf) if self.crf else logits.argmax(0).to(torch.uint8).numpy()
 
 
 def find_weights(head: Path, experiment: dict, weights: Path | None) -> Path:

@@ -98,10 +98,13 @@ def test_pictures_of_every_kind_get_masks_and_only_what_changed_is_done_again(pl
     tables = {path for path in after if path.endswith(".csv")}
     assert {path for path in after if after[path] != before.get(path)} <= tables
 
+    for end in (".png", ".overlay.jpg"):  # of a picture that is gone
+        (out / "masks" / f"gone{end}").write_bytes((out / "masks" / f"palette{end}").read_bytes())
     other = fit("photos", "--seed", 1, "--quiet", classes=3)  # without labels
     assert other.exit_code == 0, other.output
     assert other.stdout.split() == ["out/masks", head.replace("/0/", "/1/")]
     assert "cluster 1" in (out / "masks" / "legend.csv").read_text()
+    assert not list((out / "masks").glob("gone*"))
     changed = {path for path in before if not path.endswith((".log", ".tsv")) and before[path] != times(out).get(path)}
     assert {path.split("/out/")[1].split("/")[0] for path in changed} <= {"masks", "pictures"}
 

@@ -21,6 +21,8 @@ from smooseg.heads import KMeansHead, save_head
 from smooseg.heads.base import read_head
 from smooseg.pictures import masking
 from smooseg.pictures.legend import read_scores
+from smooseg.pictures.masking import remove_other_masks
+from smooseg.pictures.photos import find_photos
 from smooseg.pictures.segmenter import Segmenter
 from tests.conftest import ROOT, TINY_MODEL, make_store
 from tests.deep import png, tiff
@@ -102,6 +104,8 @@ def test_every_picture_gets_a_mask_an_overlay_and_a_row(head, photos, tmp_path):
         shares = [float(row[f"cluster {i}"]) for i in range(CLUSTERS)]
         np.testing.assert_allclose(shares, 100 * np.bincount(mask.ravel(), minlength=3) / mask.size, atol=1e-3)
     assert len(np.unique(ids(out / "a.png"))) > 1
+    used = {i for mask in masks for i in np.unique(ids(out / mask))}  # in the views, too: nothing here is a few pixels
+    assert f"; {len(used)} of 3 clusters occur" in result.stderr
     with Image.open(out / "a.png") as mask, Image.open(out / "a.overlay.jpg") as overlay:
         assert overlay.size == mask.size
         legend = list(csv.DictReader((out / "legend.csv").open()))
@@ -184,6 +188,27 @@ def test_a_picture_of_several_pages_is_said_to_be_one(head, tmp_path):
     result = segment(head, tmp_path / "masks", tmp_path / "pages.tif", tmp_path / "one.png")
     assert "pages.tif: 1 images with several pages or frames, of which the first is taken" in result.stderr
     np.testing.assert_array_equal(ids(tmp_path / "masks" / "pages.png"), ids(tmp_path / "masks" / "one.png"))
+
+
+def test_masks_of_another_legend_do_not_stay_beside_a_new_one(head, photos, tmp_path):
+    out = tmp_path / "masks"
+    assert segment(head, out, photos).exit_code == 0
+    (photos / "b.v2.jpg").unlink()
+    same = segment(head, out, photos)  # its mask stays, and means what the legend says
+    assert (same.exit_code, (out / "b.v2.png").is_file()) == (0, True)
+    score(head, [1, -1, 0])
+    before = times(out)
+    other = segment(head, out, photos)
+    assert other.exit_code == 1
+    assert (
+        f"{out}: holds 1 masks of other pictures whose ids mean something else (b.v2.png); give another" in other.stderr
+    )
+    assert times(out) == before
+    remove_other_masks(find_photos([photos])[0], out)
+    assert segment(head, out, photos).exit_code == 0
+    assert sorted(path.name for path in out.rglob("*") if path.is_file()) == [
+        *("a.overlay.jpg", "a.png", "c.overlay.jpg", "c.png", "legend.csv", "shares.csv")
+    ]
 
 
 def times(out):
