@@ -18,7 +18,6 @@ from ..features.store import Store
 from ..running.files import whole
 from .snapshot import Snapshot
 
-
 FEW_VIEWS = 200  # the demo has 600, and none of even 60 clusters is one of theirs
 NARROW = 0.8  # share of a cluster's patches in one view, from which it is that view's
 TOLERATED = 0.2  # share of such clusters: some things are in one picture only
