@@ -213,7 +213,7 @@ IMAGES = [
     Case("12 of 16 bits", lambda p: image(p, png(twelve_bits(1)), "png"), look, taken=(WIDTH, HEIGHT, (160, 160, 160))),
     Case("12 of 16 bits in colour", lambda p: image(p, tiff(twelve_bits(3)), "tif"), look, taken=(WIDTH, HEIGHT, GREEN)),
     Case("16 bits in bands", lambda p: image(p, tiff(twelve_bits(3), planes=2), "tif"), look, f"{UNUSABLE}{FIRST[:-3]}tif: image does not decode (its 16-bit bands lie one after the other; save it with bands by pixel)"),
-    Case("a border without alpha", lambda p: image(p, bordered()), look, taken=(WIDTH, HEIGHT, GREEN)),
+    Case("a border of alpha 0", lambda p: image(p, bordered()), look, taken=(WIDTH, HEIGHT, GREEN)),
     Case("palette", lambda p: image(p, flat().quantize(4)), look, taken=(WIDTH, HEIGHT, GREEN)),
     Case("RGBA, almost transparent", lambda p: image(p, transparent()), look, taken=(WIDTH, HEIGHT, GREEN)),
     Case("animated", lambda p: image(p, flat(), "webp", save_all=True, append_images=[Image.new("RGB", (WIDTH, HEIGHT))], lossless=True), look, taken=(WIDTH, HEIGHT, GREEN)),
