@@ -13,7 +13,6 @@ from .features.weights import fetch_weights
 from .heads import HEADS, Snapshot, save_head
 from .images.datasets import Dataset, Entry
 from .images.views import index_views
-from .pictures.photos import is_image
 from .running.fingerprint import source_hash
 from .settings.catalogue import find_backbone
 from .settings.config import SUPERVISED, checked, load_schema
@@ -29,11 +28,7 @@ class Images(Dataset):
         return []
 
     def entries(self, split: str) -> list[Entry]:
-        names = sorted(path.relative_to(self.root) for path in self.require(self.root).rglob("*"))
-        found = [Entry(name.as_posix(), None) for name in names if is_image(name)]
-        if not found:
-            raise SmoosegError(f"{self.root} holds no image")
-        return found
+        return [Entry(path.relative_to(self.root).as_posix(), None) for path in self.pictures(self.root)]
 
 
 @dataclass(frozen=True)

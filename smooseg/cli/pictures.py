@@ -77,7 +77,8 @@ def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names:
     again.
 
     With --labels, a PNG of class ids of the same name (below subfolders as the images are) and size as its upright
-    image, classes are scored where there is one, and masks show classes. No label is used in training.
+    image, classes are scored where there is one, and masks show classes: those of --class-names, else the ids that
+    the labels hold. There may be more or fewer of them than clusters. No label is used in training.
 
     Example: smooseg fit photos --classes 6 --out work
     """
@@ -86,16 +87,19 @@ def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names:
     names = [name.strip() for name in class_names.split(",")] if class_names else None
     fitted = fit_pictures(list(images), out, class_names=names, loudness=context.meta.get("volume"), **options)
     say_masks(context, fitted.outcome, fitted.masks)
+    if fitted.scored and context.meta.get("volume") != "quiet":
+        click.echo(f"{fitted.scored} of {len(fitted.outcome.shares)} pictures have a label and were scored", err=True)
     for path in filter(None, (fitted.masks, fitted.head, fitted.report)):
         click.echo(path)
     require_all(fitted.outcome)
 
 
 def say_masks(context: click.Context, outcome, folder: Path) -> None:
-    """How many masks there are, and how many of them were there before."""
+    """How many masks there are, how many of them were there before, and how many clusters they use."""
     masks, kept = len(outcome.shares), outcome.kept
     if context.meta.get("volume") != "quiet":
-        click.echo(f"{masks} masks in {folder}" + (f", {kept} of them from an earlier run" if kept else ""), err=True)
+        before = f", {kept} of them from an earlier run" if kept else ""
+        click.echo(f"{masks} masks in {folder}{before}; {outcome.used} of {outcome.clusters} clusters occur", err=True)
 
 
 def require_all(outcome) -> None:

@@ -36,20 +36,20 @@ def confusion_matrix(predictions: np.ndarray, labels: np.ndarray, clusters: int,
 
 
 def match_clusters(confusion: np.ndarray) -> np.ndarray:
-    """Class of each cluster, one to one, such that most pixels agree (Hungarian).
+    """Class of each cluster, one to one, such that most pixels agree (Hungarian); classes without a pixel get none.
 
     Returns:
-        int64 (clusters,): class ids, :data:`UNMATCHED` for clusters beyond the number of classes.
+        int64 (clusters,): class ids, :data:`UNMATCHED` for clusters beyond the number of classes that occur.
     """
-    assignment = np.full(len(confusion), UNMATCHED)
-    cluster, matched = linear_sum_assignment(confusion, maximize=True)
-    assignment[cluster] = matched
+    assignment, occurring = np.full(len(confusion), UNMATCHED), np.flatnonzero(confusion.sum(0))
+    cluster, matched = linear_sum_assignment(confusion[:, occurring], maximize=True)
+    assignment[cluster] = occurring[matched]
     return assignment
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Accuracy, mean IoU and IoU per class, all in percent; a class that never occurs has IoU NaN."""
+    """Accuracy, mean IoU and IoU per class, all in percent; a class that occurs in no label has IoU NaN."""
 
     accuracy: float
     miou: float
@@ -70,5 +70,5 @@ def score(confusion: np.ndarray, assignment: np.ndarray) -> Scores:
     np.add.at(by_class, assignment[matched], confusion[matched])
     correct = np.diag(by_class)
     union = by_class.sum(1) + confusion.sum(0) - correct
-    iou = 100 * np.divide(correct, union, out=np.full(classes, np.nan), where=union > 0)
+    iou = 100 * np.divide(correct, union, out=np.full(classes, np.nan), where=confusion.sum(0) > 0)
     return Scores(float(100 * correct.sum() / confusion.sum()), float(np.nanmean(iou)), iou.tolist())

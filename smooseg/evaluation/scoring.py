@@ -3,6 +3,7 @@
 Reading labels happens here and nowhere else; nothing here needs torch.
 """
 
+import logging
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import pandas as pd
 from ..errors import SmoosegError, raise_listed
 from ..features.provenance import manifest_sha256
 from ..features.store import Store, open_store
-from ..images.datasets.base import Dataset
+from ..images.datasets.base import VOID, Dataset
 from ..images.imaging import label_view
+from ..images.labels import doubts
 from ..running.parallel import compute, place
 from ..running.progress import progress
 from .labelmaps import CHUNK, create_label_store
@@ -41,6 +43,7 @@ def read_labels(manifest: pd.DataFrame, dataset: Dataset, split: str, features: 
     source = open_store(features, {"manifest_sha256": manifest_sha256(manifest)})
     store = create_label_store(source, len(rows), path, {"code": code})
     problems: list[str] = []
+    counts = np.zeros(VOID + 1, np.int64)
     decoded = lru_cache(maxsize=1)(dataset.read_label)  # an image's views follow each other
     for start, stop in progress(store.blocks(CHUNK), unit="block", desc="labels"):
         maps = np.zeros((stop - start, *store.shape[1:]), np.uint8)
@@ -51,7 +54,11 @@ def read_labels(manifest: pd.DataFrame, dataset: Dataset, split: str, features: 
             except SmoosegError as error:
                 problems.append(str(error))
         store.write(start, maps)
+        counts += np.bincount(maps.ravel(), minlength=len(counts))
     raise_listed("These labels cannot be used", list(dict.fromkeys(problems)))
+    logging.info("%d views of %d images have a label", len(rows), rows["image"].nunique())
+    for doubt in doubts(counts, dataset.classes):
+        logging.warning("%s", doubt)
     store.finish()
 
 
@@ -69,7 +76,7 @@ def score_labels(
         scheduler: Where pixels are counted, see :func:`smooseg.running.parallel.compute`; None counts in this process.
 
     Returns:
-        accuracy, miou (percent); iou by class name (percent, None where a class never occurs);
+        accuracy, miou (percent); iou by class name (percent, None where a class occurs in no label);
         assignment (class id of each cluster, -1 unmatched); confusion (clusters x classes);
         image_accuracy (percent, one per image, None where all is void).
     """

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from scipy.ndimage import distance_transform_edt
 
 from ..errors import SmoosegError
-from ..images.imaging import read_views
+from ..images.imaging import read_views_and_void
 from ..running.device import default_device
 from ..running.progress import progress
 from .backbones import Backbone
@@ -69,8 +70,12 @@ def extract_features(
         progress(total=total, initial=total - left, unit="view", desc="extract") as bar,
     ):
         writing: Future | None = None
-        for (start, stop), pixels in decoded_blocks(manifest, root, blocks, needs["size"], needs["resample"], workers):
+        for (start, stop), (pixels, void) in decoded_blocks(
+            manifest, root, blocks, needs["size"], needs["resample"], workers
+        ):
             features = model(torch.from_numpy(pixels)).cpu().numpy()
+            if void is not None:
+                cover_void(features, void, needs["patch"])
             if writing is not None:
                 writing.result()
             writing = writer.submit(write_block, store, start, features, manifest)
@@ -81,12 +86,12 @@ def extract_features(
 
 def decoded_blocks(
     manifest: pd.DataFrame, root: Path, blocks: list[tuple[int, int]], size: int, resample: str, workers: int
-) -> Iterator[tuple[tuple[int, int], np.ndarray]]:
-    """Yield (block, uint8 pixels) in order, decoding a bounded number of blocks ahead in threads."""
+) -> Iterator[tuple[tuple[int, int], tuple[np.ndarray, np.ndarray | None]]]:
+    """Yield (block, (uint8 pixels, void)) in order, decoding a bounded number of blocks ahead in threads."""
     with ThreadPoolExecutor(workers) as pool:
 
         def decode(block: tuple[int, int]) -> Future:
-            return pool.submit(read_views, root, manifest.iloc[slice(*block)], size, resample)
+            return pool.submit(read_views_and_void, root, manifest.iloc[slice(*block)], size, resample)
 
         remaining = iter(blocks)
         ahead = [(block, decode(block)) for block in islice(remaining, AHEAD * workers)]
@@ -94,6 +99,24 @@ def decoded_blocks(
             block, pixels = ahead.pop(0)
             yield block, pixels.result()
             ahead += [(following, decode(following)) for following in islice(remaining, 1)]
+
+
+def cover_void(features: np.ndarray, void: np.ndarray, patch: int) -> None:
+    """Give each patch that is mostly void the feature of the nearest patch of its view that is not, in place.
+
+    So no head sees a void patch, and none becomes a cluster. A view without any other patch stays as it is.
+
+    Args:
+        features: (views, patches, channels).
+        void: bool (views, size, size).
+        patch: Pixels.
+    """
+    side = void.shape[1] // patch
+    grids = void.reshape(-1, side, patch, side, patch).mean((2, 4)) > 0.5
+    for view, grid in zip(features, grids, strict=True):
+        if grid.any() and not grid.all():
+            row, column = distance_transform_edt(grid, return_distances=False, return_indices=True)
+            view[:] = view[(row * side + column).ravel()]
 
 
 def write_block(store: Store, start: int, features: np.ndarray, manifest: pd.DataFrame) -> None:

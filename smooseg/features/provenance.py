@@ -39,7 +39,8 @@ def feature_needs(settings: dict, manifest: Path, facts: Path) -> dict:
         facts: JSON file of what :func:`smooseg.features.weights.fetch_weights` returned.
 
     Returns:
-        The settings, sha256 of manifest and weights, patch and size (pixels), and channels.
+        The settings, sha256 of manifest and weights, patch and size (pixels), channels, and bits (the most that an
+        image's values use).
 
     Raises:
         SmoosegError: If the model has no such block.
@@ -52,6 +53,7 @@ def feature_needs(settings: dict, manifest: Path, facts: Path) -> dict:
         "weights_sha256": weights["sha256"],
         "patch": shape["patch"],
         "channels": shape["channels"],
+        "bits": int(views["bits"].max()),
         "size": round_to_patch(int(views["size"].iloc[0]), shape["patch"]),
     }
 

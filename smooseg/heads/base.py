@@ -1,6 +1,7 @@
 """The interface every head shares, so that all later stages are shared too."""
 
 import json
+import logging
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from ..features.reader import mean_feature
 from ..features.store import Store
 from ..running.files import whole
 from .snapshot import Snapshot
+
+FEW_VIEWS = 200  # the demo has 600, and none of even 60 clusters is one of theirs
+NARROW = 0.8  # share of a cluster's patches in one view, from which it is that view's
+TOLERATED = 0.2  # share of such clusters: some things are in one picture only
 
 
 class Head(nn.Module, ABC):
@@ -65,7 +70,10 @@ class Head(nn.Module, ABC):
         if settings["subtract_mean"]:
             head.mean.copy_(mean_feature(store))
         history = head.learn(store, seed=seed, budget=budget, snapshot=snapshot, **supervision)
-        return head.cpu().eval(), history
+        head = head.cpu().eval()
+        if store.views <= FEW_VIEWS:
+            doubt_clusters(head, store)
+        return head, history
 
     @abstractmethod
     def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
@@ -83,6 +91,29 @@ class Head(nn.Module, ABC):
         """Cluster logits (..., K) of embeddings (..., dimensions), in the range of a cosine."""
         weights, bias = self.classifier()
         return F.normalize(embeddings, dim=-1) @ weights.T + bias
+
+
+@torch.inference_mode()
+def doubt_clusters(head: Head, store: Store) -> None:
+    """Warn if many clusters are each of one view: with few views a head can tell crops apart instead of contents.
+
+    Args:
+        head: A fitted head.
+        store: The features it was fitted on.
+    """
+    counts = torch.zeros(store.views, head.clusters)
+    for start, stop in store.blocks(store.chunk):
+        clusters = head.logits(head.embed(torch.from_numpy(store.read(start, stop)))).argmax(-1)
+        counts[start:stop].scatter_add_(1, clusters, torch.ones(clusters.shape))
+    patches = counts.sum(0)
+    used = int((patches > 0).sum())
+    narrow = int((counts.max(0).values[patches > 0] >= NARROW * patches[patches > 0]).sum())
+    if narrow > TOLERATED * used:
+        logging.warning(
+            "%d of %d clusters are used, and %d of them have four fifths of their patches in one of the %d views: so "
+            "few tell crops apart, not contents; ask for fewer clusters, or give more images",
+            *(used, head.clusters, narrow, store.views),
+        )
 
 
 def save_head(head: Head, name: str, experiment: dict, path: Path) -> None:

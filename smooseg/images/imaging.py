@@ -1,7 +1,6 @@
 """Pixels of views: files are read, checked and decoded once, then cropped and resized in memory."""
 
 import hashlib
-import io
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from PIL import Image
 
 from ..errors import SmoosegError, raise_listed
 from .datasets.matlab import image_array
+from .decoding import FEWEST, Picture, read_picture
 
 RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
@@ -34,35 +34,33 @@ def read_bytes(path: Path, sha256: str | None = None) -> tuple[bytes, str]:
     return data, digest
 
 
-def decode(path: Path, data: bytes) -> Image.Image:
-    """RGB image from the bytes of an image file or, by its suffix, a MATLAB file.
+def decode(path: Path, data: bytes, bits: int | None = None) -> Picture:
+    """A picture from the bytes of an image file or, by its suffix, a MATLAB file.
+
+    Args:
+        path: Of the file.
+        data: Its bytes.
+        bits: See :func:`smooseg.images.decoding.read_picture`.
 
     Raises:
         SmoosegError: If the bytes do not decode whole.
     """
     if path.suffix.lower() == ".mat":
-        return Image.fromarray(image_array(path, data))
+        return Picture(Image.fromarray(image_array(path, data)), None, FEWEST, True, 1)
     try:
-        return to_rgb(Image.open(io.BytesIO(data)))
+        return read_picture(data, bits)
     except Exception as error:  # damage surfaces as whatever its bytes lead the decoder to
         raise SmoosegError(f"{path}: image does not decode ({error})") from error
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """An image as 8-bit RGB: of several frames the first, without transparency; of 16 bits the upper eight.
-
-    Raises:
-        ValueError: If it holds numbers of no known range, as 32-bit and floating-point TIFFs do.
-    """
-    if image.mode == "F" or image.mode.startswith("I"):
-        values = np.asarray(image)
-        if values.dtype.kind == "f" or values.min() < 0 or values.max() >= 1 << 16:
-            raise ValueError(f"its {values.dtype} values have no known range; save it with 8 or 16 bits")
-        image = Image.fromarray((values >> 8).astype(np.uint8))
-    return image.convert("RGB")
-
-
 def read_views(root: Path, rows: pd.DataFrame, size: int, resample: str) -> np.ndarray:
+    """Pixels of consecutive views, as :func:`read_views_and_void` gives them."""
+    return read_views_and_void(root, rows, size, resample)[0]
+
+
+def read_views_and_void(
+    root: Path, rows: pd.DataFrame, size: int, resample: str
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Pixels of consecutive views; each image file is read, checked and decoded once.
 
     Args:
@@ -72,27 +70,35 @@ def read_views(root: Path, rows: pd.DataFrame, size: int, resample: str) -> np.n
         resample: Key of :data:`RESAMPLING`.
 
     Returns:
-        uint8 (views, size, size, 3).
+        uint8 (views, size, size, 3), and which of them are void: bool (views, size, size), None where none is.
 
     Raises:
         SmoosegError: Naming every file of these rows that changed or does not decode.
     """
-    pixels = np.empty((len(rows), size, size, 3), np.uint8)
-    problems, path, image = [], None, None
-    for out, row in zip(pixels, rows.itertuples(), strict=True):
+    pixels, void = np.empty((len(rows), size, size, 3), np.uint8), None
+    problems, path, picture = [], None, None
+    for i, row in enumerate(rows.itertuples()):
         if row.image != path:
             path = row.image
             try:
-                image = decode(root / path, read_bytes(root / path, row.sha256)[0])
+                picture = decode(root / path, read_bytes(root / path, row.sha256)[0], row.bits)
             except SmoosegError as error:
-                image = None
+                picture = None
                 problems.append(str(error))
-        if image is not None:
-            box = (row.left, row.top, row.right, row.bottom)
-            view = np.asarray(image.resize((size, size), RESAMPLING[resample], box))
-            out[:] = view[:, ::-1] if row.mirror else view
+        if picture is None:
+            continue
+        pixels[i] = crop(picture.rgb, row, size, RESAMPLING[resample])
+        if picture.void is not None:
+            void = np.zeros((len(rows), size, size), bool) if void is None else void
+            void[i] = crop(Image.fromarray(picture.void), row, size, Image.Resampling.NEAREST)
     raise_listed("These images cannot be used", problems)
-    return pixels
+    return pixels, void
+
+
+def crop(image: Image.Image, row: Any, size: int, resampling: Image.Resampling) -> np.ndarray:
+    """The view of an image that a row of a manifest means."""
+    view = np.asarray(image.resize((size, size), resampling, (row.left, row.top, row.right, row.bottom)))
+    return view[:, ::-1] if row.mirror else view
 
 
 def label_view(ids: np.ndarray, path: Path, row: Any, size: int) -> np.ndarray:

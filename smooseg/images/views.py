@@ -4,7 +4,10 @@ A view is never written back as an image. Its box holds pixels of the source ima
 box to the view's size equals resizing the shorter side first and cropping the centre after.
 """
 
+import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -12,9 +15,12 @@ import pandas as pd
 from ..errors import SmoosegError, raise_listed
 from ..running.progress import progress
 from .datasets.base import Dataset
+from .decoding import FEWEST, Picture
 from .imaging import decode, read_bytes
 
-COLUMNS = ["image", "width", "height", "left", "top", "right", "bottom", "size", "mirror", "sha256"]
+COLUMNS = ["image", "width", "height", "left", "top", "right", "bottom", "size", "mirror", "sha256", "bits"]
+MIRRORS = {True: (False, True), False: (False,)}  # an evaluation view is followed by its mirror image
+NAMED = 3  # images, in what is logged of many
 LEAST = {"whole": 1, "five": 2}  # shorter side (pixels) of an image that can be cropped so
 
 
@@ -40,19 +46,48 @@ def crop_boxes(width: int, height: int, crops: str) -> list[tuple[int, int, int,
     return [centre_square(x, y, w, h) for x, y in corners]
 
 
-def index_image(root: Path, image: str, crops: str) -> tuple[int, int, str] | SmoosegError:
-    """Width, height and sha256 of one image, or the problem it has (so that a batch can name all)."""
+@dataclass(frozen=True)
+class Indexed:
+    """What indexing learns of an image: sha256 of its file, its size (pixels), the boxes of its views, and more.
+
+    Args:
+        void: For each box, whether most of it is void.
+        bits, stated, pages: See :class:`smooseg.images.decoding.Picture`.
+    """
+
+    image: str
+    sha256: str
+    width: int
+    height: int
+    boxes: list[tuple[int, int, int, int]]
+    void: list[bool]
+    bits: int
+    stated: bool
+    pages: int
+
+
+def index_image(root: Path, image: str, crops: str) -> Indexed | SmoosegError:
+    """What one image is, or the problem it has (so that a batch can name all)."""
     path = root / image
     try:
-        if not path.resolve().is_relative_to(root.resolve()):
+        if Path(image).is_absolute() or ".." in Path(image).parts:  # links of the file system are the user's own
             raise SmoosegError(f"{path}: lies outside the data set's folder")
         data, digest = read_bytes(path)
-        width, height = decode(path, data).size
+        picture = decode(path, data)
+        width, height = picture.rgb.size
         if min(width, height) < LEAST[crops]:
             raise SmoosegError(f"{path}: is {width}x{height} pixels, too small for {crops} crops")
-        return width, height, digest
+        boxes = crop_boxes(width, height, crops)
+        void = [mostly_void(picture, box) for box in boxes]
+        return Indexed(image, digest, width, height, boxes, void, picture.bits, picture.stated, picture.pages)
     except SmoosegError as error:
         return error
+
+
+def mostly_void(picture: Picture, box: tuple[int, int, int, int]) -> bool:
+    """Whether more than half of a box is void."""
+    left, top, right, bottom = box
+    return picture.void is not None and bool(picture.void[top:bottom, left:right].mean() > 0.5)
 
 
 def index_views(dataset: Dataset, split: str, crops: str, size: int, evaluation: bool, workers: int) -> pd.DataFrame:
@@ -68,7 +103,8 @@ def index_views(dataset: Dataset, split: str, crops: str, size: int, evaluation:
 
     Returns:
         Columns image (path relative to the root), width, height (of the image), left, top, right, bottom
-        (the box, pixels), size, mirror, sha256 (of the image file).
+        (the box, pixels), size, mirror, sha256 (of the image file), bits (of its values: those that the file states,
+        else what the largest value of all such images needs). Training views that are mostly void are left out.
 
     Raises:
         SmoosegError: Naming every image that is missing, does not decode, is too small or lies outside the root.
@@ -79,9 +115,41 @@ def index_views(dataset: Dataset, split: str, crops: str, size: int, evaluation:
         outcomes = list(progress(tasks, total=len(entries), unit="image", desc=f"index {split}"))
     raise_listed("These images cannot be used", [str(o) for o in outcomes if isinstance(o, SmoosegError)])
     found = [outcome for outcome in outcomes if not isinstance(outcome, SmoosegError)]
-    rows = []
-    for entry, (width, height, sha256) in zip(entries, found, strict=True):
-        for box in crop_boxes(width, height, crops):
-            for mirror in (False, True) if evaluation else (False,):
-                rows.append((entry.image, width, height, *box, size, mirror, sha256))
+    log_findings(found, evaluation)
+    bits, rows = common_bits(found), []
+    for one in found:
+        for box, void in zip(one.boxes, one.void, strict=True):
+            if evaluation or not void:
+                view, used = (one.image, one.width, one.height, *box, size), one.bits if one.stated else bits
+                rows += [(*view, mirror, one.sha256, used) for mirror in MIRRORS[evaluation]]
+    if not rows:
+        raise SmoosegError(f"{dataset.root}: every view of {split} is void: transparent, or of the nodata value")
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def common_bits(found: list[Indexed]) -> int:
+    """Bits of images whose files do not state them: as many as the largest value of all needs."""
+    return max((one.bits for one in found if not one.stated), default=FEWEST)
+
+
+def log_findings(found: list[Indexed], evaluation: bool) -> None:
+    """Say how images were taken that are more, or less, than 8 bits of red, green and blue."""
+    deep, common = [one for one in found if one.bits > FEWEST or not one.stated], common_bits(found)
+    by_bits = groups(deep, lambda one: one.bits if one.stated else common)
+    for bits, images in by_bits.items():
+        logging.info("%s hold more than 8 bits: %d are used, of which the upper 8 are kept", named(images), bits)
+    if several := [one for one in found if one.pages > 1]:
+        logging.info("%s have several pages or frames: the first is taken", named(several))
+    void = sum(sum(one.void) for one in found)
+    if void and not evaluation:
+        logging.info("%d of %d views are mostly void and left out", void, sum(len(one.void) for one in found))
+
+
+def groups(found: list[Indexed], key: Callable[[Indexed], int]) -> dict[int, list[Indexed]]:
+    """Images by a number of theirs."""
+    return {value: [one for one in found if key(one) == value] for value in sorted(set(map(key, found)))}
+
+
+def named(found: list[Indexed]) -> str:
+    """How many images, and the first of them."""
+    return f"{len(found)} images ({', '.join(one.image for one in found[:NAMED])}{', …' if len(found) > NAMED else ''})"

@@ -14,9 +14,9 @@ from ..running.files import whole
 from ..settings.catalogue import find_backbone
 from ..settings.config import resolve
 from ..settings.shipped import PACKAGE, shipped
-from .masking import BATCH, Outcome, segment_photos
+from .masking import BATCH, Outcome, remove_other_masks, segment_photos
 from .photos import Photo, find_photos
-from .placing import CROPS, SCORED, TRAIN, check_pictures, find_labels, place_pictures
+from .placing import CROPS, SCORED, TRAIN, check_pictures, find_labels, label_classes, place_pictures
 from .segmenter import Segmenter
 
 CONFIG, DATASET, MASKS = "config.yaml", "pictures", "masks"  # what lies in the folder, beside the workflow's results
@@ -34,12 +34,14 @@ class Fitted:
         masks: Folder of masks and overlays.
         report: The workflow's report; None without labels.
         outcome: Shares of the masks, and pictures without one.
+        scored: Number of pictures that have a label.
     """
 
     head: Path
     masks: Path
     report: Path | None
     outcome: Outcome
+    scored: int
 
 
 def make_config(
@@ -99,9 +101,9 @@ def fit_pictures(
     Args:
         images: Image files, folders or globs; what lies below ``out`` is left out.
         out: Folder of its own for everything that is written.
-        classes: Number of clusters.
+        classes: Number of clusters; there can be more or fewer of them than classes in the labels.
         labels: Folder of PNGs of class ids, under the pictures' names; those that have one are scored.
-        class_names: Of the ids 0, 1, …
+        class_names: Of the ids 0, 1, …; where they are not given, as many as the labels hold.
         void: Id that no score counts.
         head, backbone, steps, seed: What is trained; steps as published if None.
         crf: Whether masks (and scores) are refined by the dense CRF.
@@ -113,11 +115,13 @@ def fit_pictures(
     """
     shipped("Snakefile")  # raises if it is missing
     require_own(out)
-    names = class_names or []
-    if names and (len(names) != classes or not labels):
-        raise SmoosegError(f"{len(names)} names of classes were given: they name the ids of labels, {classes} here")
+    if class_names and not labels:
+        raise SmoosegError(
+            f"{len(class_names)} names of classes were given: they name the ids of labels, of which none were"
+        )
     photos = pictures_of(images, out)
     labelled = find_labels(labels, photos) if labels else {}
+    names = class_names or (label_classes(labels, list(labelled.values()), void) if labels else [])
     config = make_config(classes, names, void, head, backbone, steps, seed, crf)
     cores = cores or os.cpu_count() or 1
     dataset = open_dataset(config["datasets"][DATASET] | {"root": out / DATASET})
@@ -126,8 +130,9 @@ def fit_pictures(
     place_pictures(photos, labelled, dataset.root)
     path = Path("results", "experiments", head, str(seed), "head.safetensors")
     run_workflow(out, [] if labels else [str(path)], cores, loudness)
+    remove_other_masks(photos, out / MASKS)
     outcome = segment_photos(photos, Segmenter(out / path, crf=crf), out / MASKS, [], BATCH)
-    return Fitted(out / path, out / MASKS, out / "results" / "report.html" if labels else None, outcome)
+    return Fitted(out / path, out / MASKS, out / "results" / "report.html" if labels else None, outcome, len(labelled))
 
 
 def require_own(out: Path) -> None:
@@ -143,7 +148,7 @@ def pictures_of(images: list[str], out: Path) -> list[Photo]:
     Raises:
         SmoosegError: If an argument means none, or two photos would have masks of one name.
     """
-    photos, problems = find_photos(images)
+    photos, problems = find_photos(images, without=out)
     raise_listed("These pictures cannot be used", problems)
     photos = [photo for photo in photos if not photo.path.resolve().is_relative_to(out.resolve())]
     if not photos:

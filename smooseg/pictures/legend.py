@@ -36,7 +36,7 @@ class Legend:
     @cached_property
     def palette(self) -> np.ndarray:
         """RGB of each id: uint8 (256, 3), the colours of the workflow's figures."""
-        return class_palette(sum(i < VOID - 1 for i in self.names))
+        return class_palette(max((i + 1 for i in self.names if i < VOID - 1), default=0))
 
 
 def evaluated(head: Path, sha256: str, postprocess: str) -> tuple[dict | None, int]:
@@ -92,7 +92,7 @@ def make_legend(scores: dict | None, clusters: int, source: Path) -> Legend:
     assignment = scores["assignment"]
     if len(assignment) != clusters:
         raise SmoosegError(f"{source}: has {clusters} clusters, the scores beside it {len(assignment)}; score it again")
-    names = dict(enumerate(scores["iou"]))
+    names = {i: name for i, (name, iou) in enumerate(scores["iou"].items()) if iou is not None}  # no label: no class
     if UNMATCHED in assignment:
         names[VOID - 1] = "unmatched"
     return Legend(names, assignment)

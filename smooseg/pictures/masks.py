@@ -2,7 +2,8 @@
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ..errors import SmoosegError
-from ..running.files import whole
+from ..running.files import walk, whole
 from .legend import Legend
 
 BAND = 512  # rows of a mask that are enlarged at once
@@ -93,6 +94,15 @@ def read_record(path: Path) -> dict | None:
         return None
     except Exception as error:  # no image, or one without a record
         raise SmoosegError(f"{path}: lies there and is no mask of smooseg's; give another --out") from error
+
+
+def masks_below(folder: Path) -> Iterator[tuple[Path, dict]]:
+    """Masks of smooseg's at and below a folder, with their records."""
+    for path in walk(folder):
+        with suppress(SmoosegError):
+            record = read_record(path) if path.suffix == ".png" else None
+            if record is not None:
+                yield path, record
 
 
 def is_output(path: Path) -> bool:

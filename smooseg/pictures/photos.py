@@ -1,6 +1,7 @@
 """People's own pictures: found by path, folder or glob; decoded upright; resized to a view."""
 
 import glob
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,15 +9,25 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ..errors import SmoosegError
-from ..images.datasets.base import IMAGE_SUFFIXES
-from ..images.imaging import RESAMPLING, to_rgb
+from ..images.decoding import Picture, open_image, read_picture
+from ..images.imaging import RESAMPLING
+from ..images.pictures import find_pictures
 from .masks import is_output
 
 ORIENTATION = 0x0112  # EXIF tag
-SIDEWAYS, AS_IT_LIES = {5, 6, 7, 8}, {0, 1}  # its values that swap width and height, and that change nothing
+TURNS = {  # what makes a picture upright, by the values of it that ask for something
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = {5, 6, 7, 8}  # those that swap width and height
 SPARE = 2  # pixels of an image that are kept for one of its view before resampling; more are averaged first
 
 
@@ -37,12 +48,14 @@ class Photo:
         return [status.st_size, status.st_mtime_ns]
 
 
-def find_photos(images: Sequence[str | Path]) -> tuple[list[Photo], list[str]]:
+def find_photos(images: Sequence[str | Path], without: Path | None = None) -> tuple[list[Photo], list[str]]:
     """Image files that arguments mean, each once, and what is wrong with the others.
 
     Args:
-        images: Files, folders (searched recursively for :data:`smooseg.images.datasets.base.IMAGE_SUFFIXES`) or globs.
-            Masks and overlays that lie among them are left out.
+        images: Files, folders (searched as :func:`smooseg.images.pictures.find_pictures` does) or globs. What a folder
+            or glob means but is no picture is left out with a warning; masks and overlays are, silently.
+
+        without: Folder whose files are none of them.
 
     Returns:
         The photos in order, and a "path: problem" for every argument that means none, and for every photo whose
@@ -50,7 +63,7 @@ def find_photos(images: Sequence[str | Path]) -> tuple[list[Photo], list[str]]:
     """
     photos, problems, seen, names = [], [], set(), dict[Path, Path]()
     for argument in map(str, images):
-        found, problem = expand(argument)
+        found, problem = expand(argument, without)
         problems += [problem] if problem else []
         for photo in found:
             path = photo.path.resolve()
@@ -65,26 +78,24 @@ def find_photos(images: Sequence[str | Path]) -> tuple[list[Photo], list[str]]:
     return photos, problems
 
 
-def expand(argument: str) -> tuple[list[Photo], str | None]:
+def expand(argument: str, without: Path | None) -> tuple[list[Photo], str | None]:
     """Photos that one argument means, or the problem with it."""
     path = Path(argument)
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if is_image(p.relative_to(path)) and p.is_file())
-        problem = f"{path}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})"
-        return [Photo(p, p.relative_to(path).with_suffix("")) for p in files], None if files else problem
-    if path.exists():
+        root, found, nothing = path, find_pictures(path, without=without), "holds no image"
+    elif path.exists():
         return [Photo(path, Path(path.stem))], None
-    if not glob.has_magic(argument):
+    elif glob.has_magic(argument):
+        root, nothing = fixed_part(path), "matches no image"
+        files = [match for match in map(Path, glob.glob(argument, recursive=True)) if not match.is_dir()]
+        found = find_pictures(root, files, without)
+    else:
         return [], f"{path}: is missing"
-    root = fixed_part(path)
-    files = sorted(p for p in map(Path, glob.glob(argument, recursive=True)) if p.is_file())
-    found = [Photo(p, p.relative_to(root).with_suffix("")) for p in files if is_image(Path(p.name))]
-    return found, None if found else f"{path}: matches no image"
-
-
-def is_image(path: Path) -> bool:
-    """Whether a relative path looks like an image; hidden files and folders (as macOS leaves them) do not."""
-    return path.suffix.lower() in IMAGE_SUFFIXES and not any(part.startswith(".") for part in path.parts)
+    if not found.pictures:
+        return [], f"{path}: {nothing}; {found.summary()}".removesuffix("; ")
+    if found.left_out:
+        logging.warning("%s: %s", path, found.summary())
+    return [Photo(p, p.relative_to(root).with_suffix("")) for p in found.pictures], None
 
 
 def fixed_part(pattern: Path) -> Path:
@@ -101,7 +112,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
             the decoder to.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             yield image
     except Exception as error:
         reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), type(error).__name__)
@@ -109,9 +120,9 @@ def opened(path: Path) -> Iterator[Image.Image]:
 
 
 def orientation(image: Image.Image) -> int | None:
-    """The EXIF orientation, or None where there is none that can be read."""
+    """The EXIF orientation, or None where there is none that can be read; Pillow turns a TIFF by itself."""
     try:
-        return image.getexif().get(ORIENTATION)
+        return None if image.format == "TIFF" else image.getexif().get(ORIENTATION)
     except Exception:  # as above; such an image is taken as it lies
         return None
 
@@ -119,7 +130,7 @@ def orientation(image: Image.Image) -> int | None:
 def is_upright(path: Path) -> bool:
     """Whether an image is to be seen as its pixels lie."""
     with opened(path) as image:
-        return orientation(image) in {None, *AS_IT_LIES}
+        return orientation(image) not in TURNS
 
 
 def upright_size(path: Path) -> tuple[int, int]:
@@ -128,25 +139,21 @@ def upright_size(path: Path) -> tuple[int, int]:
         return image.size[::-1] if orientation(image) in SIDEWAYS else image.size
 
 
-def decode_photo(path: Path, least: int | None = None) -> Image.Image:
-    """An upright RGB image.
+def decode_photo(path: Path, bits: int | None = None, least: int | None = None) -> Picture:
+    """An upright picture.
 
     Args:
         path: Its file.
-        least: Length (pixels) that both sides must keep if the decoder can save work by reducing; None keeps all.
+        bits, least: See :func:`smooseg.images.decoding.read_picture`.
 
     Raises:
         SmoosegError: If it cannot be read or does not decode whole.
     """
     with opened(path) as image:
-        turned = orientation(image)
-        if least is not None:
-            image.draft("RGB", (least, least))
-        image.load()
-        return to_rgb(ImageOps.exif_transpose(image) if turned else image)
+        return read_picture(path, bits, least).turned(TURNS.get(orientation(image) or 1))
 
 
-def read_view(path: Path, shape: tuple[int, int], resample: str) -> np.ndarray:
+def read_view(path: Path, shape: tuple[int, int], resample: str, bits: int | None) -> np.ndarray:
     """A whole image at a view's size.
 
     A photograph has far more pixels than its view; sampling those as the data sets' images are would give noise.
@@ -156,12 +163,13 @@ def read_view(path: Path, shape: tuple[int, int], resample: str) -> np.ndarray:
         path: Its file.
         shape: Height and width of the view (pixels).
         resample: Key of :data:`smooseg.images.imaging.RESAMPLING`.
+        bits: See :func:`smooseg.images.decoding.read_picture`.
 
     Returns:
         uint8 (height, width, 3).
     """
     height, width = shape
-    image = decode_photo(path, SPARE * max(shape))
+    image = decode_photo(path, bits, SPARE * max(shape)).rgb
     factor = min(image.height // (SPARE * height), image.width // (SPARE * width))
     if factor > 1:
         image = image.reduce(factor)

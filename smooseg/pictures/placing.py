@@ -3,15 +3,21 @@
 The workflow takes pixels as they lie, so a picture that is to be turned by its EXIF tag is written there upright.
 """
 
+import logging
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ..errors import SmoosegError, raise_listed
-from ..images.datasets import Dataset
-from ..images.datasets.base import IMAGE_SUFFIXES
+import numpy as np
+from PIL import Image
+
+from ..errors import SmoosegError, listed, raise_listed
+from ..images.datasets import VOID, Dataset, Folder
+from ..images.decoding import Picture
 from ..images.imaging import require_size
+from ..images.labels import doubts, found_ids
+from ..images.pictures import SUFFIXES, find_pictures
 from ..images.views import LEAST
 from ..running.files import whole
 from ..running.progress import progress
@@ -22,7 +28,7 @@ CROPS = "five"  # of a training view
 
 
 def find_labels(folder: Path, photos: list[Photo]) -> dict[Photo, Path]:
-    """Label PNGs of the photos' names below a folder.
+    """Label PNGs of the photos' names below a folder; a warning names those of no photo's.
 
     Raises:
         SmoosegError: If there is none.
@@ -32,35 +38,62 @@ def find_labels(folder: Path, photos: list[Photo]) -> dict[Photo, Path]:
     if not found:
         photo = photos[0]
         raise SmoosegError(f"{folder}: holds no label; that of {photo.path} would be {photo.name}.png")
+    used = {path.resolve() for path in found.values()}
+    unused = [path for path in find_pictures(folder).pictures if path.resolve() not in used]
+    if unused:
+        logging.warning("%s: %d labels fit no picture: %s", folder, len(unused), listed([p.name for p in unused]))
     return found
 
 
+def label_classes(folder: Path, labels: list[Path], void: int) -> list[str]:
+    """Names of the ids of labels: as many as the largest one that is found asks for.
+
+    Raises:
+        SmoosegError: If there is one id alone.
+    """
+    found = found_ids(labels, Folder(folder, void=void))
+    if found == {0}:
+        raise SmoosegError(
+            f"{folder}: labels hold 0 and the void value {void} alone, so there is one class; a class that is saved "
+            f"as {void} must get another id"
+        )
+    return [f"class {i}" for i in range(max(found, default=1) + 1)]
+
+
 def check_pictures(photos: list[Photo], labels: dict[Photo, Path], dataset: Dataset, workers: int) -> None:
-    """Decode everything once, before anything is computed.
+    """Decode everything once, before anything is computed; warnings say what is strange about the labels.
 
     Raises:
         SmoosegError: Naming every picture and label that cannot be used.
     """
 
-    def problem(photo: Photo) -> str | None:
+    def check(photo: Photo) -> np.ndarray | SmoosegError:
         try:
-            check_picture(photo.path, labels.get(photo), dataset)
+            return check_picture(photo.path, labels.get(photo), dataset)
         except SmoosegError as error:
-            return str(error)
-        return None
+            return error
 
     with ThreadPoolExecutor(workers) as pool:
-        found = list(progress(pool.map(problem, photos), total=len(photos), unit="image", desc="check"))
-    raise_listed("These pictures or labels cannot be used", list(filter(None, found)))
+        found = list(progress(pool.map(check, photos), total=len(photos), unit="image", desc="check"))
+    problems = [str(one) for one in found if isinstance(one, SmoosegError)]
+    raise_listed("These pictures or labels cannot be used", problems)
+    for doubt in doubts(sum(found), dataset.classes) if labels else ():
+        logging.warning("%s", doubt)
 
 
-def check_picture(path: Path, label: Path | None, dataset: Dataset) -> None:
-    """Raise if a picture or its label does not decode, is too small, or holds something else than ids."""
-    width, height = decode_photo(path).size
+def check_picture(path: Path, label: Path | None, dataset: Dataset) -> np.ndarray:
+    """Pixels of each class id in a picture's label, int64 (256,), none without one.
+
+    Raises:
+        SmoosegError: If either does not decode, is too small, or holds something else than ids.
+    """
+    width, height = decode_photo(path).rgb.size
     if min(width, height) < LEAST[CROPS]:
         raise SmoosegError(f"{path}: is {width}x{height} pixels, too small for {CROPS} crops")
+    ids = dataset.read_label(label) if label else np.empty((0, 0), np.uint8)
     if label:
-        require_size(dataset.read_label(label), label, width, height)
+        require_size(ids, label, width, height)
+    return np.bincount(ids.ravel(), minlength=VOID + 1)
 
 
 def place_pictures(photos: list[Photo], labels: dict[Photo, Path], root: Path) -> None:
@@ -73,7 +106,7 @@ def place_pictures(photos: list[Photo], labels: dict[Photo, Path], root: Path) -
     """
     wanted: dict[Path, tuple[Path, bool]] = {}  # what comes from where, and whether as it lies
     for photo in photos:
-        as_it_lies = photo.path.suffix.lower() in IMAGE_SUFFIXES and is_upright(photo.path)
+        as_it_lies = photo.path.suffix.lower() in SUFFIXES and is_upright(photo.path)
         name = f"{photo.name}{photo.path.suffix if as_it_lies else '.png'}"
         wanted[root / "images" / TRAIN / name] = photo.path, as_it_lies
         if photo in labels:
@@ -94,8 +127,15 @@ def place(source: Path, target: Path, as_it_lies: bool) -> None:
         if as_it_lies:
             link(source, aside)
         else:
-            decode_photo(source).save(aside, "PNG", compress_level=1)
+            as_png(decode_photo(source)).save(aside, "PNG", compress_level=1)
             os.utime(aside, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+def as_png(picture: Picture) -> Image.Image:
+    """A picture as it can be written, its void transparent."""
+    if picture.void is not None:
+        picture.rgb.putalpha(Image.fromarray(np.where(picture.void, 0, 255).astype(np.uint8)))
+    return picture.rgb
 
 
 def link(source: Path, target: Path) -> None:

@@ -1,4 +1,4 @@
-"""A fitted head with its backbone and its legend: from views of any shape to ids."""
+"""A fitted head with its backbone and its legend: from views of any shape to clusters."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -51,6 +51,7 @@ class Segmenter:
         scores, evaluated_size = evaluated(head, sha256, "crf" if crf else "raw")
         self.size, self.crf = size or evaluated_size, crf_defaults() if crf else None
         self.legend = make_legend(scores, self.head.clusters, head)
+        self.bits = self.needs.get("bits")  # as the head's training images were read
         self.device = default_device()
         self.made_from = {
             "head_sha256": sha256,
@@ -58,6 +59,7 @@ class Segmenter:
             "assignment": self.legend.assignment,
             "size": self.size,
             "crf": self.crf,
+            "bits": self.bits,
             "code": source_hash("pictures.masking"),
         }
 
@@ -73,7 +75,7 @@ class Segmenter:
 
     @torch.inference_mode()
     def label(self, views: np.ndarray) -> Iterator[np.ndarray]:
-        """Ids of views of one shape.
+        """Clusters of views of one shape.
 
         Args:
             views: uint8 (images, height, width, 3), sides multiples of the patch.
@@ -91,12 +93,11 @@ class Segmenter:
             raise SmoosegError(f"the backbone gave NaN or infinite features in {self.needs['precision']}")
         grids = averaged_embeddings(self.head, features, (shape[0] // patch, shape[1] // patch))
 
-        def ids(pair: tuple[torch.Tensor, np.ndarray]) -> np.ndarray:
+        def clusters(pair: tuple[torch.Tensor, np.ndarray]) -> np.ndarray:
             logits = pixel_logits(self.head, pair[0], shape)
-            clusters = refine(logits, pair[1], self.crf) if self.crf else logits.argmax(0).to(torch.uint8).numpy()
-            return self.legend.ids(clusters)
+            return refine(logits, pair[1], self.crf) if self.crf else logits.argmax(0).to(torch.uint8).numpy()
 
-        yield from in_threads(ids, zip(grids, views, strict=True), usable_cores())
+        yield from in_threads(clusters, zip(grids, views, strict=True), usable_cores())
 
 
 def find_weights(head: Path, experiment: dict, weights: Path | None) -> Path:

@@ -133,12 +133,13 @@ def criteria_rows(table: pd.DataFrame) -> list[dict]:
 
 
 def class_rows(classes: pd.DataFrame, supervised: set[str]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of IoU per class, mean over seeds; one line for each class."""
+    """Header and rows of IoU per class, mean over seeds; one line for each class that occurs in labels."""
     if classes.empty:
         return ["class"], []
     names = [marked(name, name in supervised) for name in classes["experiment"]]
     classes = classes.assign(column=[" · ".join(pair) for pair in zip(names, classes["postprocess"], strict=True)])
     wide = classes.pivot_table(index="class", columns="column", values="iou", sort=False, dropna=False)
+    wide = wide.dropna(how="all")
     rows = [
         [name, *("–" if pd.isna(v) else f"{v:.1f}" for v in values)]
         for name, values in zip(wide.index, wide.to_numpy(), strict=True)

@@ -27,6 +27,18 @@ def whole(path: Path) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
+def walk(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, dead links too; linked folders are followed, and each folder is entered once."""
+    entered = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(place)) in entered:
+            folders.clear()  # a link back up, or a second one to the same place
+            continue
+        entered.add(real)
+        folders.sort(key=lambda name: (os.path.islink(os.path.join(place, name)), name))
+        yield from (Path(place, name) for name in names)
+
+
 def share_folder(folder: Path, begin: bool) -> None:
     """Work in a folder until this process ends, however it does: a lock that kill -9 cannot leave behind.
 

@@ -4,6 +4,8 @@ import ast
 import hashlib
 from pathlib import Path
 
+from .files import walk
+
 PACKAGE = Path(__file__).parent.parent
 INERT = {"errors", "running.files", "running.parallel", "running.progress"}  # modules that cannot alter a result
 
@@ -65,6 +67,6 @@ def source_hash(module: str, alone: bool = False) -> str:
 
 def tree_state(paths: list[str]) -> str:
     """Hash of name, size and time of every file at or below some paths."""
-    files = [file for path in map(Path, paths) for file in ([path] if path.is_file() else sorted(path.rglob("*")))]
+    files = [file for path in map(Path, paths) for file in ([path] if path.is_file() else sorted(walk(path)))]
     state = [(file.as_posix(), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
     return hashlib.sha256(repr(state).encode()).hexdigest()[:16]

@@ -29,7 +29,7 @@ def job(log: str, threads: int) -> Iterator[None]:
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(filename=log, filemode="w", level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     terminal = logging.StreamHandler()  # what the stage decided; warnings of libraries stay in the log
-    terminal.addFilter(lambda record: record.name == "root" and record.levelno == logging.INFO)
+    terminal.addFilter(lambda record: record.name == "root" and record.levelno < logging.ERROR)
     logging.getLogger().addHandler(terminal)
     logging.raiseExceptions = False  # a log on a full disk must not bury the error that says so
     limit_threads(threads)

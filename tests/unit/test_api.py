@@ -10,6 +10,7 @@ from PIL import Image
 import smooseg
 from smooseg import SmoosegError, extract, fit, segment
 from tests.conftest import ROOT, TINY_MODEL, write_images
+from tests.deep import png
 
 
 @pytest.fixture
@@ -32,6 +33,20 @@ def test_extract_fit_segment(tmp_path, backbone):
     with Image.open(tmp_path / "masks" / "photos" / "000.png") as mask:
         assert np.isin(np.array(mask), [0, 1]).all()
         assert mask.size == (96, 80)
+
+
+def test_void_patches_of_deep_pictures_take_no_part_in_a_fit(tmp_path, backbone):
+    values = np.random.default_rng(0).integers(0, 4096, (64, 64, 4)).astype(np.uint16)
+    values[..., 3] = 65535
+    values[:, 32:] = 0  # the right half is transparent
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.png").write_bytes(png(values))
+    features = extract(tmp_path / "photos", tmp_path / "work", backbone, size=32, crops="whole")
+    left, right = features.store.read(0, 1)[0, 0::2], features.store.read(0, 1)[0, 1::2]
+    np.testing.assert_array_equal(left, right)
+    assert len(np.unique(left, axis=0)) == 2
+    head = fit(features, 2, "kmeans", samples=1000)
+    assert (features.needs["bits"], smooseg.load_head(head)[1]["features"]["bits"]) == (12, 12)
 
 
 def test_a_second_call_continues(tmp_path, backbone):

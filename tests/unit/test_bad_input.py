@@ -35,6 +35,7 @@ from smooseg.running.jobs import job
 from smooseg.settings.catalogue import read_config
 from smooseg.settings.config import resolve
 from tests.conftest import ROOT, TINY_MODEL, file_source, make_store, write_images
+from tests.deep import png, tiff
 from tests.workflow.project import Project
 
 SIZE, CHANNELS, WIDTH, HEIGHT = 32, 4, 96, 80
@@ -181,6 +182,20 @@ def sixteen_bits() -> Image.Image:
     return Image.fromarray(np.full((HEIGHT, WIDTH), 160 * 257, np.uint16))
 
 
+def twelve_bits(channels: int) -> np.ndarray:
+    """The middle of the green's values, or its colours, of a camera with 12 bits whose brightest pixel is full."""
+    values = np.full((HEIGHT, WIDTH, channels), 16 * np.array(GREEN if channels == 3 else GREEN[1:2]), np.uint16)
+    values[0, 0] = 4095
+    return values
+
+
+def bordered() -> Image.Image:
+    """Black and transparent but for its right edge."""
+    picture = Image.new("RGBA", (WIDTH, HEIGHT))
+    picture.paste(GREEN, (WIDTH - 20, 0, WIDTH, HEIGHT))
+    return picture
+
+
 def transparent() -> Image.Image:
     picture = flat("RGBA")
     picture.putalpha(7)
@@ -195,6 +210,10 @@ IMAGES = [
     Case("not an image", partial(image, content=b"a letter"), index, f"{UNUSABLE}{FIRST}: image does not decode (…)"),
     Case("CMYK", lambda p: image(p, flat("CMYK"), "jpg"), look, taken=(WIDTH, HEIGHT, GREEN)),
     Case("16 bits", lambda p: image(p, sixteen_bits()), look, taken=(WIDTH, HEIGHT, (160, 160, 160))),
+    Case("12 of 16 bits", lambda p: image(p, png(twelve_bits(1)), "png"), look, taken=(WIDTH, HEIGHT, (160, 160, 160))),
+    Case("12 of 16 bits in colour", lambda p: image(p, tiff(twelve_bits(3)), "tif"), look, taken=(WIDTH, HEIGHT, GREEN)),
+    Case("16 bits in bands", lambda p: image(p, tiff(twelve_bits(3), planes=2), "tif"), look, f"{UNUSABLE}{FIRST[:-3]}tif: image does not decode (its 16-bit bands lie one after the other; save it with bands by pixel)"),
+    Case("a border of alpha 0", lambda p: image(p, bordered()), look, taken=(WIDTH, HEIGHT, GREEN)),
     Case("palette", lambda p: image(p, flat().quantize(4)), look, taken=(WIDTH, HEIGHT, GREEN)),
     Case("RGBA, almost transparent", lambda p: image(p, transparent()), look, taken=(WIDTH, HEIGHT, GREEN)),
     Case("animated", lambda p: image(p, flat(), "webp", save_all=True, append_images=[Image.new("RGB", (WIDTH, HEIGHT))], lossless=True), look, taken=(WIDTH, HEIGHT, GREEN)),
@@ -268,6 +287,23 @@ def escape(folder: Path) -> None:
     (folder / "data/images/val/000.png").symlink_to(folder / "elsewhere.png")
 
 
+def hide(folder: Path) -> None:
+    images = folder / "data" / "images" / "val"
+    (images / ".ipynb_checkpoints").mkdir()
+    (images / "x.png").mkdir()
+    for name in ("._000.jpg", ".ipynb_checkpoints/000.png"):
+        shutil.copy(images / "000.png", images / name)
+
+
+def only_others(folder: Path) -> None:
+    images = folder / "data" / "images" / "val"
+    for path in images.iterdir():
+        path.unlink()
+    for name in ("a.mov", "b.txt"):
+        (images / name).touch()
+    (images / "gone").symlink_to("nowhere")
+
+
 def rename(folder: Path) -> None:
     for kind in ("images", "labels"):
         (folder / "data" / kind / "val" / "000.png").rename(folder / "data" / kind / "val" / "日本 Zürich 1.png")
@@ -297,10 +333,12 @@ FILES = [
     *(of_list(layout, "paths", ("fine", *PATHS), f"{NAMES}{LINES}") for layout in ("cocostuff27", "potsdam3")),
     of_list("camvid", "paths count by their names", ("../../x",), taken=("x",)),
     Case("camvid: spaces in names", lambda p: write_list(p, "camvid", ("a b",)), partial(listed, layout="camvid"), "PLACE/data/val.txt: a line must hold an image path and a label path: line 1: 'a b.png a b.png'"),
-    Case("a symbolic link out of the folder", escape, index, f"{UNUSABLE}{FIRST}: lies outside the data set's folder"),
+    Case("a symbolic link out of the folder", escape, names_of, taken=["images/val/000.png labels/val/000.png", "images/val/001.png labels/val/001.png"]),
+    Case("hidden files, a folder called x.png", hide, names_of, taken=["images/val/000.png labels/val/000.png", "images/val/001.png labels/val/001.png"]),
     Case("names with spaces and without ASCII", rename, names_of, taken=["images/val/001.png labels/val/001.png", "images/val/日本 Zürich 1.png labels/val/日本 Zürich 1.png"]),
     Case("no folder", lambda p: shutil.rmtree(p / "data"), index, f"PLACE/data/images/val is missing: {README}"),
-    Case("an empty folder", lambda p: [f.unlink() for f in (p / "data/images/val").iterdir()], index, "PLACE/data/images/val holds no image (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp)"),
+    Case("an empty folder", lambda p: [f.unlink() for f in (p / "data/images/val").iterdir()], index, "PLACE/data/images/val holds no image"),
+    Case("only what is no picture", only_others, index, "PLACE/data/images/val holds no image; left out: 2 of other kinds (.mov, .txt), 1 dead links (gone)"),
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ LAYOUTS: dict[str, type[Dataset]] = {
     "potsdam3": Potsdam3,
 }
 
-__all__ = ["LAYOUTS", "VOID", "Dataset", "Entry", "open_dataset"]
+__all__ = ["LAYOUTS", "VOID", "Dataset", "Entry", "Folder", "open_dataset"]
 
 
 def open_dataset(settings: dict) -> Dataset:

@@ -1,6 +1,7 @@
 """What every data set layout answers: which images, which labels, which classes."""
 
 import io
+import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from ...errors import SmoosegError, raise_listed
+from ..pictures import find_pictures
 
 VOID = 255  # label value of pixels that no score counts
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,23 @@ class Dataset(ABC):
         if not lines:
             raise SmoosegError(f"{listing} lists no image")
         return lines
+
+    def pictures(self, folder: Path, end: str = "") -> list[Path]:
+        """Pictures at and below a folder whose names end so; what was left out is logged.
+
+        A dead link counts: a data set without its picture is another one, and reading it says so.
+
+        Raises:
+            SmoosegError: If the folder is missing or holds none.
+        """
+        found = find_pictures(self.require(folder), dead=True)
+        pictures = [path for path in found.pictures if path.name.endswith(end)]
+        if not pictures:
+            wanted = f" (*{end})" if end else ""
+            raise SmoosegError(f"{folder} holds no image{wanted}; {found.summary()}".removesuffix("; "))
+        if found.left_out:
+            logging.info("%s: %s", folder, found.summary())
+        return pictures
 
     def require(self, path: Path) -> Path:
         """Return ``path`` if it exists, else say what is missing."""

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from ...errors import SmoosegError
 from .base import VOID, Dataset, Entry
 
 IMAGE, LABEL = "_leftImg8bit.png", "_gtFine_labelIds.png"  # ends of file names
@@ -27,10 +26,8 @@ class Cityscapes(Dataset):
         return [self.root / "gtFine" / split]
 
     def entries(self, split: str) -> list[Entry]:
-        folder = self.require(self.root / "leftImg8bit" / split)
-        images = sorted(path.relative_to(self.root).as_posix() for path in folder.glob(f"*/*{IMAGE}"))
-        if not images:
-            raise SmoosegError(f"{folder} holds no image (*/*{IMAGE})")
+        found = self.pictures(self.root / "leftImg8bit" / split, IMAGE)
+        images = [path.relative_to(self.root).as_posix() for path in found]
         return [Entry(image, self._label(image)) for image in images]
 
     def _label(self, image: str) -> str:

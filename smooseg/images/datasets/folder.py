@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from ...errors import SmoosegError
-from .base import IMAGE_SUFFIXES, Dataset, Entry
+from .base import Dataset, Entry
 
 
 class Folder(Dataset):
@@ -16,10 +15,8 @@ class Folder(Dataset):
         return [self.root / "labels" / split]
 
     def entries(self, split: str) -> list[Entry]:
-        folder = self.require(self.root / "images" / split)
-        images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-        if not images:
-            raise SmoosegError(f"{folder} holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        folder = self.root / "images" / split
+        images = self.pictures(folder)
         return [Entry(self._relative(p), self._label(p.relative_to(folder), split)) for p in images]
 
     def _label(self, name: Path, split: str) -> str | None:

@@ -146,7 +146,17 @@ def test_doctor_gives_a_line_and_a_remedy_each(place, monkeypatch):
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     assert {line.split()[0] for line in lines} <= {"ok", "note"}
-    whats = ("parts", "configuration", "versions", "packages", "device", "memory", "disk", "CRF: native", "CRF: pydensecrf")
+    whats = (
+        "parts",
+        "configuration",
+        "versions",
+        "packages",
+        "device",
+        "memory",
+        "disk",
+        "CRF: native",
+        "CRF: pydensecrf",
+    )
     for what in whats:
         assert any(f" {what}: " in line for line in lines), what
     assert "missing: tiny.safetensors (put them there, or set weights.path)" in result.stdout

@@ -1,5 +1,7 @@
 """``smooseg fit``: the whole workflow on people's own pictures, through real snakemake with a tiny backbone."""
 
+import json
+import logging
 import os
 import re
 from pathlib import Path
@@ -11,9 +13,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from smooseg.cli import main
+from smooseg.images.datasets import Folder
 from smooseg.pictures.fitting import pictures_of
 from smooseg.pictures.photos import find_photos
-from smooseg.pictures.placing import place_pictures
+from smooseg.pictures.placing import check_pictures, find_labels, label_classes, place_pictures
 from smooseg.settings import shipped
 from tests.conftest import write_images
 from tests.unit.cli.test_cli_segment import ids, picture
@@ -67,7 +70,7 @@ def times(folder) -> dict[str, int]:
 
 
 def test_pictures_of_every_kind_get_masks_and_only_what_changed_is_done_again(place, capfd):
-    result = fit("photos", "--labels", "labels", "--class-names", "above, below", "--quiet")
+    result = fit("photos", "--labels", "labels", "--class-names", "above, below", "--quiet", classes=3)
     assert result.exit_code == 0, result.output
     head = "out/results/experiments/kmeans/0/head.safetensors"
     assert result.stdout.split() == ["out/masks", head, "out/results/report.html"]
@@ -79,20 +82,30 @@ def test_pictures_of_every_kind_get_masks_and_only_what_changed_is_done_again(pl
     assert ids(out / "masks" / "turned.png").shape == (80, 96)
     assert "above" in (out / "masks" / "legend.csv").read_text()
     assert (out / "results" / "report.html").is_file()
+    scores = json.loads((out / "results/experiments/kmeans/0/raw.json").read_text())
+    assert (len(scores["assignment"]), sorted(scores["assignment"]), list(scores["iou"])) == (
+        3,
+        [-1, 0, 1],
+        ["above", "below"],
+    )
     assert not list((out / "pictures" / "labels" / "train").glob("*"))  # no label lies where heads are trained
 
     before = times(out / "results") | times(out / "masks") | times(out / "pictures")
-    again = fit("photos", "--labels", "labels", "--class-names", "above, below")
+    again = fit("photos", "--labels", "labels", "--class-names", "above, below", classes=3)
+    assert "2 of 6 pictures have a label and were scored" in again.stderr
     assert "6 masks in out/masks, 6 of them from an earlier run" in again.stderr
     assert "Nothing to be done" in capfd.readouterr().err
     after = times(out / "results") | times(out / "masks") | times(out / "pictures")
     tables = {path for path in after if path.endswith(".csv")}
     assert {path for path in after if after[path] != before.get(path)} <= tables
 
-    other = fit("photos", "--seed", 1, "--quiet")  # without labels
+    for end in (".png", ".overlay.jpg"):  # of a picture that is gone
+        (out / "masks" / f"gone{end}").write_bytes((out / "masks" / f"palette{end}").read_bytes())
+    other = fit("photos", "--seed", 1, "--quiet", classes=3)  # without labels
     assert other.exit_code == 0, other.output
     assert other.stdout.split() == ["out/masks", head.replace("/0/", "/1/")]
     assert "cluster 1" in (out / "masks" / "legend.csv").read_text()
+    assert not list((out / "masks").glob("gone*"))
     changed = {path for path in before if not path.endswith((".log", ".tsv")) and before[path] != times(out).get(path)}
     assert {path.split("/out/")[1].split("/")[0] for path in changed} <= {"masks", "pictures"}
 
@@ -129,6 +142,40 @@ def test_links_copies_and_upright_pictures_follow_what_is_given(tmp_path, monkey
     assert (images / "cmyk.JPEG").read_bytes() == (tmp_path / "photos" / "cmyk.JPEG").read_bytes()
 
 
+def names_and_doubts(place, caplog, ids_of, names=None) -> tuple[list[str], list[str]]:
+    """Class names that a fit on labels with some values takes, and what it says of them."""
+    for path in (place / "labels").iterdir():
+        Image.fromarray(ids_of(np.asarray(Image.open(path)))).save(path)
+    photos, _ = find_photos(["photos"])
+    labels = find_labels(Path("labels"), photos)
+    names = names or label_classes(Path("labels"), list(labels.values()), 255)
+    caplog.set_level(logging.WARNING)  # whatever an earlier command chose
+    caplog.clear()
+    check_pictures(photos, labels, Folder("", names), 1)
+    return names, [record.getMessage().split("; are the ids")[0] for record in caplog.records]
+
+
+def test_classes_are_those_that_the_labels_hold(place, caplog):
+    five = ["class 0", "class 1", "class 2", "class 3", "class 4"]
+    names, said = names_and_doubts(place, caplog, lambda ids: np.tile(np.arange(5, dtype=np.uint8), (80, 20))[:, :96])
+    assert (names, said) == (five, [])
+    names, said = names_and_doubts(place, caplog, lambda ids: np.where(ids == 1, 2, 0).astype(np.uint8))
+    assert (names, said) == (five[:3], ["1 of 3 classes occur in no label: class 1"])
+
+
+def test_labels_of_other_ids_than_the_classes_are_doubted(place, caplog):
+    def mostly_white(ids):
+        return np.where(np.arange(96) < 90, 255, np.zeros_like(ids))
+
+    _, said = names_and_doubts(place, caplog, mostly_white, ["sky", "house"])
+    void = "void covers 93.8 % of the labels' pixels, which are not scored"
+    assert said == ["1 of 2 classes occur in no label: house", void]
+    (place / "labels" / "stray.png").write_bytes((place / "labels" / "turned.png").read_bytes())
+    find_labels(Path("labels"), find_photos(["photos"])[0])
+    assert caplog.messages[-1] == "labels: 1 labels fit no picture: stray.png"
+    assert caplog.records[-1].levelno == logging.WARNING
+
+
 def cut(folder):
     path = folder / "photos" / "a.v2.jpg"
     path.write_bytes(path.read_bytes()[:300])
@@ -143,6 +190,11 @@ def strange_ids(folder):
     Image.fromarray(np.full((80, 96), 7, np.uint8)).save(folder / "labels" / "a.v2.png")
 
 
+def one_id(folder):
+    for path in (folder / "labels").iterdir():
+        Image.fromarray(255 * np.asarray(Image.open(path))).save(path)
+
+
 def foreign(folder):
     (folder / "out").mkdir()
     (folder / "out" / "config.yaml").write_text("run: mine")
@@ -152,10 +204,14 @@ LABELS = ("--labels", "labels")
 BAD = [
     (cut, (), r"cannot be used: .*a\.v2\.jpg: image does not decode.*dot\.png: is 1x1 pixels, too small for five"),
     (tall_label, LABELS, r"labels/turned\.png: label is 80x96, its image 96x80"),
-    (strange_ids, LABELS, r"labels/a\.v2\.png: label ids \[7\] are outside 0\.\.1"),
+    (strange_ids, (*LABELS, "--class-names", "above,below"), r"labels/a\.v2\.png: label ids \[7\] are outside 0\.\.1"),
     (None, ("--labels", "photos/more"), r"photos/more: holds no label; that of photos/a\.v2\.jpg would be a\.v2\.png"),
     (None, ("--class-names", "a,b"), r"2 names of classes were given: they name the ids of labels"),
-    (None, (*LABELS, "--class-names", "a"), r"1 names of classes were given: .* 2 here"),
+    (
+        one_id,
+        LABELS,
+        r"labels: labels hold 0 and the void value 255 alone, so there is one class; a class that is saved",
+    ),
     (None, ("--steps", "5"), r"config: experiments\.kmeans\.settings\.steps is unknown"),
     (None, ("none.jpg",), r"These pictures cannot be used: none\.jpg: is missing"),
     (foreign, (), r"out: is neither empty nor of an earlier smooseg fit; give another --out"),

@@ -18,10 +18,14 @@ from smooseg.features.backbones import Backbone
 from smooseg.features.provenance import file_sha256
 from smooseg.features.store import open_store
 from smooseg.heads import KMeansHead, save_head
+from smooseg.heads.base import read_head
 from smooseg.pictures import masking
 from smooseg.pictures.legend import read_scores
+from smooseg.pictures.masking import remove_other_masks
+from smooseg.pictures.photos import find_photos
 from smooseg.pictures.segmenter import Segmenter
 from tests.conftest import ROOT, TINY_MODEL, make_store
+from tests.deep import png, tiff
 
 SIZE, PATCH, CLUSTERS = 64, 16, 3
 NEEDS = {"model": TINY_MODEL, "block": 3, "norm": False, "resample": "nearest", "precision": "float32"}
@@ -100,6 +104,8 @@ def test_every_picture_gets_a_mask_an_overlay_and_a_row(head, photos, tmp_path):
         shares = [float(row[f"cluster {i}"]) for i in range(CLUSTERS)]
         np.testing.assert_allclose(shares, 100 * np.bincount(mask.ravel(), minlength=3) / mask.size, atol=1e-3)
     assert len(np.unique(ids(out / "a.png"))) > 1
+    used = {i for mask in masks for i in np.unique(ids(out / mask))}  # in the views, too: nothing here is a few pixels
+    assert f"; {len(used)} of 3 clusters occur" in result.stderr
     with Image.open(out / "a.png") as mask, Image.open(out / "a.overlay.jpg") as overlay:
         assert overlay.size == mask.size
         legend = list(csv.DictReader((out / "legend.csv").open()))
@@ -129,6 +135,80 @@ def test_pictures_are_turned_upright(head, tmp_path):
     assert segment(head, tmp_path / "masks", tmp_path / "turned.png", tmp_path / "upright.png").exit_code == 0
     turned, upright = (ids(tmp_path / "masks" / f"{name}.png") for name in ("turned", "upright"))
     np.testing.assert_array_equal(turned, upright)
+
+
+def test_pixels_without_a_value_are_void_in_mask_legend_and_shares(head, tmp_path):
+    cut = np.dstack([np.asarray(picture()), np.full((80, 96), 255, np.uint8)])
+    cut[:, 72:, 3] = 0
+    Image.fromarray(cut).save(tmp_path / "cut.png")
+    picture().save(tmp_path / "plain.png")
+    out = tmp_path / "masks"
+    assert segment(head, out, tmp_path / "cut.png", tmp_path / "plain.png").exit_code == 0
+    mask = ids(out / "cut.png")
+    assert (mask[:, 72:] == 255).all() and (mask[:, :72] < CLUSTERS).all()
+    assert (ids(out / "plain.png") < CLUSTERS).all()
+    assert [row["void"] for row in csv.DictReader((out / "shares.csv").open())] == ["25.0", "0.0"]
+    assert list(csv.DictReader((out / "legend.csv").open()))[-1] | {"colour": ""} == {
+        **{"id": "255", "name": "void", "colour": ""}
+    }
+    assert segment(head, out, tmp_path / "plain.png").exit_code == 0
+    assert "void" not in (out / "legend.csv").read_text() + (out / "shares.csv").read_text()
+
+
+def test_pictures_of_12_bits_get_the_masks_of_their_8_bits(head, tmp_path):
+    values = np.asarray(picture()).astype(np.uint16) * 16 + 9
+    (tmp_path / "deep.png").write_bytes(png(values))
+    (tmp_path / "deep2.tif").write_bytes(tiff(values, ">"))
+    picture().save(tmp_path / "plain.png")
+    result = segment(head, tmp_path / "masks", *(tmp_path / name for name in ("deep.png", "deep2.tif", "plain.png")))
+    deep, deep2, plain = (ids(tmp_path / "masks" / f"{name}.png") for name in ("deep", "deep2", "plain"))
+    np.testing.assert_array_equal(deep, plain)
+    np.testing.assert_array_equal(deep2, plain)
+    assert "2 images with more than 8 bits, of which 12 are used and the upper 8 kept" in result.stderr
+
+
+def test_pictures_are_read_with_the_range_that_the_head_was_fitted_with(head, tmp_path):
+    facts, state = read_head(head)
+    model = KMeansHead(64, CLUSTERS, {})
+    model.load_state_dict(state)
+    facts["experiment"]["features"]["bits"] = 12
+    save_head(model, "kmeans", facts["experiment"], head)
+    dim = np.asarray(picture()).astype(np.uint16)  # of 8 bits, where the head's pictures had 12
+    (tmp_path / "dim.png").write_bytes(png(dim))
+    Image.fromarray((dim >> 4).astype(np.uint8)).save(tmp_path / "plain.png")
+    result = segment(head, tmp_path / "masks", tmp_path / "dim.png", tmp_path / "plain.png")
+    np.testing.assert_array_equal(ids(tmp_path / "masks" / "dim.png"), ids(tmp_path / "masks" / "plain.png"))
+    assert "1 images with more than 8 bits, of which 12 are used" in result.stderr
+
+
+def test_a_picture_of_several_pages_is_said_to_be_one(head, tmp_path):
+    pages = [picture(), picture(seed=1)]
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / "one.png")
+    result = segment(head, tmp_path / "masks", tmp_path / "pages.tif", tmp_path / "one.png")
+    assert "pages.tif: 1 images with several pages or frames, of which the first is taken" in result.stderr
+    np.testing.assert_array_equal(ids(tmp_path / "masks" / "pages.png"), ids(tmp_path / "masks" / "one.png"))
+
+
+def test_masks_of_another_legend_do_not_stay_beside_a_new_one(head, photos, tmp_path):
+    out = tmp_path / "masks"
+    assert segment(head, out, photos).exit_code == 0
+    (photos / "b.v2.jpg").unlink()
+    same = segment(head, out, photos)  # its mask stays, and means what the legend says
+    assert (same.exit_code, (out / "b.v2.png").is_file()) == (0, True)
+    score(head, [1, -1, 0])
+    before = times(out)
+    other = segment(head, out, photos)
+    assert other.exit_code == 1
+    assert (
+        f"{out}: holds 1 masks of other pictures whose ids mean something else (b.v2.png); give another" in other.stderr
+    )
+    assert times(out) == before
+    remove_other_masks(find_photos([photos])[0], out)
+    assert segment(head, out, photos).exit_code == 0
+    assert sorted(path.name for path in out.rglob("*") if path.is_file()) == [
+        *("a.overlay.jpg", "a.png", "c.overlay.jpg", "c.png", "legend.csv", "shares.csv")
+    ]
 
 
 def times(out):
@@ -286,7 +366,7 @@ def test_defects_are_one_sentence_unless_verbose(head, photos, tmp_path, monkeyp
 
     monkeypatch.setattr(masking, "scaled_ids", broken)
     result = segment(head, tmp_path / "masks", photos)
-    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 2)  # and what was left out of the folder
     assert "RuntimeError: it broke; this is a defect, --verbose shows where" in result.stderr
     assert isinstance(segment(head, tmp_path / "masks", photos, "--verbose").exception, RuntimeError)
 

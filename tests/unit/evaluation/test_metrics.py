@@ -58,6 +58,18 @@ def test_a_class_that_never_occurs_is_left_out_of_the_mean():
     assert result.miou == pytest.approx(100)
 
 
+def test_a_cluster_is_not_spent_on_a_class_that_occurs_in_no_label():
+    labels = np.array([0, 0, 0, 0, 2, 2], np.uint8)
+    predictions = np.array([0, 0, 0, 1, 2, 2], np.uint8)
+    confusion = confusion_matrix(predictions, labels, 3, 3)
+    assignment = match_clusters(confusion)
+    result = score(confusion, assignment)
+    assert assignment.tolist() == [0, UNMATCHED, 2]
+    assert result.miou == pytest.approx((75 + 100) / 2)
+    probe = score(confusion, np.arange(3))  # a supervised head, which predicts the class all the same
+    assert (probe.accuracy, probe.miou) == (pytest.approx(500 / 6), pytest.approx((75 + 100) / 2))
+
+
 @pytest.mark.parametrize(
     ("predictions", "labels", "message"),
     [([0, 3], [0, 1], "cluster 3 of 3"), ([0, 1], [0, 2], "class 2 of 2"), ([0], [0, 1], "shape")],

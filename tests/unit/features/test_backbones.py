@@ -154,7 +154,7 @@ def test_a_resnets_map_is_a_grid_of_patches(tiny_resnet, block, stride, channels
 
 def needs_of(folder, model, block, facts):
     """Provenance of features of 100-pixel views from a weights file's facts."""
-    pd.DataFrame({"view": [0], "size": [100]}).to_parquet(folder / "m.parquet")
+    pd.DataFrame({"view": [0], "size": [100], "bits": [8]}).to_parquet(folder / "m.parquet")
     (folder / "facts.json").write_text(json.dumps(facts))
     return feature_needs({"model": model, "block": block}, folder / "m.parquet", folder / "facts.json")
 

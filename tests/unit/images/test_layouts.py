@@ -1,6 +1,7 @@
 """Cityscapes, COCO-Stuff-27 and Potsdam-3: small trees in their layouts on disk, followed to the pixel."""
 
 import json
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -140,7 +141,7 @@ def test_evaluation_views_and_labels_meet_pixel_for_pixel(made, size):
     views = read_views(root, manifest, size, "nearest")
     step = 80 // size
     for number in range(3):
-        image = decode(root / case.image.format(number), (root / case.image.format(number)).read_bytes())
+        image = decode(root / case.image.format(number), (root / case.image.format(number)).read_bytes()).rgb
         square = np.asarray(image)[step // 2 :: step, 8 + step // 2 : 88 : step]
         np.testing.assert_array_equal(views[2 * number], square)
         np.testing.assert_array_equal(views[2 * number + 1], square[:, ::-1])
@@ -298,4 +299,20 @@ def test_cocostuff_splits_have_their_own_lists(tmp_path):
 def test_a_grey_photograph_becomes_rgb(tmp_path):
     path = tmp_path / "grey.jpg"
     Image.fromarray(np.full((8, 8), 77, np.uint8)).save(path)
-    assert (np.asarray(decode(path, path.read_bytes())) == [77, 77, 77]).all()
+    assert (np.asarray(decode(path, path.read_bytes()).rgb) == [77, 77, 77]).all()
+
+
+def test_train_ids_that_are_stored_as_label_ids_are_doubted(tmp_path, caplog):
+    case = CASES[0]
+    for kind in (case.image, case.label):
+        (tmp_path / kind.format(0)).parent.mkdir(parents=True)
+    Image.new("RGB", (80, 80)).save(tmp_path / case.image.format(0))
+    train_ids = np.tile(np.arange(20, dtype=np.uint8), (80, 4))  # road is 0, bicycle 18; 19 stands for void
+    save_label(tmp_path / case.label.format(0), np.where(train_ids == 19, VOID, train_ids))
+    manifest = index_views(case.open(tmp_path), case.split, "whole", 80, evaluation=True, workers=1)
+    caplog.set_level(logging.INFO)
+    labels_store(case, tmp_path, manifest, 80)
+    assert "1 views of 1 images have a label" in caplog.messages
+    (doubt,) = [message for message in caplog.messages if "occur in no label" in message]
+    assert doubt.startswith("15 of 27 classes occur in no label: ")
+    assert "Cityscapes' files are the labelIds" in doubt
