@@ -38,7 +38,7 @@ def share_folder(folder: Path, begin: bool) -> None:
         SmoosegError: If ``begin`` and somebody else is at work.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)  # never closed but by the end of the process
+    lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)  # never closed but by the end of the process
     try:
         if begin:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from tests.unit.running.test_parallel import cluster
-from tests.workflow.project import Project
+from tests.workflow.project import UMASK, Project
 
 OF_LABELS = {"plot_segmentations", "plot_side_by_side", "plot_embeddings", "plot_scores", "plot_confusion"}
 COLLECT = {"make_tables", "make_report", "all"} | OF_LABELS
@@ -49,6 +49,12 @@ def test_one_command_gives_tables_figures_and_report(project):
     }
     assert all(figure.with_suffix(".csv").is_file() for figure in (results / "figures").rglob("*.png"))
     assert "steps/s" in (results / "report.html").read_text()
+
+
+def test_a_group_that_shares_results_may_read_and_replace_every_file(project):
+    written = list((project.folder / "results").rglob("*"))
+    assert {path.stat().st_mode & 0o777 for path in written if path.is_file()} == {0o666 & ~UMASK}
+    assert {path.stat().st_mode & 0o777 for path in written if path.is_dir()} == {0o777 & ~UMASK}
 
 
 def test_nothing_changed_nothing_to_do(project):
