@@ -15,6 +15,7 @@ from .images.datasets import Dataset, Entry
 from .images.views import index_views
 from .pictures.photos import is_image
 from .running.fingerprint import source_hash
+from .running.machine import keep_to_usable_cores
 from .settings.catalogue import find_backbone
 from .settings.config import SUPERVISED, checked, load_schema
 
@@ -93,6 +94,7 @@ def extract(
     Raises:
         SmoosegError: If the weights cannot be had, or images are bad (all are named).
     """
+    keep_to_usable_cores()
     images, out = Path(images), Path(out)
     name, settings = find_backbone(backbone)
     facts = fetch_once(name, settings, out)
@@ -148,6 +150,7 @@ def fit(
     Raises:
         SmoosegError: If a setting is unknown, or the head needs labels.
     """
+    keep_to_usable_cores()
     schema = load_schema()
     if head not in HEADS or head in SUPERVISED:
         raise SmoosegError(f"head {head!r} is none of {', '.join(sorted(HEADS.keys() - SUPERVISED))}")

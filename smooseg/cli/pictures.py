@@ -66,7 +66,7 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the training.")
 @click.option("--backbone", default="dinov2_s14_focus", show_default=True, help="One of smooseg backbones.")
 @click.option("--crf", is_flag=True, help="Refine masks by the dense CRF: edges follow the image.")
-@click.option("--cores", type=click.IntRange(1), help="Processor cores to use; all if not given.")
+@click.option("--cores", type=click.IntRange(1), help="Processor cores to use; all that it may if not given.")
 @click.pass_context
 def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names: str | None, **options) -> None:
     """Learn --classes clusters from IMAGES (files, folders, quoted globs) without any label, and write their masks.

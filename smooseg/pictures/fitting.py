@@ -11,6 +11,7 @@ import yaml
 from ..errors import SmoosegError, raise_listed
 from ..images.datasets import VOID, open_dataset
 from ..running.files import whole
+from ..running.machine import usable_cores
 from ..settings.catalogue import find_backbone
 from ..settings.config import resolve
 from .masking import BATCH, Outcome, segment_photos
@@ -105,7 +106,7 @@ def fit_pictures(
         void: Id that no score counts.
         head, backbone, steps, seed: What is trained; steps as published if None.
         crf: Whether masks (and scores) are refined by the dense CRF.
-        cores: All if None.
+        cores: All that this process may use if None.
         loudness: "quiet", "verbose" or None, see :func:`run_workflow`.
 
     Raises:
@@ -123,7 +124,7 @@ def fit_pictures(
     photos = pictures_of(images, out)
     labelled = find_labels(labels, photos) if labels else {}
     config = make_config(classes, names, void, head, backbone, steps, seed, crf)
-    cores = cores or os.cpu_count()
+    cores = cores or usable_cores()
     dataset = open_dataset(config["datasets"][DATASET] | {"root": out / DATASET})
     check_pictures(photos, labelled, dataset, cores)
     write_config(config, out)

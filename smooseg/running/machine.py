@@ -25,8 +25,17 @@ def packages() -> tuple[list[str], list[str]]:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use, which can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use: those of its affinity mask, its cgroup's quota and its Slurm task."""
+    from dask.system import cpu_count  # takes a tenth of a second
+
+    return min(cpu_count(), int(os.environ.get("SLURM_CPUS_PER_TASK") or cpu_count()))
+
+
+def keep_to_usable_cores() -> None:
+    """Let torch take no more threads than :func:`usable_cores`: by itself it knows no quota."""
+    import torch
+
+    torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
 
 
 def devices() -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
+from snakemake.utils import available_cpu_count
 
 from smooseg.settings.catalogue import read_config
 from smooseg.settings.config import SUPERVISED, compared, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
@@ -13,6 +14,7 @@ from smooseg.images.datasets import open_dataset
 from smooseg.errors import SmoosegError
 from smooseg.running.files import FOLDER, share_folder
 from smooseg.running.fingerprint import source_hash, tree_state
+from smooseg.running.machine import usable_cores
 
 try:
     for path in workflow.configfiles:
@@ -23,7 +25,10 @@ except SmoosegError as error:
 config.clear()
 config.update(resolved)  # scripts see the complete configuration
 
-ALL_CORES = workflow.resource_settings.cores or os.cpu_count()
+ALL_CORES = workflow.resource_settings.cores or usable_cores()
+if workflow.local_exec and ALL_CORES == available_cpu_count():  # what Snakemake makes of "all" knows no quota
+    ALL_CORES = usable_cores()
+    workflow.register_resource("_cores", ALL_CORES)
 RESULTS = config["results"]
 os.environ[FOLDER] = str(Path(RESULTS).absolute())  # jobs share its lock: a kill of their run can leave them at work
 RUN = config["runs"][config["run"]]
