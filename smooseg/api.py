@@ -118,9 +118,12 @@ def fetch_once(name: str, settings: dict, out: Path) -> Path:
     """The JSON file of facts about a backbone's weights, which lie beside it; fetched where they are not there."""
     facts = out / "weights" / f"{name}.json"
     weights = facts.with_suffix(".safetensors")
-    if not (facts.is_file() and weights.is_file() and json.loads(facts.read_text())["source"] == settings["weights"]):
+    if not (
+        facts.is_file() and weights.is_file() and json.loads(facts.read_text("utf-8"))["source"] == settings["weights"]
+    ):
         facts.parent.mkdir(parents=True, exist_ok=True)
-        facts.write_text(json.dumps(fetch_weights(settings["model"], settings["weights"], weights), indent=1))
+        text = json.dumps(fetch_weights(settings["model"], settings["weights"], weights), indent=1)
+        facts.write_text(text, "utf-8")
     return facts
 
 

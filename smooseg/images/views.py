@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..errors import SmoosegError, raise_listed
+from ..running.files import require_text
 from ..running.progress import progress
 from .datasets.base import Dataset
 from .imaging import decode, read_bytes
@@ -46,6 +47,7 @@ def index_image(root: Path, image: str, crops: str) -> tuple[int, int, str] | Sm
     try:
         if not path.resolve().is_relative_to(root.resolve()):
             raise SmoosegError(f"{path}: lies outside the data set's folder")
+        require_text(path)
         data, digest = read_bytes(path)
         width, height = decode(path, data).size
         if min(width, height) < LEAST[crops]:

@@ -1,6 +1,7 @@
 """From somebody's pictures to masks without a head: what ``smooseg fit`` does, through the workflow."""
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ import yaml
 from ..errors import SmoosegError, raise_listed
 from ..images.datasets import VOID, open_dataset
 from ..running.files import whole
-from ..running.machine import usable_cores
+from ..running.machine import cache_variables, interpreter_problem, usable_cores
+from ..running.processes import run_attended
 from ..settings.catalogue import find_backbone
 from ..settings.config import resolve
 from .masking import BATCH, Outcome, segment_photos
@@ -23,6 +25,7 @@ SNAKEFILE = Path(__file__).parents[2] / "Snakefile"
 CONFIG, DATASET, MASKS = "config.yaml", "pictures", "masks"  # what lies in the folder, beside the workflow's results
 HEADER = "# Written by smooseg fit. To run the workflow from here: snakemake --cores all --snakefile"
 STANDARD_ERROR = 2  # its file descriptor
+RAISED = r"^\w+(?:Error|Exception)(?: in .*)?:\n((?:(?!  File ).+\n?)+)"  # how Snakemake says what stopped it
 QUIETLY = ("--quiet", "host", "progress", "reason")  # what Snakemake leaves out unless all is asked for
 
 
@@ -117,6 +120,8 @@ def fit_pictures(
             f"{SNAKEFILE} is missing: smooseg fit runs the workflow of smooseg's repository, which an installed wheel "
             f"lacks; get the repository and install it with pip install -e ."
         )
+    if problem := interpreter_problem():
+        raise SmoosegError(problem)
     require_own(out)
     names = class_names or []
     if names and (len(names) != classes or not labels):
@@ -138,7 +143,7 @@ def fit_pictures(
 def require_own(out: Path) -> None:
     """Raise unless a folder is new, empty or of an earlier call."""
     config = out / CONFIG
-    if out.exists() and any(out.iterdir()) and not (config.is_file() and config.read_text().startswith(HEADER)):
+    if out.exists() and any(out.iterdir()) and not (config.is_file() and config.read_text("utf-8").startswith(HEADER)):
         raise SmoosegError(f"{out}: is neither empty nor of an earlier smooseg fit; give another --out")
 
 
@@ -159,7 +164,8 @@ def pictures_of(images: list[str], out: Path) -> list[Photo]:
 def write_config(config: dict, out: Path) -> None:
     """Write a configuration with a line that says whose it is."""
     with whole(out / CONFIG) as aside:
-        aside.write_text(f"{HEADER} {SNAKEFILE}\n{yaml.safe_dump(config, sort_keys=False, allow_unicode=True)}")
+        text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+        aside.write_text(f"{HEADER} {SNAKEFILE}\n{text}", "utf-8")
 
 
 def run_workflow(folder: Path, targets: list[str], cores: int, loudness: str | None) -> None:
@@ -177,18 +183,21 @@ def run_workflow(folder: Path, targets: list[str], cores: int, loudness: str | N
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE), "--cores", str(cores)]
     command += () if loudness == "verbose" else QUIETLY
     paths = [str(SNAKEFILE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}  # the workflow takes the library beside it
-    said = subprocess.PIPE if loudness == "quiet" else STANDARD_ERROR
-    result = subprocess.run(
-        [*command, "--", *targets], cwd=folder, env=environment, stdout=said, stderr=said, text=True
-    )
-    if result.returncode:
-        raise SmoosegError(f"{folder}: the workflow stopped {why_stopped(folder, result.stderr)}")
+    environment = os.environ | cache_variables(folder / "results" / "cache")
+    environment |= {"PYTHONPATH": os.pathsep.join(paths)}  # the workflow takes the library beside it
+    streams = {"stdout": subprocess.PIPE if loudness == "quiet" else STANDARD_ERROR, "stderr": subprocess.STDOUT}
+    text = {"encoding": "utf-8", "errors": "replace"}
+    status, said = run_attended([*command, "--", *targets], cwd=folder, env=environment, **streams, **text)
+    if status:
+        raise SmoosegError(f"{folder}: the workflow stopped {why_stopped(folder, said)}")
 
 
 def why_stopped(folder: Path, said: str | None) -> str:
-    """The reason for which Snakemake stopped, from what it said where nobody heard it."""
+    """The reason for which Snakemake stopped, from what it said where nobody heard it, and where more is said."""
+    logs = folder / "results" / "logs"
+    more = f"; {logs} holds what each stage said" if logs.is_dir() else ""
     if said is None:
-        return f"for the reason above; {folder / 'results' / 'logs'} holds what each stage said"
-    reasons = [line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")]
-    return f"({'; '.join(dict.fromkeys(reasons)) or said})"
+        return f"for the reason above{more}"
+    ours = re.findall(r"^error: (.*)", said, re.MULTILINE)  # of scripts, else Snakemake's own
+    reasons = ours or [" ".join(text.split()) for text in re.findall(RAISED, said, re.MULTILINE)]
+    return f"({'; '.join(dict.fromkeys(reasons)) or said}){more}"

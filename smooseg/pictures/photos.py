@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from ..errors import SmoosegError
 from ..images.datasets.base import IMAGE_SUFFIXES
 from ..images.imaging import RESAMPLING, to_rgb
+from ..running.files import require_text
 from .masks import is_output
 
 ORIENTATION = 0x0112  # EXIF tag
@@ -30,6 +31,7 @@ class Photo:
     @cached_property
     def state(self) -> list[int]:
         """Size and time of the file when it was first asked for, by which a change is seen."""
+        require_text(self.path)
         try:
             status = self.path.stat()
         except OSError as error:

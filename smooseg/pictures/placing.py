@@ -13,7 +13,7 @@ from ..images.datasets import Dataset
 from ..images.datasets.base import IMAGE_SUFFIXES
 from ..images.imaging import require_size
 from ..images.views import LEAST
-from ..running.files import whole
+from ..running.files import require_text, whole
 from ..running.progress import progress
 from .photos import Photo, decode_photo, is_upright
 
@@ -55,6 +55,7 @@ def check_pictures(photos: list[Photo], labels: dict[Photo, Path], dataset: Data
 
 def check_picture(path: Path, label: Path | None, dataset: Dataset) -> None:
     """Raise if a picture or its label does not decode, is too small, or holds something else than ids."""
+    require_text(path)
     width, height = decode_photo(path).size
     if min(width, height) < LEAST[CROPS]:
         raise SmoosegError(f"{path}: is {width}x{height} pixels, too small for {CROPS} crops")

@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,18 @@ def share_folder(folder: Path, begin: bool) -> None:
         ) from None
     except OSError as error:  # some network disks have no locks
         logging.warning("%s cannot be locked (%s): do not start a second run in it", folder, error.strerror)
+
+
+def require_text(path: Path) -> None:
+    """Raise unless a file's name is text in this locale's encoding: tables could not hold it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        encoding = sys.getfilesystemencoding()
+        raise SmoosegError(
+            f"{str(path)!a}: the name is not in the encoding of this locale ({encoding}); set PYTHONUTF8=1 in the "
+            f"environment, or rename it"
+        ) from None
 
 
 def is_url(path: str | Path) -> bool:

@@ -42,7 +42,7 @@ def sources(module: str) -> dict[str, str]:
     while pending:
         name = pending.pop()
         if name not in found and name not in INERT:
-            tree = ast.parse(module_file(name).read_text())
+            tree = ast.parse(module_file(name).read_text("utf-8"))
             pending += imports(name, tree)
             found[name] = without_docstrings(tree)
     return found

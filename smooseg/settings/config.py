@@ -38,7 +38,7 @@ Validator = extend(Draft202012Validator, type_checker=TYPES)
 @cache
 def parsed_schema() -> dict:
     """The schema as its file has it; parsing takes longer than all that follows."""
-    return yaml.safe_load(SCHEMA.read_text())
+    return yaml.safe_load(SCHEMA.read_text("utf-8"))
 
 
 def load_schema() -> dict:

@@ -545,7 +545,7 @@ def write_pickle(project: Project) -> None:
 
 
 def repeat_key(project: Project) -> None:
-    with open(project.folder / "config.yaml", "a") as file:
+    with open(project.folder / "config.yaml", "a", encoding="utf-8") as file:
         file.write("\nresults: elsewhere\n")
 
 

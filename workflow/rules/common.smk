@@ -14,8 +14,10 @@ from smooseg.images.datasets import open_dataset
 from smooseg.errors import SmoosegError
 from smooseg.running.files import FOLDER, share_folder
 from smooseg.running.fingerprint import source_hash, tree_state
-from smooseg.running.machine import usable_cores
+from smooseg.running.machine import interpreter_problem, usable_cores
 
+if problem := interpreter_problem():
+    raise WorkflowError(problem)
 try:
     for path in workflow.configfiles:
         read_config(path)  # a key that stands twice is lost on Snakemake, which keeps the last

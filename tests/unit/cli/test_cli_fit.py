@@ -1,7 +1,11 @@
 """``smooseg fit``: the whole workflow on people's own pictures, through real snakemake with a tiny backbone."""
 
+import fcntl
 import os
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +16,14 @@ from PIL import Image
 
 from smooseg.cli import main
 from smooseg.pictures import fitting
+from smooseg.pictures.fitting import write_config
 from smooseg.pictures.photos import find_photos
 from smooseg.pictures.placing import place_pictures
 from tests.conftest import write_images
 from tests.unit.cli.test_cli_segment import ids, picture
 from tests.workflow.project import TINY
 
+KEPT = "what is done is kept, and the same command goes on from it"
 TURNED = 6  # EXIF orientation: to be shown, the picture is turned right
 
 
@@ -171,6 +177,29 @@ def test_bad_input_is_one_sentence_before_anything_is_written(place, harm, argum
     assert re.match(f"Error: .*{message}", result.stderr), result.stderr
     assert result.stderr.count("\n") == 1
     assert times(place) == before
+
+
+def test_a_stopped_workflow_is_one_sentence_and_leaves_nobody_at_work(place):
+    write_config({}, place / "out")
+    (place / "out" / "results").mkdir()
+    with (place / "out" / "results" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused = fit("photos", "--quiet")
+        assert refused.exit_code == 1
+        assert re.fullmatch(
+            r"Error: out: the workflow stopped \(results: another run .* or stop it\)\n", refused.stderr
+        )
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        command = [sys.executable, "-c", "from smooseg.cli import main; main()", "fit", "photos", "--classes", "2"]
+        options = ["--backbone", "tiny", "--head", "kmeans", "--out", "out", "--quiet"]
+        process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
+        while not list(place.glob("out/results/logs/index_views/*/*.log")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.terminate()
+        said = process.communicate()[1]
+        assert (process.returncode, said) == (1, f"Error: stopped by SIGTERM; {KEPT}\n")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # which every job holds while it lives
 
 
 def test_without_the_repository_it_says_where_the_workflow_is(tmp_path, monkeypatch):
