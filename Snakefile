@@ -1,7 +1,8 @@
 """SmooSeg on cached features: index, extract, train, evaluate, collect."""
 
 
-configfile: "config.yaml"
+# of the working directory, else the one beside this file
+configfile: "config.yaml" if os.path.isfile("config.yaml") else workflow.source_path("config.yaml")
 
 
 include: "workflow/rules/common.smk"
@@ -24,7 +25,6 @@ onstart:
 
 
 rule all:
-    default_target: True
     input:
         rules.tables.input,
         rules.figures.input,
