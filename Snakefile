@@ -2,7 +2,7 @@
 
 
 # of the working directory, else the one beside this file
-configfile: "config.yaml" if os.path.isfile("config.yaml") else workflow.source_path("config.yaml")
+configfile: "config.yaml" if os.path.isfile("config.yaml") else f"{workflow.basedir}/config.yaml"
 
 
 include: "workflow/rules/common.smk"

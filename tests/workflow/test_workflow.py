@@ -3,11 +3,13 @@
 import os
 import shutil
 import subprocess
+import sys
 from io import StringIO
 
 import pandas as pd
 import pytest
 
+from smooseg.features.store import Store
 from tests.unit.running.test_parallel import cluster
 from tests.workflow.project import UMASK, Project
 
@@ -109,7 +111,12 @@ def test_a_class_renamed_reruns_scores_and_no_training(project):
         ("heads/losses.py", "EPSILON = 1e-12", "EPSILON = 1e-11", TRAIN),
         ("images/imaging.py", "[:, ::-1]", "[::-1, ::-1]", {"index_views"} | FROM_FEATURES),
         ("features/extraction.py", "AHEAD = 2", "AHEAD = 3", FROM_FEATURES),
-        ("evaluation/metrics.py", "100 * correct.sum()", "99 * correct.sum()", {"read_labels", "score_labels"} | COLLECT),
+        (
+            "evaluation/metrics.py",
+            "100 * correct.sum()",
+            "99 * correct.sum()",
+            {"read_labels", "score_labels"} | COLLECT,
+        ),
         ("evaluation/crf.py", "LOGIT_SCALE = 2.0", "LOGIT_SCALE = 3.0", EVALUATE),
         ("errors.py", "MAX_LISTED = 20", "MAX_LISTED = 21", set()),
     ],
@@ -215,6 +222,52 @@ def test_files_that_change_in_place_are_seen(project):
     assert {"index_views", "train_head"} <= planned
     os.utime(project.folder / "tiny.safetensors")
     assert "fetch_weights" in project.planned()
+
+
+OUTER = """
+configfile: "tiny.yaml"
+rule all:
+    input: "mine.txt"
+rule mine:
+    output: "mine.txt"
+    shell: "echo mine > {output}"
+module one:
+    snakefile: "Snakefile"
+    config: config
+    prefix: "one"
+use rule * from one as one_*
+module two:
+    snakefile: "Snakefile"
+    config: config | {"backbones": {"tiny": config["backbones"]["tiny"] | {"block": 2}}}
+    prefix: "two"
+use rule * from two as two_*
+"""
+
+
+def test_as_a_module_it_keeps_to_its_prefix_and_leaves_the_default_target_alone(fresh):
+    (fresh.folder / "outer.smk").write_text(OUTER)
+    assert fresh.planned("--snakefile=outer.smk") == {"mine": 1, "all": 1}
+    planned = fresh.planned("one_all", "two_all", "--snakefile=outer.smk")
+    assert (planned["one_plan_features"], planned["two_plan_features"], planned["two_all"]) == (2, 2, 1)
+    store = fresh.folder / "two/results/features/tiny/tiny/eval.zarr"
+    result = fresh.snakemake(str((store / "plan.json").relative_to(fresh.folder)), "--snakefile=outer.smk")
+    assert result.returncode == 0, result.stderr
+    assert Store(store).provenance["block"] == 2
+    assert not (fresh.folder / "results").exists()
+
+
+def test_from_another_folder_the_configuration_beside_the_snakefile_is_taken(fresh):
+    folder = fresh.folder / "elsewhere"
+    folder.mkdir()
+    planned = fresh.planned("--directory=elsewhere", data_root=str(fresh.folder / "data"))
+    assert planned["index_views"] == 2
+    snakefile = fresh.folder / "Snakefile"
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--cores", "1", "--dry-run"]
+    result = subprocess.run(
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": str(fresh.folder)}, capture_output=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert b"Train demo_smooseg, seed 0" in result.stdout
 
 
 def failure(result: subprocess.CompletedProcess) -> str:

@@ -227,4 +227,6 @@ def begin_run():
     except SmoosegError as error:
         raise WorkflowError(str(error)) from None
     except OSError as error:
-        raise WorkflowError(f"{error.filename}: {error.strerror}; set results to a folder that can be written") from None
+        raise WorkflowError(
+            f"{error.filename}: {error.strerror}; set results to a folder that can be written"
+        ) from None
