@@ -10,6 +10,7 @@ from PIL import Image
 
 from ..errors import SmoosegError, raise_listed
 from .datasets.matlab import image_array
+from .sizes import require_room
 
 RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
@@ -42,7 +43,7 @@ def decode(path: Path, data: bytes) -> Image.Image:
     if path.suffix.lower() == ".mat":
         return Image.fromarray(image_array(path, data))
     try:
-        return to_rgb(Image.open(io.BytesIO(data)))
+        return to_rgb(require_room(Image.open(io.BytesIO(data))))
     except Exception as error:  # damage surfaces as whatever its bytes lead the decoder to
         raise SmoosegError(f"{path}: image does not decode ({error})") from error
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps
 from ..errors import SmoosegError
 from ..images.datasets.base import IMAGE_SUFFIXES
 from ..images.imaging import RESAMPLING, to_rgb
+from ..images.sizes import require_room
 from ..running.files import require_text
 from .masks import is_output
 
@@ -104,7 +105,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     """
     try:
         with Image.open(path) as image:
-            yield image
+            yield require_room(image)
     except Exception as error:
         reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), type(error).__name__)
         raise SmoosegError(f"{path}: image does not decode ({reason})") from error

@@ -99,7 +99,7 @@ def place(source: Path, target: Path, as_it_lies: bool) -> None:
 
 
 def link(source: Path, target: Path) -> None:
-    """A hard link (the workflow takes no symbolic one out of a data set's folder), or a copy where none can be."""
+    """A hard link, which outlives what was given, or a copy where none can be."""
     try:
         os.link(source.resolve(), target)
     except OSError:

@@ -7,7 +7,9 @@ import copy
 import logging
 import re
 import shutil
+import struct
 import warnings
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +30,8 @@ from smooseg.features.provenance import manifest_sha256
 from smooseg.features.store import COMPLETE, open_store
 from smooseg.features.weights import fetch_weights
 from smooseg.heads import HEADS, KMeansHead, save_head
-from smooseg.images.datasets import VOID, open_dataset
+from smooseg.images.datasets import VOID, Entry, open_dataset
+from smooseg.images.datasets.folder import Folder
 from smooseg.images.imaging import read_views
 from smooseg.images.views import index_views
 from smooseg.running.jobs import job
@@ -187,6 +190,16 @@ def transparent() -> Image.Image:
     return picture
 
 
+def header(width: int, height: int) -> bytes:
+    """A PNG that says how large it is and holds nothing."""
+    parts = struct.pack(">II5B", width, height, 8, 2, 0, 0, 0), b""
+    chunks = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in zip((b"IHDR", b"IDAT"), parts, strict=True)
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
 FIRST = "PLACE/data/images/val/000.png"
 UNUSABLE = "These images cannot be used: "
 IMAGES = [
@@ -202,7 +215,8 @@ IMAGES = [
     Case("1x1", lambda p: image(p, flat(size=(1, 1))), look, taken=(1, 1, GREEN)),
     Case("1x1 in five crops", lambda p: image(p, flat(size=(1, 1))), partial(index, crops="five"), f"{UNUSABLE}{FIRST}: is 1x1 pixels, too small for five crops"),
     Case("30,000 pixels wide", lambda p: image(p, flat(size=(30_000, 9))), look, taken=(30_000, 9, GREEN)),
-    Case("a decompression bomb", lambda p: image(p, Image.new("1", (20_000, 20_000))), index, f"{UNUSABLE}{FIRST}: image does not decode (Image size (400000000 pixels) exceeds limit of …)"),
+    Case("more pixels than memory holds", lambda p: image(p, header(10**6, 10**6)), index, f"{UNUSABLE}{FIRST}: image does not decode (its 1000000x1000000 pixels need 8000.0 GB of memory, and … GB are free; cut it into tiles)"),
+    Case("a large raster", lambda p: image(p, Image.new("1", (30_000, 6_000), 1)), look, taken=(30_000, 6_000, (260, 260, 260))),
     Case("to be turned by EXIF: taken as it lies", lambda p: image(p, flat(), exif=exif(6)), look, taken=(WIDTH, HEIGHT, GREEN)),
     Case("several", lambda p: (image(p, b""), (p / "data/images/val/001.png").write_bytes(b"")), index, f"{UNUSABLE}{FIRST}: image does not decode (…); PLACE/data/images/val/001.png: image does not decode (…)"),
     Case("floating point", lambda p: image(p, Image.new("F", (9, 9)), "tif"), index, f"{UNUSABLE}{FIRST[:-3]}tif: image does not decode (its float32 values have no known range; save it with 8 or 16 bits)"),
@@ -268,6 +282,18 @@ def escape(folder: Path) -> None:
     (folder / "data/images/val/000.png").symlink_to(folder / "elsewhere.png")
 
 
+def move_out(folder: Path) -> None:
+    (folder / "data/images").rename(folder / "elsewhere")
+    (folder / "data/images").symlink_to(folder / "elsewhere")
+
+
+class Leading(Folder):
+    """A layout that says what it should not."""
+
+    def entries(self, split: str) -> list[Entry]:
+        return [Entry(name, None) for name in ("../a.png", "/etc/a.png")]
+
+
 def rename(folder: Path) -> None:
     for kind in ("images", "labels"):
         (folder / "data" / kind / "val" / "000.png").rename(folder / "data" / kind / "val" / "日本 Zürich 1.png")
@@ -297,7 +323,10 @@ FILES = [
     *(of_list(layout, "paths", ("fine", *PATHS), f"{NAMES}{LINES}") for layout in ("cocostuff27", "potsdam3")),
     of_list("camvid", "paths count by their names", ("../../x",), taken=("x",)),
     Case("camvid: spaces in names", lambda p: write_list(p, "camvid", ("a b",)), partial(listed, layout="camvid"), "PLACE/data/val.txt: a line must hold an image path and a label path: line 1: 'a b.png a b.png'"),
-    Case("a symbolic link out of the folder", escape, index, f"{UNUSABLE}{FIRST}: lies outside the data set's folder"),
+    Case("a symbolic link out of the folder", escape, lambda p: len(index(p)), taken=4),
+    Case("a folder on another disk, linked", move_out, lambda p: len(index(p)), taken=4),
+    Case("a name that leads out of the folder", lambda p: None, lambda p: index_views(Leading(p / "data"), "val", "whole", SIZE, True, 1), f"{UNUSABLE}PLACE/data/../a.png: lies outside the data set's folder; /etc/a.png: lies outside the data set's folder"),
+    Case("a name in no encoding of this locale", lambda p: (p / FIRST[6:]).rename(p / "data/images/val/\udce4.png"), index, f"{UNUSABLE}'PLACE/data/images/val/\\udce4.png': the name is not in the encoding of this locale (utf-8); set PYTHONUTF8=1 in the environment, or rename it"),
     Case("names with spaces and without ASCII", rename, names_of, taken=["images/val/001.png labels/val/001.png", "images/val/日本 Zürich 1.png labels/val/日本 Zürich 1.png"]),
     Case("no folder", lambda p: shutil.rmtree(p / "data"), index, f"PLACE/data/images/val is missing: {README}"),
     Case("an empty folder", lambda p: [f.unlink() for f in (p / "data/images/val").iterdir()], index, "PLACE/data/images/val holds no image (.bmp, .jpeg, .jpg, .png, .tif, .tiff, .webp)"),
@@ -530,7 +559,7 @@ def files(folder: Path) -> dict[str, bytes]:
 )
 def test_bad_input(case, place, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
     case.harm(place)
     before = files(place)
     if case.refused:

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ...errors import SmoosegError, raise_listed
+from ..sizes import require_room
 
 VOID = 255  # label value of pixels that no score counts
 IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
@@ -101,7 +102,7 @@ class Dataset(ABC):
     def decode_label(self, path: Path, data: bytes) -> np.ndarray:
         """Raw values of a label file's bytes; a layout whose labels are no images overrides this."""
         try:
-            return np.array(Image.open(io.BytesIO(data)))
+            return np.array(require_room(Image.open(io.BytesIO(data))))
         except Exception as error:  # damage surfaces as whatever its bytes lead the decoder to
             raise SmoosegError(f"{path}: label does not decode ({error})") from error
 
