@@ -28,9 +28,9 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
     """Write masks for IMAGES: files, folders (with all below them) or quoted globs.
 
     For each image OUT/NAME.png is a mask of its size, whose palette shows the ids, and OUT/NAME.overlay.jpg shows it
-    over the image. OUT/legend.csv names the ids: classes where the head was scored, else clusters. OUT/shares.csv
-    has the percent of each in each image; its path is printed. Images whose mask is finished are skipped, so the
-    same command goes on where it was stopped. Images that cannot be used are named, the others are done, and the
+    over the image; where IMAGES have equal names, NAME begins with their folders. OUT/legend.csv names the ids:
+    classes where the head was scored, else clusters. OUT/shares.csv has the percent of each in each image; its path
+    is printed. Images whose mask is finished are skipped, so the same command goes on where it was stopped. Images that cannot be used are named, the others are done, and the
     exit code is 1.
 
     Example: smooseg segment photos --head results/experiments/camvid_smooseg/0/head.safetensors --out masks
@@ -66,6 +66,9 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the training.")
 @click.option("--backbone", default="dinov2_s14_focus", show_default=True, help="One of smooseg backbones.")
 @click.option("--crf", is_flag=True, help="Refine masks by the dense CRF: edges follow the image.")
+@click.option(
+    "--skip-bad", is_flag=True, help="Leave out pictures that cannot be used; without it, any stops the command."
+)
 @click.option("--cores", type=click.IntRange(1), help="Processor cores to use; all that it may if not given.")
 @click.pass_context
 def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names: str | None, **options) -> None:
@@ -76,19 +79,36 @@ def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names:
     --labels the report. The same command goes on where it was stopped; with other options, what they change is done
     again.
 
-    With --labels, a PNG of class ids of the same name (below subfolders as the images are) and size as its upright
+    With --labels, a PNG of class ids of the same name (below subfolders as the masks are) and size as its upright
     image, classes are scored where there is one, and masks show classes. No label is used in training.
 
     Example: smooseg fit photos --classes 6 --out work
     """
     from ..pictures.fitting import fit_pictures
 
-    names = [name.strip() for name in class_names.split(",")] if class_names else None
+    names = split_names(class_names) if class_names else None
     fitted = fit_pictures(list(images), out, class_names=names, loudness=context.meta.get("volume"), **options)
     say_masks(context, fitted.outcome, fitted.masks)
     for path in filter(None, (fitted.masks, fitted.head, fitted.report)):
         click.echo(path)
     require_all(fitted.outcome)
+
+
+def split_names(text: str) -> list[str]:
+    """Names of classes between commas.
+
+    Raises:
+        SmoosegError: If one is empty, or stands twice.
+    """
+    names = [name.strip() for name in text.split(",")]
+    for i, name in enumerate(names):
+        if not name:
+            raise SmoosegError(f"--class-names {text!r}: the name of id {i} is empty; each id needs one")
+        if name in names[:i]:
+            raise SmoosegError(
+                f"--class-names {text!r}: {name} is the name of ids {names.index(name)} and {i}; keep one"
+            )
+    return names
 
 
 def say_masks(context: click.Context, outcome, folder: Path) -> None:

@@ -17,7 +17,7 @@ def require_room(image: Image.Image) -> Image.Image:
     needed, free = BYTES * image.width * image.height, available_memory()
     if free is not None and needed > free:
         raise ValueError(
-            f"its {image.width}x{image.height} pixels need {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are "
-            f"free; cut it into tiles"
+            f"its {image.width}x{image.height} pixels need {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB "
+            f"are free; cut it into tiles"
         )
     return image

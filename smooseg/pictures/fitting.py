@@ -96,6 +96,7 @@ def fit_pictures(
     seed: int = 0,
     crf: bool = False,
     cores: int | None = None,
+    skip_bad: bool = False,
     loudness: str | None = None,
 ) -> Fitted:
     """Train a head on pictures by the workflow, and write their masks; what is finished already is kept.
@@ -110,6 +111,7 @@ def fit_pictures(
         head, backbone, steps, seed: What is trained; steps as published if None.
         crf: Whether masks (and scores) are refined by the dense CRF.
         cores: All that this process may use if None.
+        skip_bad: Whether pictures that cannot be used are left out, with a warning.
         loudness: "quiet", "verbose" or None, see :func:`run_workflow`.
 
     Raises:
@@ -131,7 +133,8 @@ def fit_pictures(
     config = make_config(classes, names, void, head, backbone, steps, seed, crf)
     cores = cores or usable_cores()
     dataset = open_dataset(config["datasets"][DATASET] | {"root": out / DATASET})
-    check_pictures(photos, labelled, dataset, cores)
+    photos = check_pictures(photos, labelled, dataset, cores, skip_bad)
+    labelled = {photo: labelled[photo] for photo in photos if photo in labelled}
     write_config(config, out)
     place_pictures(photos, labelled, dataset.root)
     path = Path("results", "experiments", head, str(seed), "head.safetensors")

@@ -1,6 +1,7 @@
 """People's own pictures: found by path, folder or glob; decoded upright; resized to a view."""
 
 import glob
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def find_photos(images: list[str | Path]) -> tuple[list[Photo], list[str]]:
         The photos in order, and a "path: problem" for every argument that means none, and for every photo whose
         outputs would have the name of another's.
     """
-    photos, problems, seen, names = [], [], set(), {}
+    given, photos, problems, seen, names = [], [], [], set(), {}
     for argument in map(str, images):
         found, problem = expand(argument)
         problems += [problem] if problem else []
@@ -60,12 +61,25 @@ def find_photos(images: list[str | Path]) -> tuple[list[Photo], list[str]]:
             if path in seen or is_output(path):
                 continue
             seen.add(path)
-            first = names.setdefault(photo.name, photo.path)
-            if first is photo.path:
-                photos.append(photo)
-            else:
-                problems.append(f"{photo.path}: its mask would have the name of {first}'s; give it another --out")
+            given.append(photo)
+    for photo in told_apart(given):
+        first = names.setdefault(photo.name, photo.path)
+        if first is photo.path:
+            photos.append(photo)
+        else:
+            problems.append(f"{photo.path}: its mask would have the name of {first}'s; give it another --out")
     return photos, problems
+
+
+def told_apart(photos: list[Photo]) -> list[Photo]:
+    """The photos, named from the folder that holds all that was given if arguments have photos of one name."""
+    if len({photo.name for photo in photos}) == len(photos):
+        return photos
+    paths = [Path(os.path.abspath(photo.path)) for photo in photos]
+    common = os.path.commonpath(path.parents[len(p.name.parts) - 1] for path, p in zip(paths, photos, strict=True))
+    return [
+        Photo(photo.path, path.relative_to(common).with_suffix("")) for path, photo in zip(paths, photos, strict=True)
+    ]
 
 
 def expand(argument: str) -> tuple[list[Photo], str | None]:

@@ -3,6 +3,7 @@
 The workflow takes pixels as they lie, so a picture that is to be turned by its EXIF tag is written there upright.
 """
 
+import logging
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -35,11 +36,18 @@ def find_labels(folder: Path, photos: list[Photo]) -> dict[Photo, Path]:
     return found
 
 
-def check_pictures(photos: list[Photo], labels: dict[Photo, Path], dataset: Dataset, workers: int) -> None:
-    """Decode everything once, before anything is computed.
+def check_pictures(
+    photos: list[Photo], labels: dict[Photo, Path], dataset: Dataset, workers: int, skip_bad: bool = False
+) -> list[Photo]:
+    """Decode everything once, before anything is computed, and return the photos that can be used.
+
+    Args:
+        photos, labels, dataset: As for :func:`place_pictures`.
+        workers: Decoding threads.
+        skip_bad: Whether those that cannot be used are left out, with a warning each.
 
     Raises:
-        SmoosegError: Naming every picture and label that cannot be used.
+        SmoosegError: Naming every picture and label that cannot be used; with ``skip_bad`` only if nothing is left.
     """
 
     def problem(photo: Photo) -> str | None:
@@ -50,7 +58,13 @@ def check_pictures(photos: list[Photo], labels: dict[Photo, Path], dataset: Data
 
     with ThreadPoolExecutor(workers) as pool:
         found = list(progress(pool.map(problem, photos), total=len(photos), unit="image", desc="check"))
-    raise_listed("These pictures or labels cannot be used", list(filter(None, found)))
+    bad = {photo: text for photo, text in zip(photos, found, strict=True) if text}
+    good = [photo for photo in photos if photo not in bad]
+    if not skip_bad or not good or (labels and not labels.keys() - bad):
+        raise_listed("These pictures or labels cannot be used", list(bad.values()))
+    for text in bad.values():
+        logging.warning("left out: %s", text)
+    return good
 
 
 def check_picture(path: Path, label: Path | None, dataset: Dataset) -> None:

@@ -289,6 +289,9 @@ def test_missing_data_is_said_before_anything_is_computed_and_a_dry_run_works(fr
 def test_missing_labels_are_said_before_anything_is_computed(fresh):
     shutil.rmtree(fresh.folder / "data" / "tiny" / "labels")
     assert "Missing data: tiny at data/tiny/labels/val; the README" in failure(fresh.snakemake("all"))
+    shutil.copytree(fresh.folder / "data/tiny/images", fresh.folder / "data/tiny/labels")
+    (fresh.folder / "data/tiny/labels/val/003.png").unlink()
+    assert "tiny: these images have no label: images/val/003.png" in failure(fresh.snakemake("all"))
     assert not (fresh.folder / "results").exists()
     assert fresh.snakemake("results/manifests/tiny/eval.parquet").returncode == 0  # which needs none
 

@@ -11,7 +11,7 @@ from snakemake.utils import available_cpu_count
 from smooseg.settings.catalogue import read_config
 from smooseg.settings.config import SUPERVISED, compared, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
 from smooseg.images.datasets import open_dataset
-from smooseg.errors import SmoosegError
+from smooseg.errors import SmoosegError, raise_listed
 from smooseg.running.files import FOLDER, share_folder
 from smooseg.running.fingerprint import source_hash, tree_state
 from smooseg.running.machine import interpreter_problem, usable_cores
@@ -218,6 +218,19 @@ def require_data(jobs):
             f"Missing data: {'; '.join(missing)}; the README says under 'Data sets' how each must lie below data_root, "
             f"and under 'Backbones and weights' which checkpoints are files"
         )
+    try:
+        require_labels(jobs)
+    except SmoosegError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def require_labels(jobs):
+    """Name the images whose labels jobs read and that have none, before features are extracted."""
+    for job in jobs:
+        if job.rule.name == "read_labels" and job.wildcards.dataset not in GENERATED:
+            settings = dataset_settings(job.wildcards.dataset)
+            missing = open_dataset(settings).unlabelled(settings[job.wildcards.view]["split"])
+            raise_listed(f"{job.wildcards.dataset}: these images have no label", missing)
 
 
 def begin_run():

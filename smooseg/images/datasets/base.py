@@ -81,6 +81,11 @@ class Dataset(ABC):
             SmoosegError: If the folder or list is missing or empty.
         """
 
+    def unlabelled(self, split: str) -> list[str]:
+        """Images of a split whose label is not there."""
+        entries = self.entries(split)
+        return [entry.image for entry in entries if not entry.label or not (self.root / entry.label).is_file()]
+
     def read_label(self, path: Path) -> np.ndarray:
         """Class ids of one label image.
 

@@ -140,6 +140,11 @@ def cut(folder):
     Image.new("RGB", (1, 1)).save(folder / "photos" / "dot.png")
 
 
+def cut_all(folder):
+    for path in (folder / "photos").rglob("*.*"):
+        path.write_bytes(path.read_bytes()[:100])
+
+
 def tall_label(folder):
     Image.fromarray(np.zeros((96, 80), np.uint8)).save(folder / "labels" / "turned.png")
 
@@ -163,6 +168,13 @@ BAD = [
     (None, (*LABELS, "--class-names", "a"), r"1 names of classes were given: .* 2 here"),
     (None, ("--steps", "5"), r"config: experiments\.kmeans\.settings\.steps is unknown"),
     (None, ("none.jpg",), r"These pictures cannot be used: none\.jpg: is missing"),
+    (
+        None,
+        ("--class-names", "sky,,field"),
+        r"--class-names 'sky,,field': the name of id 1 is empty; each id needs one",
+    ),
+    (None, ("--class-names", "a, b,a"), r"--class-names 'a, b,a': a is the name of ids 0 and 2; keep one"),
+    (cut_all, ("--skip-bad",), r"cannot be used: .*cmyk\.JPEG: image does not decode"),
     (foreign, (), r"out: is neither empty nor of an earlier smooseg fit; give another --out"),
 ]
 
@@ -200,6 +212,33 @@ def test_a_stopped_workflow_is_one_sentence_and_leaves_nobody_at_work(place):
         said = process.communicate()[1]
         assert (process.returncode, said) == (1, f"Error: stopped by SIGTERM; {KEPT}\n")
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # which every job holds while it lives
+
+
+def test_pictures_that_cannot_be_used_are_left_out_if_that_is_asked_for(place, monkeypatch):
+    cut(place)
+    placed = []
+    monkeypatch.setattr(fitting, "place_pictures", lambda photos, labels, root: placed.append((photos, labels)))
+    monkeypatch.setattr(fitting, "run_workflow", lambda *arguments: sys.exit())
+    result = fit("photos", "--skip-bad", "--labels", "labels")
+    assert re.search(r"^left out: photos/a\.v2\.jpg: image does not decode", result.stderr, re.MULTILINE)
+    assert re.search(r"^left out: photos/dot\.png: is 1x1 pixels, too small", result.stderr, re.MULTILINE)
+    ((photos, labels),) = placed
+    assert [str(photo.name) for photo in photos] == ["cmyk", "deep", "more/alpha", "palette", "turned"]
+    assert [str(photo.name) for photo in labels] == ["turned"]
+
+
+def test_folders_with_equal_file_names_are_told_apart_by_their_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a/x", "b/x"):
+        (tmp_path / folder).mkdir(parents=True)
+        picture().save(tmp_path / folder / "1.jpg")
+    for given in (["a/x", "b/x"], ["a/x/1.jpg", "b/../b/x/1.jpg"], ["a/x", "b/x/*.jpg"]):
+        photos, problems = find_photos(given)
+        assert (problems, [str(photo.name) for photo in photos]) == ([], ["a/x/1", "b/x/1"])
+    picture().save(tmp_path / "a" / "x" / "1.png")
+    photos, problems = find_photos(["a"])
+    assert [str(photo.name) for photo in photos] == ["x/1"]
+    assert problems == ["a/x/1.png: its mask would have the name of a/x/1.jpg's; give it another --out"]
 
 
 def test_without_the_repository_it_says_where_the_workflow_is(tmp_path, monkeypatch):
