@@ -30,8 +30,8 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
     For each image OUT/NAME.png is a mask of its size, whose palette shows the ids, and OUT/NAME.overlay.jpg shows it
     over the image; where IMAGES have equal names, NAME begins with their folders. OUT/legend.csv names the ids:
     classes where the head was scored, else clusters. OUT/shares.csv has the percent of each in each image; its path
-    is printed. Images whose mask is finished are skipped, so the same command goes on where it was stopped. Images that cannot be used are named, the others are done, and the
-    exit code is 1.
+    is printed. Images whose mask is finished are skipped, so the same command goes on where it was stopped.
+    Images that cannot be used are named, the others are done, and the exit code is 1.
 
     Example: smooseg segment photos --head results/experiments/camvid_smooseg/0/head.safetensors --out masks
     """
