@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from ..errors import SmoosegError
+from ..running.files import require_text
 
 IMAGES = click.argument("images", nargs=-1, required=True)
 OUT = click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
@@ -98,8 +99,9 @@ def split_names(text: str) -> list[str]:
     """Names of classes between commas.
 
     Raises:
-        SmoosegError: If one is empty, or stands twice.
+        SmoosegError: If one is empty or no text, or stands twice.
     """
+    require_text(text)
     names = [name.strip() for name in text.split(",")]
     for i, name in enumerate(names):
         if not name:

@@ -52,14 +52,14 @@ def share_folder(folder: Path, begin: bool) -> None:
         logging.warning("%s cannot be locked (%s): do not start a second run in it", folder, error.strerror)
 
 
-def require_text(path: Path) -> None:
-    """Raise unless a file's name is text in this locale's encoding: tables could not hold it."""
+def require_text(name: str | Path) -> None:
+    """Raise unless a name that came from outside is text in this locale's encoding: tables could not hold it."""
     try:
-        str(path).encode()
+        str(name).encode()
     except UnicodeEncodeError:
         encoding = sys.getfilesystemencoding()
         raise SmoosegError(
-            f"{str(path)!a}: the name is not in the encoding of this locale ({encoding}); set PYTHONUTF8=1 in the "
+            f"{str(name)!a}: the name is not in the encoding of this locale ({encoding}); set PYTHONUTF8=1 in the "
             f"environment, or rename it"
         ) from None
 

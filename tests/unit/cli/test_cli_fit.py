@@ -191,6 +191,28 @@ def test_bad_input_is_one_sentence_before_anything_is_written(place, harm, argum
     assert times(place) == before
 
 
+IN_ASCII = r"""
+import locale, sys
+from pathlib import Path
+from smooseg.cli import main
+from smooseg.pictures.fitting import write_config
+from smooseg.settings.catalogue import read_config
+assert locale.getpreferredencoding(False) != "UTF-8"
+write_config({"classes": ["\u5929\u7a7a"]}, Path("out"))
+assert read_config(Path("out/config.yaml")) == {"classes": ["\u5929\u7a7a"]}
+main(["fit", "photos", "--classes", "2", "--out", "new", "--class-names", sys.argv[1], "--labels", "labels"])
+"""
+
+
+def test_in_a_locale_without_unicode_text_is_utf_8_and_names_must_be_text(place):
+    locale = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-c", IN_ASCII, "天空,b"]
+    result = subprocess.run(command, env=os.environ | locale, capture_output=True, text=True)
+    assert "天空" in (place / "out" / "config.yaml").read_text("utf-8")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1), result.stderr
+    assert "the name is not in the encoding of this locale (ascii); set PYTHONUTF8=1" in result.stderr
+
+
 def test_a_stopped_workflow_is_one_sentence_and_leaves_nobody_at_work(place):
     write_config({}, place / "out")
     (place / "out" / "results").mkdir()
