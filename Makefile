@@ -27,6 +27,7 @@ lint: $(VENV)/.installed-test
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -c "import sys; $(KNOWN) or sys.exit(f'$(UNKNOWN)')"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c "import sys; from smooseg.running import machine; sys.exit(machine.interpreter_problem())"
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 

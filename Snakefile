@@ -25,7 +25,6 @@ onstart:
 
 
 rule all:
-    default_target: True
     input:
         rules.tables.input,
         rules.figures.input,

@@ -3,7 +3,6 @@
 Not part of `make bench`, since it trains and refines for minutes: python -m benchmarks crf
 """
 
-import os
 import resource
 import tempfile
 import time
@@ -26,13 +25,14 @@ from smooseg.heads import HEADS, load_head, save_head
 from smooseg.images.imaging import read_views
 from smooseg.pictures.segmenter import crf_defaults
 from smooseg.running.device import keep_freed_memory
+from smooseg.running.machine import usable_cores
 from smooseg.settings.config import checked, load_schema
 
 DATA = Path("../shared/data/camvid")
 FEATURES = Path("results/features/camvid/dinov2_s14_focus")
 LABELS = Path("results/labels/camvid/dinov2_s14_focus/eval.zarr")
 MANIFEST = Path("results/manifests/camvid/eval.parquet")
-CLASSES, CORES, STEPS = 11, os.cpu_count() or 1, 600
+CLASSES, CORES, STEPS = 11, usable_cores(), 600
 TIMED = 17  # images whose refinement is timed on one core
 
 

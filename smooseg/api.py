@@ -14,6 +14,7 @@ from .heads import HEADS, Snapshot, save_head
 from .images.datasets import Dataset, Entry
 from .images.views import index_views
 from .running.fingerprint import source_hash
+from .running.machine import keep_to_usable_cores
 from .settings.catalogue import find_backbone
 from .settings.config import SUPERVISED, checked, load_schema
 
@@ -88,6 +89,7 @@ def extract(
     Raises:
         SmoosegError: If the weights cannot be had, or images are bad (all are named).
     """
+    keep_to_usable_cores()
     images, out = Path(images), Path(out)
     name, settings = find_backbone(backbone)
     facts = fetch_once(name, settings, out)
@@ -111,9 +113,12 @@ def fetch_once(name: str, settings: dict, out: Path) -> Path:
     """The JSON file of facts about a backbone's weights, which lie beside it; fetched where they are not there."""
     facts = out / "weights" / f"{name}.json"
     weights = facts.with_suffix(".safetensors")
-    if not (facts.is_file() and weights.is_file() and json.loads(facts.read_text())["source"] == settings["weights"]):
+    if not (
+        facts.is_file() and weights.is_file() and json.loads(facts.read_text("utf-8"))["source"] == settings["weights"]
+    ):
         facts.parent.mkdir(parents=True, exist_ok=True)
-        facts.write_text(json.dumps(fetch_weights(settings["model"], settings["weights"], weights), indent=1))
+        text = json.dumps(fetch_weights(settings["model"], settings["weights"], weights), indent=1)
+        facts.write_text(text, "utf-8")
     return facts
 
 
@@ -143,6 +148,7 @@ def fit(
     Raises:
         SmoosegError: If a setting is unknown, or the head needs labels.
     """
+    keep_to_usable_cores()
     schema = load_schema()
     if head not in HEADS or head in SUPERVISED:
         raise SmoosegError(f"head {head!r} is none of {', '.join(sorted(HEADS.keys() - SUPERVISED))}")

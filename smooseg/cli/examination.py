@@ -50,8 +50,8 @@ def examine(config: Path | None = None) -> list[Finding]:
     except SmoosegError as error:
         catalogue = None
         findings.append(Finding("fail", "configuration", str(error), "correct the file, or give --config"))
-    findings += [Finding("ok", "versions", machine.versions()), packages(), device(), memory()]
-    findings += [disk(Path((catalogue or {}).get("results", "."))), *crf()]
+    findings += [Finding("ok", "versions", machine.versions()), interpreter(), packages(), device(), memory()]
+    findings += [disk(Path((catalogue or {}).get("results", "."))), caches(), *crf()]
     return findings + (weights(backbones(catalogue)) if catalogue else [])
 
 
@@ -63,6 +63,12 @@ def parts() -> Finding:
     if missing:
         return Finding("fail", "parts", f"without {', '.join(dict.fromkeys(missing))}", "install smooseg again")
     return Finding("ok", "parts", f"workflow and catalogue at {PLACE}")
+
+
+def interpreter() -> Finding:
+    """Whether the workflow can start its scripts with this Python."""
+    problem = machine.interpreter_problem()
+    return Finding("fail", "Python", problem) if problem else Finding("ok", "Python", sys.executable)
 
 
 def packages() -> Finding:
@@ -105,6 +111,15 @@ def disk(results: Path) -> Finding:
     if free < ENOUGH_DISK:
         return Finding("note", "disk", f"{free:.1f} GB free at {place}", "set results or extract.cache to another disk")
     return Finding("ok", "disk", f"{free:.1f} GB free at {place}")
+
+
+def caches() -> Finding:
+    """Whether libraries can keep caches where they look for them."""
+    folder = machine.home_cache()
+    if machine.cache_variables(folder):
+        remedy = "smooseg fit takes one below its results; for snakemake, set XDG_CACHE_HOME and MPLCONFIGDIR to others"
+        return Finding("note", "caches", f"{folder} cannot be written to", remedy)
+    return Finding("ok", "caches", str(folder))
 
 
 def crf() -> list[Finding]:
@@ -150,7 +165,7 @@ def reach_index(waiting: list[dict]) -> tuple[str, str]:
     options = ["--timeout", str(TIMEOUT), "--retries", "0", "--disable-pip-version-check"]
     command = [sys.executable, "-m", "pip", "index", "versions", name, *options]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=3 * TIMEOUT)
+        result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=3 * TIMEOUT)
         problem = (result.stderr.strip() or "pip failed").splitlines()[-1] if result.returncode else ""
     except subprocess.TimeoutExpired:
         problem = "no answer in time"

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from ..errors import SmoosegError
+from ..running.files import require_text
 
 IMAGES = click.argument("images", nargs=-1, required=True)
 OUT = click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
@@ -28,10 +29,10 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
     """Write masks for IMAGES: files, folders (with all below them) or quoted globs.
 
     For each image OUT/NAME.png is a mask of its size, whose palette shows the ids, and OUT/NAME.overlay.jpg shows it
-    over the image. OUT/legend.csv names the ids: classes where the head was scored, else clusters. OUT/shares.csv
-    has the percent of each in each image; its path is printed. Images whose mask is finished are skipped, so the
-    same command goes on where it was stopped. Images that cannot be used are named, the others are done, and the
-    exit code is 1.
+    over the image; where IMAGES have equal names, NAME begins with their folders. OUT/legend.csv names the ids:
+    classes where the head was scored, else clusters. OUT/shares.csv has the percent of each in each image; its path
+    is printed. Images whose mask is finished are skipped, so the same command goes on where it was stopped.
+    Images that cannot be used are named, the others are done, and the exit code is 1.
 
     Example: smooseg segment photos --head results/experiments/camvid_smooseg/0/head.safetensors --out masks
     """
@@ -66,7 +67,10 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the training.")
 @click.option("--backbone", default="dinov2_s14_focus", show_default=True, help="One of smooseg backbones.")
 @click.option("--crf", is_flag=True, help="Refine masks by the dense CRF: edges follow the image.")
-@click.option("--cores", type=click.IntRange(1), help="Processor cores to use; all if not given.")
+@click.option(
+    "--skip-bad", is_flag=True, help="Leave out pictures that cannot be used; without it, any stops the command."
+)
+@click.option("--cores", type=click.IntRange(1), help="Processor cores to use; all that it may if not given.")
 @click.pass_context
 def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names: str | None, **options) -> None:
     """Learn --classes clusters from IMAGES (files, folders, quoted globs) without any label, and write their masks.
@@ -76,7 +80,7 @@ def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names:
     --labels the report. The same command goes on where it was stopped; with other options, what they change is done
     again.
 
-    With --labels, a PNG of class ids of the same name (below subfolders as the images are) and size as its upright
+    With --labels, a PNG of class ids of the same name (below subfolders as the masks are) and size as its upright
     image, classes are scored where there is one, and masks show classes: those of --class-names, else the ids that
     the labels hold. There may be more or fewer of them than clusters. No label is used in training.
 
@@ -84,7 +88,7 @@ def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names:
     """
     from ..pictures.fitting import fit_pictures
 
-    names = [name.strip() for name in class_names.split(",")] if class_names else None
+    names = split_names(class_names) if class_names else None
     fitted = fit_pictures(list(images), out, class_names=names, loudness=context.meta.get("volume"), **options)
     say_masks(context, fitted.outcome, fitted.masks)
     if fitted.scored and context.meta.get("volume") != "quiet":
@@ -92,6 +96,24 @@ def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names:
     for path in filter(None, (fitted.masks, fitted.head, fitted.report)):
         click.echo(path)
     require_all(fitted.outcome)
+
+
+def split_names(text: str) -> list[str]:
+    """Names of classes between commas.
+
+    Raises:
+        SmoosegError: If one is empty or no text, or stands twice.
+    """
+    require_text(text)
+    names = [name.strip() for name in text.split(",")]
+    for i, name in enumerate(names):
+        if not name:
+            raise SmoosegError(f"--class-names {text!r}: the name of id {i} is empty; each id needs one")
+        if name in names[:i]:
+            raise SmoosegError(
+                f"--class-names {text!r}: {name} is the name of ids {names.index(name)} and {i}; keep one"
+            )
+    return names
 
 
 def say_masks(context: click.Context, outcome, folder: Path) -> None:

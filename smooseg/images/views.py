@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..errors import SmoosegError, raise_listed
+from ..running.files import require_text
 from ..running.progress import progress
 from .datasets.base import Dataset
 from .decoding import FEWEST, Picture
@@ -72,6 +73,7 @@ def index_image(root: Path, image: str, crops: str) -> Indexed | SmoosegError:
     try:
         if Path(image).is_absolute() or ".." in Path(image).parts:  # links of the file system are the user's own
             raise SmoosegError(f"{path}: lies outside the data set's folder")
+        require_text(path)
         data, digest = read_bytes(path)
         picture = decode(path, data)
         width, height = picture.rgb.size

@@ -1,6 +1,7 @@
 """From somebody's pictures to masks without a head: what ``smooseg fit`` does, through the workflow."""
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ import yaml
 from ..errors import SmoosegError, raise_listed
 from ..images.datasets import VOID, open_dataset
 from ..running.files import whole
+from ..running.machine import cache_variables, interpreter_problem, usable_cores
+from ..running.processes import run_attended
 from ..settings.catalogue import find_backbone
 from ..settings.config import resolve
 from ..settings.shipped import PACKAGE, shipped
@@ -22,6 +25,7 @@ from .segmenter import Segmenter
 CONFIG, DATASET, MASKS = "config.yaml", "pictures", "masks"  # what lies in the folder, beside the workflow's results
 HEADER = "# Written by smooseg fit. To run the workflow from here: snakemake --cores all --snakefile"
 STANDARD_ERROR = 2  # its file descriptor
+RAISED = r"^\w+(?:Error|Exception)(?: in .*)?:\n((?:(?!  File ).+\n?)+)"  # how Snakemake says what stopped it
 QUIETLY = ("--quiet", "host", "progress", "reason")  # what Snakemake leaves out unless all is asked for
 
 
@@ -94,6 +98,7 @@ def fit_pictures(
     seed: int = 0,
     crf: bool = False,
     cores: int | None = None,
+    skip_bad: bool = False,
     loudness: str | None = None,
 ) -> Fitted:
     """Train a head on pictures by the workflow, and write their masks; what is finished already is kept.
@@ -107,13 +112,16 @@ def fit_pictures(
         void: Id that no score counts.
         head, backbone, steps, seed: What is trained; steps as published if None.
         crf: Whether masks (and scores) are refined by the dense CRF.
-        cores: All if None.
+        cores: All that this process may use if None.
+        skip_bad: Whether pictures that cannot be used are left out, with a warning.
         loudness: "quiet", "verbose" or None, see :func:`run_workflow`.
 
     Raises:
         SmoosegError: If pictures or labels are bad (all are named), or the workflow stops.
     """
     shipped("Snakefile")  # raises if it is missing
+    if problem := interpreter_problem():
+        raise SmoosegError(problem)
     require_own(out)
     if class_names and not labels:
         raise SmoosegError(
@@ -123,9 +131,10 @@ def fit_pictures(
     labelled = find_labels(labels, photos) if labels else {}
     names = class_names or (label_classes(labels, list(labelled.values()), void) if labels else [])
     config = make_config(classes, names, void, head, backbone, steps, seed, crf)
-    cores = cores or os.cpu_count() or 1
+    cores = cores or usable_cores()
     dataset = open_dataset(config["datasets"][DATASET] | {"root": out / DATASET})
-    check_pictures(photos, labelled, dataset, cores)
+    photos = check_pictures(photos, labelled, dataset, cores, skip_bad)
+    labelled = {photo: labelled[photo] for photo in photos if photo in labelled}
     write_config(config, out)
     place_pictures(photos, labelled, dataset.root)
     path = Path("results", "experiments", head, str(seed), "head.safetensors")
@@ -138,7 +147,7 @@ def fit_pictures(
 def require_own(out: Path) -> None:
     """Raise unless a folder is new, empty or of an earlier call."""
     config = out / CONFIG
-    if out.exists() and any(out.iterdir()) and not (config.is_file() and config.read_text().startswith(HEADER)):
+    if out.exists() and any(out.iterdir()) and not (config.is_file() and config.read_text("utf-8").startswith(HEADER)):
         raise SmoosegError(f"{out}: is neither empty nor of an earlier smooseg fit; give another --out")
 
 
@@ -178,18 +187,21 @@ def run_workflow(folder: Path, targets: list[str], cores: int, loudness: str | N
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(shipped("Snakefile")), "--cores", str(cores)]
     command += () if loudness == "verbose" else QUIETLY
     paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}  # jobs take this library
-    said = subprocess.PIPE if loudness == "quiet" else STANDARD_ERROR
-    result = subprocess.run(
-        [*command, "--", *targets], cwd=folder, env=environment, stdout=said, stderr=said, text=True
-    )
-    if result.returncode:
-        raise SmoosegError(f"{folder}: the workflow stopped {why_stopped(folder, result.stderr)}")
+    environment = os.environ | cache_variables(folder / "results" / "cache")
+    environment |= {"PYTHONPATH": os.pathsep.join(paths)}  # jobs take this library
+    streams = {"stdout": subprocess.PIPE if loudness == "quiet" else STANDARD_ERROR, "stderr": subprocess.STDOUT}
+    text = {"encoding": "utf-8", "errors": "replace"}
+    status, said = run_attended([*command, "--", *targets], cwd=folder, env=environment, **streams, **text)
+    if status:
+        raise SmoosegError(f"{folder}: the workflow stopped {why_stopped(folder, said)}")
 
 
 def why_stopped(folder: Path, said: str | None) -> str:
-    """The reason for which Snakemake stopped, from what it said where nobody heard it."""
+    """The reason for which Snakemake stopped, from what it said where nobody heard it, and where more is said."""
+    logs = folder / "results" / "logs"
+    more = f"; {logs} holds what each stage said" if logs.is_dir() else ""
     if said is None:
-        return f"for the reason above; {folder / 'results' / 'logs'} holds what each stage said"
-    reasons = [line.removeprefix("error: ") for line in said.splitlines() if line.startswith("error: ")]
-    return f"({'; '.join(dict.fromkeys(reasons)) or said})"
+        return f"for the reason above{more}"
+    ours = re.findall(r"^error: (.*)", said, re.MULTILINE)  # of scripts, else Snakemake's own
+    reasons = ours or [" ".join(text.split()) for text in re.findall(RAISED, said, re.MULTILINE)]
+    return f"({'; '.join(dict.fromkeys(reasons)) or said}){more}"

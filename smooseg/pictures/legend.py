@@ -70,7 +70,7 @@ def read_scores(path: Path) -> dict:
         SmoosegError: If it is damaged.
     """
     try:
-        scores = json.loads(path.read_text())
+        scores = json.loads(path.read_text("utf-8"))
         return {key: scores[key] for key in ("assignment", "iou")}
     except (ValueError, KeyError, TypeError) as error:
         raise SmoosegError(f"{path}: not the scores of a head ({error}); delete it to get masks of clusters") from error

@@ -2,6 +2,7 @@
 
 import glob
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from ..errors import SmoosegError
 from ..images.decoding import Picture, open_image, read_picture
 from ..images.imaging import RESAMPLING
 from ..images.pictures import find_pictures
+from ..running.files import require_text
 from .masks import is_output
 
 ORIENTATION = 0x0112  # EXIF tag
@@ -41,6 +43,7 @@ class Photo:
     @cached_property
     def state(self) -> list[int]:
         """Size and time of the file when it was first asked for, by which a change is seen."""
+        require_text(self.path)
         try:
             status = self.path.stat()
         except OSError as error:
@@ -61,7 +64,7 @@ def find_photos(images: Sequence[str | Path], without: Path | None = None) -> tu
         The photos in order, and a "path: problem" for every argument that means none, and for every photo whose
         outputs would have the name of another's.
     """
-    photos, problems, seen, names = [], [], set(), dict[Path, Path]()
+    given, photos, problems, seen, names = [], [], [], set(), dict[Path, Path]()
     for argument in map(str, images):
         found, problem = expand(argument, without)
         problems += [problem] if problem else []
@@ -70,12 +73,25 @@ def find_photos(images: Sequence[str | Path], without: Path | None = None) -> tu
             if path in seen or is_output(path):
                 continue
             seen.add(path)
-            first = names.setdefault(photo.name, photo.path)
-            if first is photo.path:
-                photos.append(photo)
-            else:
-                problems.append(f"{photo.path}: its mask would have the name of {first}'s; give it another --out")
+            given.append(photo)
+    for photo in told_apart(given):
+        first = names.setdefault(photo.name, photo.path)
+        if first is photo.path:
+            photos.append(photo)
+        else:
+            problems.append(f"{photo.path}: its mask would have the name of {first}'s; give it another --out")
     return photos, problems
+
+
+def told_apart(photos: list[Photo]) -> list[Photo]:
+    """The photos, named from the folder that holds all that was given if arguments have photos of one name."""
+    if len({photo.name for photo in photos}) == len(photos):
+        return photos
+    paths = [Path(os.path.abspath(photo.path)) for photo in photos]
+    common = os.path.commonpath(path.parents[len(p.name.parts) - 1] for path, p in zip(paths, photos, strict=True))
+    return [
+        Photo(photo.path, path.relative_to(common).with_suffix("")) for path, photo in zip(paths, photos, strict=True)
+    ]
 
 
 def expand(argument: str, without: Path | None) -> tuple[list[Photo], str | None]:

@@ -19,7 +19,7 @@ from ..images.imaging import require_size
 from ..images.labels import doubts, found_ids
 from ..images.pictures import SUFFIXES, find_pictures
 from ..images.views import LEAST
-from ..running.files import whole
+from ..running.files import require_text, whole
 from ..running.progress import progress
 from .photos import Photo, decode_photo, is_upright
 
@@ -60,11 +60,20 @@ def label_classes(folder: Path, labels: list[Path], void: int) -> list[str]:
     return [f"class {i}" for i in range(max(found, default=1) + 1)]
 
 
-def check_pictures(photos: list[Photo], labels: dict[Photo, Path], dataset: Dataset, workers: int) -> None:
-    """Decode everything once, before anything is computed; warnings say what is strange about the labels.
+def check_pictures(
+    photos: list[Photo], labels: dict[Photo, Path], dataset: Dataset, workers: int, skip_bad: bool = False
+) -> list[Photo]:
+    """Decode everything once, before anything is computed, and return the photos that can be used.
+
+    Warnings say what is strange about the labels.
+
+    Args:
+        photos, labels, dataset: As for :func:`place_pictures`.
+        workers: Decoding threads.
+        skip_bad: Whether those that cannot be used are left out, with a warning each.
 
     Raises:
-        SmoosegError: Naming every picture and label that cannot be used.
+        SmoosegError: Naming every picture and label that cannot be used; with ``skip_bad`` only if nothing is left.
     """
 
     def check(photo: Photo) -> np.ndarray | SmoosegError:
@@ -75,10 +84,16 @@ def check_pictures(photos: list[Photo], labels: dict[Photo, Path], dataset: Data
 
     with ThreadPoolExecutor(workers) as pool:
         found = list(progress(pool.map(check, photos), total=len(photos), unit="image", desc="check"))
-    problems = [str(one) for one in found if isinstance(one, SmoosegError)]
-    raise_listed("These pictures or labels cannot be used", problems)
-    for doubt in doubts(sum(found), dataset.classes) if labels else ():
+    checked = dict(zip(photos, found, strict=True))
+    bad = {photo: str(one) for photo, one in checked.items() if isinstance(one, SmoosegError)}
+    good = {photo: one for photo, one in checked.items() if not isinstance(one, SmoosegError)}
+    if not skip_bad or not good or (labels and not labels.keys() - bad):
+        raise_listed("These pictures or labels cannot be used", list(bad.values()))
+    for text in bad.values():
+        logging.warning("left out: %s", text)
+    for doubt in doubts(sum(good.values()), dataset.classes) if labels else ():
         logging.warning("%s", doubt)
+    return list(good)
 
 
 def check_picture(path: Path, label: Path | None, dataset: Dataset) -> np.ndarray:
@@ -87,6 +102,7 @@ def check_picture(path: Path, label: Path | None, dataset: Dataset) -> np.ndarra
     Raises:
         SmoosegError: If either does not decode, is too small, or holds something else than ids.
     """
+    require_text(path)
     width, height = decode_photo(path).rgb.size
     if min(width, height) < LEAST[CROPS]:
         raise SmoosegError(f"{path}: is {width}x{height} pixels, too small for {CROPS} crops")
@@ -139,7 +155,7 @@ def as_png(picture: Picture) -> Image.Image:
 
 
 def link(source: Path, target: Path) -> None:
-    """A hard link (the workflow takes no symbolic one out of a data set's folder), or a copy where none can be."""
+    """A hard link, which outlives what was given, or a copy where none can be."""
     try:
         os.link(source.resolve(), target)
     except OSError:

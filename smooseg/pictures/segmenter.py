@@ -14,7 +14,7 @@ from ..features.provenance import file_sha256
 from ..heads import load_head
 from ..running.device import default_device
 from ..running.fingerprint import source_hash
-from ..running.machine import usable_cores
+from ..running.machine import keep_to_usable_cores, usable_cores
 from ..running.parallel import in_threads
 from ..settings.config import load_schema, with_defaults
 from .legend import evaluated, make_legend
@@ -42,6 +42,7 @@ class Segmenter:
     """
 
     def __init__(self, head: Path, weights: Path | None = None, crf: bool = False, size: int | None = None):
+        keep_to_usable_cores()
         self.head, experiment = load_head(head)
         self.needs = experiment.get("features", {})
         if "patch" not in self.needs:

@@ -16,7 +16,7 @@ def read_scores(paths: list[str]) -> pd.DataFrame:
     """One row per score file ``.../{experiment}/{seed}/{postprocess}.json``: where it belongs, accuracy and mIoU."""
     rows = []
     for path in map(Path, paths):
-        scores = json.loads(path.read_text())
+        scores = json.loads(path.read_text("utf-8"))
         place = {"experiment": path.parts[-3], "seed": int(path.parts[-2]), "postprocess": path.stem}
         rows.append(place | {name: scores[name] for name in SCORES})
     return pd.DataFrame(rows, columns=["experiment", "seed", "postprocess", *SCORES])
@@ -71,7 +71,7 @@ def read_measures(paths: list[str]) -> pd.DataFrame:
     """One row per file of measures that need no label, ``.../{experiment}/{seed}/measures.json``."""
     rows = []
     for path in map(Path, paths):
-        measures = json.loads(path.read_text())
+        measures = json.loads(path.read_text("utf-8"))
         place = {"experiment": path.parts[-3], "seed": int(path.parts[-2])}
         rows.append(place | {name: measures[name] for name in MEASURES})
     return pd.DataFrame(rows, columns=["experiment", "seed", *MEASURES])

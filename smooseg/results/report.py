@@ -157,7 +157,7 @@ def figure_kinds(figures: list[Path], captions: list[Path], page: Path) -> list[
     """
     kinds = []
     for caption in captions:
-        title, _, text = caption.read_text().partition("\n\n")
+        title, _, text = caption.read_text("utf-8").partition("\n\n")
         mine = [
             (path.stem, embedded_png(path), relpath(path.with_suffix(".csv"), page.parent))
             for path in figures
@@ -236,5 +236,6 @@ def write_report(
             weights=weights,
             facts=run_facts(config),
             config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
-        )
+        ),
+        "utf-8",
     )

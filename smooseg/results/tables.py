@@ -44,7 +44,7 @@ def collect_scores(paths: list[str], experiments: dict, splits: dict, supervised
                 "split": splits[experiment],
                 "postprocess": path.stem,
                 "uses_labels": experiment in supervised,
-                **json.loads(path.read_text()),
+                **json.loads(path.read_text("utf-8")),
             }
         )
     return records

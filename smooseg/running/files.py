@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,7 +51,7 @@ def share_folder(folder: Path, begin: bool) -> None:
         SmoosegError: If ``begin`` and somebody else is at work.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT)  # never closed but by the end of the process
+    lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)  # never closed but by the end of the process
     try:
         if begin:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -61,6 +62,18 @@ def share_folder(folder: Path, begin: bool) -> None:
         ) from None
     except OSError as error:  # some network disks have no locks
         logging.warning("%s cannot be locked (%s): do not start a second run in it", folder, error.strerror)
+
+
+def require_text(name: str | Path) -> None:
+    """Raise unless a name that came from outside is text in this locale's encoding: tables could not hold it."""
+    try:
+        str(name).encode()
+    except UnicodeEncodeError:
+        encoding = sys.getfilesystemencoding()
+        raise SmoosegError(
+            f"{str(name)!a}: the name is not in the encoding of this locale ({encoding}); set PYTHONUTF8=1 in the "
+            f"environment, or rename it"
+        ) from None
 
 
 def is_url(path: str | Path) -> bool:

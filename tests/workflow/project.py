@@ -11,6 +11,7 @@ import yaml
 
 from tests.conftest import ROOT, TINY_MODEL, write_images
 
+UMASK = 0o002  # of a group that shares its files
 TINY = {
     "run": "tiny",
     "data_root": "data",
@@ -73,7 +74,7 @@ class Project:
             "changes.yaml",
         ]
         environment = os.environ | {"PYTHONPATH": str(self.folder)}
-        return {"args": [*command, "--", *targets], "cwd": self.folder, "env": environment}
+        return {"args": [*command, "--", *targets], "cwd": self.folder, "env": environment, "umask": UMASK}
 
     def snakemake(self, *arguments: str, **changes) -> subprocess.CompletedProcess:
         """Run snakemake to its end."""

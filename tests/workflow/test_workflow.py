@@ -3,13 +3,15 @@
 import os
 import shutil
 import subprocess
+import sys
 from io import StringIO
 
 import pandas as pd
 import pytest
 
+from smooseg.features.store import Store
 from tests.unit.running.test_parallel import cluster
-from tests.workflow.project import Project
+from tests.workflow.project import UMASK, Project
 
 OF_LABELS = {"plot_segmentations", "plot_side_by_side", "plot_embeddings", "plot_scores", "plot_confusion"}
 COLLECT = {"make_tables", "make_report", "all"} | OF_LABELS
@@ -49,6 +51,20 @@ def test_one_command_gives_tables_figures_and_report(project):
     }
     assert all(figure.with_suffix(".csv").is_file() for figure in (results / "figures").rglob("*.png"))
     assert "steps/s" in (results / "report.html").read_text()
+
+
+def test_a_group_that_shares_results_may_read_and_replace_every_file(project):
+    written = list((project.folder / "results").rglob("*"))
+    assert {path.stat().st_mode & 0o777 for path in written if path.is_file()} == {0o666 & ~UMASK}
+    assert {path.stat().st_mode & 0o777 for path in written if path.is_dir()} == {0o777 & ~UMASK}
+
+
+def test_all_cores_are_those_that_the_process_may_use(project, monkeypatch):
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
+    more = os.cpu_count() + 1  # a number is taken as it is
+    for cores, view, provided in (("all", "eval", 1), (more, "train", more)):
+        target = f"cores/manifests/tiny/{view}.parquet"
+        assert f"Provided cores: {provided}" in project.snakemake(target, f"--cores={cores}", results="cores").stderr
 
 
 def test_nothing_changed_nothing_to_do(project):
@@ -208,6 +224,52 @@ def test_files_that_change_in_place_are_seen(project):
     assert "fetch_weights" in project.planned()
 
 
+OUTER = """
+configfile: "tiny.yaml"
+rule all:
+    input: "mine.txt"
+rule mine:
+    output: "mine.txt"
+    shell: "echo mine > {output}"
+module one:
+    snakefile: "Snakefile"
+    config: config
+    prefix: "one"
+use rule * from one as one_*
+module two:
+    snakefile: "Snakefile"
+    config: config | {"backbones": {"tiny": config["backbones"]["tiny"] | {"block": 2}}}
+    prefix: "two"
+use rule * from two as two_*
+"""
+
+
+def test_as_a_module_it_keeps_to_its_prefix_and_leaves_the_default_target_alone(fresh):
+    (fresh.folder / "outer.smk").write_text(OUTER)
+    assert fresh.planned("--snakefile=outer.smk") == {"mine": 1, "all": 1}
+    planned = fresh.planned("one_all", "two_all", "--snakefile=outer.smk")
+    assert (planned["one_plan_features"], planned["two_plan_features"], planned["two_all"]) == (2, 2, 1)
+    store = fresh.folder / "two/results/features/tiny/tiny/eval.zarr"
+    result = fresh.snakemake(str((store / "plan.json").relative_to(fresh.folder)), "--snakefile=outer.smk")
+    assert result.returncode == 0, result.stderr
+    assert Store(store).provenance["block"] == 2
+    assert not (fresh.folder / "results").exists()
+
+
+def test_from_another_folder_the_configuration_beside_the_snakefile_is_taken(fresh):
+    folder = fresh.folder / "elsewhere"
+    folder.mkdir()
+    planned = fresh.planned("--directory=elsewhere", data_root=str(fresh.folder / "data"))
+    assert planned["index_views"] == 2
+    snakefile = fresh.folder / "Snakefile"
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--cores", "1", "--dry-run"]
+    result = subprocess.run(
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": str(fresh.folder)}, capture_output=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert b"Train demo_smooseg, seed 0" in result.stdout
+
+
 def failure(result: subprocess.CompletedProcess) -> str:
     """What a failed run said; never a traceback."""
     said = result.stdout + result.stderr
@@ -227,6 +289,9 @@ def test_missing_data_is_said_before_anything_is_computed_and_a_dry_run_works(fr
 def test_missing_labels_are_said_before_anything_is_computed(fresh):
     shutil.rmtree(fresh.folder / "data" / "tiny" / "labels")
     assert "Missing data: tiny at data/tiny/labels/val; the README" in failure(fresh.snakemake("all"))
+    shutil.copytree(fresh.folder / "data/tiny/images", fresh.folder / "data/tiny/labels")
+    (fresh.folder / "data/tiny/labels/val/003.png").unlink()
+    assert "tiny: these images have no label: images/val/003.png" in failure(fresh.snakemake("all"))
     assert not (fresh.folder / "results").exists()
     assert fresh.snakemake("results/manifests/tiny/eval.parquet").returncode == 0  # which needs none
 

@@ -6,14 +6,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
+from snakemake.utils import available_cpu_count
 
 from smooseg.settings.catalogue import read_config
 from smooseg.settings.config import SUPERVISED, compared, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
 from smooseg.images.datasets import open_dataset
-from smooseg.errors import SmoosegError
+from smooseg.errors import SmoosegError, raise_listed
 from smooseg.running.files import FOLDER, share_folder
 from smooseg.running.fingerprint import source_hash, tree_state
+from smooseg.running.machine import interpreter_problem, usable_cores
 
+if problem := interpreter_problem():
+    raise WorkflowError(problem)
 try:
     for path in workflow.configfiles:
         read_config(path)  # a key that stands twice is lost on Snakemake, which keeps the last
@@ -23,9 +27,13 @@ except SmoosegError as error:
 config.clear()
 config.update(resolved)  # scripts see the complete configuration
 
-ALL_CORES = workflow.resource_settings.cores or os.cpu_count()
-RESULTS = config["results"]
-os.environ[FOLDER] = str(Path(RESULTS).absolute())  # jobs share its lock: a kill of their run can leave them at work
+ALL_CORES = workflow.resource_settings.cores or usable_cores()
+if workflow.local_exec and ALL_CORES == available_cpu_count():  # what Snakemake makes of "all" knows no quota
+    ALL_CORES = usable_cores()
+    workflow.register_resource("_cores", ALL_CORES)
+RESULTS = config["results"]  # as rules write it
+PLACED = str(workflow.modifier.modify_path(RESULTS))  # where that lies: below the prefix of who uses this as a module
+os.environ[FOLDER] = str(Path(PLACED).absolute())  # jobs share its lock: a kill of their run can leave them at work
 RUN = config["runs"][config["run"]]
 JOBS = run_jobs(config)  # (experiment, seed) pairs that the run's tables and report show
 SWEPT = [job for name in RUN["sweeps"] for job in sweep_jobs(config["sweeps"][name])]  # and those of its sweeps
@@ -60,7 +68,7 @@ wildcard_constraints:
 
 def dataset_settings(name):
     """A data set's entry with its root resolved."""
-    return config["datasets"][name] | {"root": str(dataset_root(config, name))}
+    return config["datasets"][name] | {"root": str(dataset_root(config | {"results": PLACED}, name))}
 
 
 def reading_settings(name, view):
@@ -70,8 +78,9 @@ def reading_settings(name, view):
 
 
 def existing(dataset, paths):
-    """Sources as rule inputs; absent ones are reported when the run starts, so that dry runs need no data."""
-    return [str(p) for p in paths if dataset in GENERATED or p.exists()]
+    """Sources as rule inputs, which no module's prefix changes; absent ones are reported when the run starts, so that
+    dry runs need no data."""
+    return [local(str(p)) for p in paths if dataset in GENERATED or p.exists()]
 
 
 def files_state(dataset, paths):
@@ -97,7 +106,7 @@ def label_sources(wildcards):
 
 def store_path(wildcards, view=None):
     """Folder or URL of a feature store."""
-    cache = config["extract"]["cache"] or f"{RESULTS}/features"
+    cache = config["extract"]["cache"] or f"{PLACED}/features"
     return f"{cache}/{wildcards.dataset}/{wildcards.backbone}/{view or wildcards.view}.zarr"
 
 
@@ -143,7 +152,7 @@ def store_of_experiment(view):
 def weights_file(wildcards):
     """A checkpoint on disk, where the weights are one; an absent one is reported when the run starts."""
     path = config["backbones"][wildcards.backbone]["weights"]["path"]
-    return [path] if path and Path(path).exists() else []
+    return [local(path)] if path and Path(path).exists() else []
 
 
 def training_inputs(wildcards):
@@ -211,11 +220,28 @@ def require_data(jobs):
             f"Missing data: {'; '.join(missing)}; the README says under 'Data sets' how each must lie below data_root, "
             f"and under 'Backbones and weights' which checkpoints are files"
         )
+    try:
+        require_labels(jobs)
+    except SmoosegError as error:
+        raise WorkflowError(str(error)) from None
+
+
+def require_labels(jobs):
+    """Name the images whose labels jobs read and that have none, before features are extracted."""
+    for job in jobs:
+        if job.rule.name == "read_labels" and job.wildcards.dataset not in GENERATED:
+            settings = dataset_settings(job.wildcards.dataset)
+            missing = open_dataset(settings).unlabelled(settings[job.wildcards.view]["split"])
+            raise_listed(f"{job.wildcards.dataset}: these images have no label", missing)
 
 
 def begin_run():
     """Say that another run is at work on the same results, before anything is computed."""
     try:
-        share_folder(Path(RESULTS), begin=True)
+        share_folder(Path(PLACED), begin=True)
     except SmoosegError as error:
         raise WorkflowError(str(error)) from None
+    except OSError as error:
+        raise WorkflowError(
+            f"{error.filename}: {error.strerror}; set results to a folder that can be written"
+        ) from None

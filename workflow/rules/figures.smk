@@ -59,9 +59,9 @@ def embedding_panels(wildcards):
             files = {"head": rules.train_head.output.head, "scores": rules.score_labels.output[0]}
             files = {kind: pattern.format(**job) for kind, pattern in files.items()}
             panels.append((titles[name], config["experiments"][name]["backbone"], files))
-    labels = rules.read_labels.output.complete.replace("{view}", "eval")
+    labels = rules.read_labels.output.complete
     return [
-        {"title": title, "labels": labels.format(dataset=wildcards.dataset, backbone=backbone), **files}
+        {"title": title, "labels": labels.format(dataset=wildcards.dataset, backbone=backbone, view="eval"), **files}
         | {"store": store_path(SimpleNamespace(dataset=wildcards.dataset, backbone=backbone), "eval")}
         for title, backbone, files in panels
     ]

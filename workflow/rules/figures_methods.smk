@@ -8,7 +8,7 @@ use rule plot_segmentations as plot_side_by_side with:
         labels=lambda w: of_experiment(rules.read_labels.output.complete)(
             SimpleNamespace(experiment=COMPARED[w.dataset][0])
         ),
-        manifest=rules.index_views.output[0].replace("{view}", "eval"),
+        manifest=lambda w: rules.index_views.output[0].format(dataset=w.dataset, view="eval"),
     output:
         figure=report(
             "<results>/figures/fig3/{dataset}.png",
@@ -32,7 +32,7 @@ use rule plot_segmentations as plot_side_by_side with:
 rule plot_embeddings:
     input:
         embedding_inputs,
-        manifest=rules.index_views.output[0].replace("{view}", "eval"),
+        manifest=lambda w: rules.index_views.output[0].format(dataset=w.dataset, view="eval"),
     output:
         figure=report(
             "<results>/figures/fig5/{dataset}.png",

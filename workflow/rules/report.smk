@@ -49,7 +49,7 @@ rule make_report:
         mem_mb=1500,
     params:
         names=[*dict(JOBS + SWEPT), *USED["dataset"], *USED["backbone"], *RUN["tables"], *RUN["sweeps"]],
-        config=lambda w: config,
+        config=lambda w: config | {"results": PLACED},
         code=code("results.report", "results.timing"),
     message:
         "Write the report"

@@ -20,7 +20,7 @@ BATCH = 32  # views
 
 def store_shape(marker):
     """Views, patches and channels that a store's plan or completion records; unknown until an earlier job wrote it."""
-    with open(marker) as file:
+    with open(marker, encoding="utf-8") as file:
         return json.load(file)["shape"]
 
 

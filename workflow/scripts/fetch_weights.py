@@ -9,4 +9,4 @@ from smooseg.running.jobs import job
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         facts = fetch_weights(snakemake.params.model, snakemake.params.weights, Path(snakemake.output.weights))
-        Path(snakemake.output.facts).write_text(json.dumps(facts, indent=1))
+        Path(snakemake.output.facts).write_text(json.dumps(facts, indent=1), "utf-8")

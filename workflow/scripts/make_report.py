@@ -24,7 +24,7 @@ if __name__ == "__main__":
             [Path(path) for path in inputs.figures],
             [Path(path) for path in inputs.captions],
             times,
-            {Path(path).stem: json.loads(Path(path).read_text()) for path in inputs.weights},
+            {Path(path).stem: json.loads(Path(path).read_text("utf-8")) for path in inputs.weights},
             params.config,
             Path(output.page),
         )

@@ -17,4 +17,4 @@ if __name__ == "__main__":
         measures = measure_head(head, store)
         start = untrained(head, int(snakemake.wildcards.seed))
         measures["start"] = None if start is None else measure_head(start, store)
-        Path(snakemake.output[0]).write_text(json.dumps(measures))
+        Path(snakemake.output[0]).write_text(json.dumps(measures), "utf-8")

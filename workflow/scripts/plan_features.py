@@ -21,4 +21,4 @@ if __name__ == "__main__":
             batch=snakemake.config["extract"]["batch"],
             replace=snakemake.config["extract"]["cache"] is None,
         )
-        Path(snakemake.output.plan).write_text(json.dumps({"store": str(store.path), "shape": store.shape}))
+        Path(snakemake.output.plan).write_text(json.dumps({"store": str(store.path), "shape": store.shape}), "utf-8")

@@ -19,7 +19,7 @@ if __name__ == "__main__":
             stores = open_store(panel["store"], expect), open_store(Path(panel["labels"]).parent, expect)
             trained = []
             if "head" in panel:
-                scores = json.loads(Path(panel["scores"]).read_text())
+                scores = json.loads(Path(panel["scores"]).read_text("utf-8"))
                 trained = [load_head(Path(panel["head"]))[0], scores["assignment"]]
             panels.append(project_patches(panel["title"], *stores, len(classes), *trained))
         points = pd.concat(panels)

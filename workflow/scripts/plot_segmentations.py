@@ -13,7 +13,9 @@ if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         params, inputs = snakemake.params, snakemake.input
         manifest = pd.read_parquet(inputs.manifest)
-        scores = {title: json.loads(Path(p).read_text()) for title, p in zip(params.titles, inputs.scores, strict=True)}
+        scores = {
+            title: json.loads(Path(p).read_text("utf-8")) for title, p in zip(params.titles, inputs.scores, strict=True)
+        }
         maps = {title: open_store(Path(p).parent, {}) for title, p in zip(params.titles, inputs.maps, strict=True)}
         labels = open_store(Path(inputs.labels).parent, {})
         ranking = rank_views(manifest, scores)

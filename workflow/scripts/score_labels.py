@@ -21,4 +21,4 @@ if __name__ == "__main__":
             matched=snakemake.params.matched,
             scheduler=snakemake.config["dask"]["scheduler"],
         )
-        Path(snakemake.output[0]).write_text(json.dumps(scores))
+        Path(snakemake.output[0]).write_text(json.dumps(scores), "utf-8")

@@ -11,6 +11,7 @@ from PIL import Image
 
 from ...errors import SmoosegError, raise_listed
 from ..pictures import find_pictures
+from ..sizes import require_room
 
 VOID = 255  # label value of pixels that no score counts
 
@@ -81,6 +82,11 @@ class Dataset(ABC):
             SmoosegError: If the folder or list is missing or empty.
         """
 
+    def unlabelled(self, split: str) -> list[str]:
+        """Images of a split whose label is not there."""
+        entries = self.entries(split)
+        return [entry.image for entry in entries if not entry.label or not (self.root / entry.label).is_file()]
+
     def read_label(self, path: Path) -> np.ndarray:
         """Class ids of one label image.
 
@@ -102,7 +108,7 @@ class Dataset(ABC):
     def decode_label(self, path: Path, data: bytes) -> np.ndarray:
         """Raw values of a label file's bytes; a layout whose labels are no images overrides this."""
         try:
-            return np.array(Image.open(io.BytesIO(data)))
+            return np.array(require_room(Image.open(io.BytesIO(data))))
         except Exception as error:  # damage surfaces as whatever its bytes lead the decoder to
             raise SmoosegError(f"{path}: label does not decode ({error})") from error
 

@@ -18,6 +18,11 @@ def read_array(path: Path, data: bytes, key: str) -> np.ndarray:
 
     try:
         arrays = loadmat(io.BytesIO(data), variable_names=[key])
+    except NotImplementedError as error:  # for HDF5, which scipy leaves to others
+        raise SmoosegError(
+            f"{path}: is a MATLAB file of version 7.3; save it as version 7, in MATLAB with "
+            f"s = load('{path.name}'); save('{path.name}', '-struct', 's', '-v7')"
+        ) from error
     except Exception as error:  # damage surfaces as whatever its bytes lead the parser to
         raise SmoosegError(f"{path}: does not decode as a MATLAB file ({error})") from error
     if key not in arrays:

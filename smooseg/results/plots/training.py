@@ -72,7 +72,7 @@ def read_penalties(paths: list[str], titles: dict[str, str], *, before: bool) ->
     """
     rows = []
     for path in map(Path, paths):
-        measured = json.loads(path.read_text())
+        measured = json.loads(path.read_text("utf-8"))
         title = titles[path.parts[-3]]
         states = {f"{title}, untrained": measured["start"]} if before and measured["start"] else {}
         for panel, state in (states | {title: measured}).items():

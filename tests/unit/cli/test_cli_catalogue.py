@@ -1,6 +1,7 @@
 """``smooseg datasets | backbones | heads | experiments | doctor``: what there is, what is missing, what to do."""
 
 import json
+import sys
 import urllib.error
 from importlib.metadata import PackagePath, distribution
 
@@ -153,7 +154,9 @@ def test_doctor_gives_a_line_and_a_remedy_each(place, monkeypatch):
         "packages",
         "device",
         "memory",
+        "Python",
         "disk",
+        "caches",
         "CRF: native",
         "CRF: pydensecrf",
     )
@@ -184,6 +187,19 @@ def test_doctor_fails_where_something_does_not_work(place, monkeypatch):
     assert f"without {place}/Snakefile, " in result.stdout
     assert "smooseg/gone.py (install smooseg again)" in result.stdout
     assert "without no-such-package (make run, or pip install -e .)" in result.stdout
+
+
+def test_doctor_says_what_containers_and_folders_with_spaces_break(place, monkeypatch):
+    monkeypatch.setattr(examination, "REACH", dict.fromkeys(examination.REACH, lambda waiting: ("", "")))
+    monkeypatch.setattr(sys, "executable", "/my clone/.venv/bin/python")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", "/proc/nowhere")
+    result = run("doctor")
+    assert result.exit_code == 1
+    assert (
+        "fail  Python: /my clone/.venv/bin/python: Snakemake starts no script with a Python whose path" in result.stdout
+    )
+    assert "note  caches: /proc/nowhere/.cache cannot be written to (smooseg fit takes one below" in result.stdout
 
 
 def test_pips_index_is_asked_for_the_wheel_alone(monkeypatch):

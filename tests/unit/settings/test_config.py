@@ -28,6 +28,20 @@ def test_shipped_configuration_resolves(config):
     assert resolve(resolved) == resolved
 
 
+def test_paths_are_written_as_snakemake_wants_them(config, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", "/home/me")
+    config |= {"data_root": "~/data//", "results": "./out/", "extract": {"cache": "~/cache/"}}
+    config["backbones"]["moco_v2"]["weights"]["path"] = "~/moco.pth"
+    resolved = resolve(config)
+    assert [resolved[key] for key in ("data_root", "results")] == ["/home/me/data", "out"]
+    assert resolved["extract"]["cache"] == "/home/me/cache"
+    assert resolved["backbones"]["moco_v2"]["weights"]["path"] == "/home/me/moco.pth"
+    assert resolve(config | {"data_root": "../shared/data"})["data_root"] == "../shared/data"
+    assert resolve(config | {"extract": {"cache": "s3://bucket//x/"}})["extract"]["cache"] == "s3://bucket//x/"
+    monkeypatch.chdir(tmp_path)
+    assert resolve(config | {"results": "./"})["results"] == str(tmp_path)
+
+
 def test_mean_is_subtracted_by_default_where_the_backbone_says_so(config):
     config["experiments"]["plain"] = {"dataset": "demo", "backbone": "dino_s8", "head": "smooseg"}
     resolved = resolve(config)["experiments"]
