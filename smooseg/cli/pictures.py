@@ -23,7 +23,19 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=click.IntRange(16, 4096),
     help="Shorter side the backbone sees (pixels); that of the head's evaluation if not given.",
 )
-@click.option("--batch", type=click.IntRange(1), default=8, show_default=True, help="Images in a forward pass.")
+@click.option(
+    "--scale",
+    type=click.FloatRange(0, 8, min_open=True),
+    help="Pixels the backbone sees for one of the image (1: all of them), in windows; one view of --size if not given.",
+)
+@click.option(
+    "--tile",
+    type=click.IntRange(16, 4096),
+    help="Side of a window (pixels), --size if not given; without --scale, at the scale of the head's training views.",
+)
+@click.option(
+    "--batch", type=click.IntRange(1), default=8, show_default=True, help="Images or windows in a forward pass."
+)
 @click.pass_context
 def segment(context: click.Context, images: tuple[str, ...], out: Path, **options) -> None:
     """Write masks for IMAGES: files, folders (with all below them) or quoted globs.
@@ -33,6 +45,9 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
     classes where the head was scored, else clusters. OUT/shares.csv has the percent of each in each image; its path
     is printed. Images whose mask is finished are skipped, so the same command goes on where it was stopped.
     Images that cannot be used are named, the others are done, and the exit code is 1.
+
+    An image is seen as one view, whatever its pixels. With --scale or --tile, and where it is longer than three times
+    its shorter side or has more than 100 megapixels, it is seen in overlapping windows.
 
     Example: smooseg segment photos --head results/experiments/camvid_smooseg/0/head.safetensors --out masks
     """

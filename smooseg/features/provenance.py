@@ -39,8 +39,8 @@ def feature_needs(settings: dict, manifest: Path, facts: Path) -> dict:
         facts: JSON file of what :func:`smooseg.features.weights.fetch_weights` returned.
 
     Returns:
-        The settings, sha256 of manifest and weights, patch and size (pixels), channels, and bits (the most that an
-        image's values use).
+        The settings, sha256 of manifest and weights, patch and size (pixels), channels, bits (the most that an
+        image's values use), and scale (pixels of a view for one of its image, the median of all views).
 
     Raises:
         SmoosegError: If the model has no such block.
@@ -54,6 +54,7 @@ def feature_needs(settings: dict, manifest: Path, facts: Path) -> dict:
         "patch": shape["patch"],
         "channels": shape["channels"],
         "bits": int(views["bits"].max()),
+        "scale": float((views["size"] / (views["right"] - views["left"])).median()),
         "size": round_to_patch(int(views["size"].iloc[0]), shape["patch"]),
     }
 

@@ -17,7 +17,8 @@ from ..running.processes import run_attended
 from ..settings.catalogue import find_backbone
 from ..settings.config import resolve
 from ..settings.shipped import PACKAGE, shipped
-from .masking import BATCH, Outcome, remove_other_masks, segment_photos
+from .masking import BATCH, Outcome, segment_photos
+from .others import remove_other_masks
 from .photos import Photo, find_photos
 from .placing import CROPS, SCORED, TRAIN, check_pictures, find_labels, label_classes, place_pictures
 from .segmenter import Segmenter

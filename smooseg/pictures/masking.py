@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
 from operator import itemgetter
 from pathlib import Path
 
@@ -16,18 +16,19 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ..errors import SmoosegError, listed
+from ..errors import SmoosegError
 from ..images.datasets import VOID
 from ..images.decoding import FEWEST, Picture
 from ..running.progress import progress
-from .masks import masks_below, overlay_path, read_record, scaled_ids, write_csv, write_mask
-from .photos import Photo, decode_photo, find_photos, read_view, upright_size
+from .masks import overlay_path, read_record, scaled_ids, write_csv, write_mask
+from .others import require_one_legend
+from .photos import Photo, PhotoView, decode_photo, find_photos, read_view, upright_size
 from .segmenter import Segmenter
+from .windows import Unfinished, Windows, label_windows
 
 SHARES, LEGEND = "shares.csv", "legend.csv"  # what lies beside the masks
 THREADS = 2  # that decode, enlarge and encode
 BATCH = 8  # images in a forward pass
-MEANING = ("head_sha256", "assignment", "names")  # of what a mask was made from: what its ids depend on
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,35 @@ class Work:
         if record and record["made_from"] == self.made_from(photo) and overlay_path(mask).is_file():
             self.records[photo] = record
             return None
-        return self.segmenter.shape(*upright_size(photo.path))
+        width, height = upright_size(photo.path)
+        shape = self.segmenter.shape(width, height)
+        self.note_scale(photo, width, height, shape)
+        return shape
+
+    def tile(self, photo: Photo, windows: Windows, batch: int) -> Iterator[int]:
+        """Do a photo whose view is made of windows; yields how many of them were done, earlier ones first."""
+        done = self.attempt(self.unfinished, photo, windows)
+        view = done and self.attempt(self.view, photo, windows.shape)
+        if view is None:
+            yield len(windows)
+            return
+        yield done.rows * len(windows.columns)
+        yield from label_windows(windows, view.read, self.segmenter.score, done, batch)
+        del view
+        record = self.attempt(self.write, photo, done.ids)
+        if record:
+            self.records[photo] = record
+            done.remove()
+
+    def unfinished(self, photo: Photo, windows: Windows) -> Unfinished:
+        """What an earlier run left of a photo's windows."""
+        mask = self.mask(photo)
+        folder = mask.with_name(f".{mask.stem}.windows")
+        return Unfinished(folder, windows, self.segmenter.head.clusters, self.made_from(photo))
+
+    def view(self, photo: Photo, shape: tuple[int, int]) -> PhotoView:
+        """A photo at its view's size."""
+        return PhotoView(photo.path, shape, self.segmenter.needs["resample"], self.segmenter.bits)
 
     def run(self, batches: list[list[tuple[Photo, tuple[int, int]]]], pool: Executor) -> Iterator[int]:
         """Do batches, reading one ahead and writing one behind the backbone; yields how many photos were done."""
@@ -142,6 +171,16 @@ class Work:
         write_mask(enlarged, legend, image, record, self.mask(photo))
         return record
 
+    def note_scale(self, photo: Photo, width: int, height: int, shape: tuple[int, int]) -> None:
+        """Remember to say of a photo that it is seen in windows though nobody asked, and how to ask."""
+        windows = None if self.segmenter.scale else self.segmenter.windows(shape)
+        if windows:
+            note = (
+                f"more pixels than one view shows: {width}x{height} are seen as {shape[1]}x{shape[0]} in "
+                f"{len(windows)} windows; --scale chooses"
+            )
+            self.notes.setdefault(note, []).append(photo)
+
     def note(self, photo: Photo, picture: Picture) -> None:
         """Remember what is to be said of a photo."""
         if picture.pages > 1:
@@ -176,37 +215,6 @@ class Work:
         return pd.DataFrame(rows, columns=columns)
 
 
-def other_masks(photos: list[Photo], out: Path) -> dict[Path, dict]:
-    """Masks in a folder that are of other pictures, with their records."""
-    mine = {out / f"{photo.name}.png" for photo in photos}
-    return {path: record for path, record in masks_below(out) if path not in mine}
-
-
-def require_one_legend(photos: list[Photo], segmenter: Segmenter, out: Path) -> None:
-    """Raise if a folder holds masks of other pictures whose ids mean something else than the legend will say."""
-    meaning = {key: segmenter.made_from[key] for key in MEANING}
-    foreign = [
-        path.relative_to(out).as_posix()
-        for path, record in other_masks(photos, out).items()
-        if {key: record["made_from"].get(key) for key in MEANING} != meaning
-    ]
-    if foreign:
-        raise SmoosegError(
-            f"{out}: holds {len(foreign)} masks of other pictures whose ids mean something else ({listed(foreign)}); "
-            f"give another --out, or delete them"
-        )
-
-
-def remove_other_masks(photos: list[Photo], out: Path) -> None:
-    """Remove the masks and overlays of pictures that are gone."""
-    others = other_masks(photos, out)
-    for path in others:
-        path.unlink()
-        overlay_path(path).unlink(missing_ok=True)
-    if others:
-        logging.warning("%s: %d masks of pictures that are gone were removed", out, len(others))
-
-
 def segment(
     images: list[str | Path] | str | Path,
     head: str | Path,
@@ -215,13 +223,15 @@ def segment(
     weights: Path | None = None,
     crf: bool = False,
     size: int | None = None,
+    scale: float | None = None,
+    tile: int | None = None,
     batch: int = BATCH,
 ) -> Outcome:
     """Write a mask and an overlay for every image, and their shares and legend as CSV; finished masks are kept.
 
     Args:
         images: Image files, folders or globs.
-        head, weights, crf, size: See :class:`smooseg.segmenter.Segmenter`.
+        head, weights, crf, size, scale, tile: See :class:`smooseg.pictures.segmenter.Segmenter`.
         out: Folder to write to.
         batch: Images in a forward pass.
 
@@ -229,7 +239,7 @@ def segment(
         SmoosegError: If the head cannot be used, there is no image, or masks of another head lie there; a bad image
             is a problem of the outcome.
     """
-    segmenter = Segmenter(Path(head), weights, crf, size)
+    segmenter = Segmenter(Path(head), weights, crf, size, scale, tile)
     photos, problems = find_photos([images] if isinstance(images, str | Path) else images)
     if not photos:
         raise SmoosegError("; ".join(problems) or "no image was given")
@@ -241,13 +251,17 @@ def segment_photos(photos: list[Photo], segmenter: Segmenter, out: Path, problem
     """Do what :func:`segment` does, with photos that were found already and the problems of finding them."""
     work = Work(segmenter, out, problems)
     batches = work.batches(photos, batch)
-    kept, due = len(work.records), sum(map(len, batches))
+    kept = len(work.records)
+    seen = [(group, segmenter.windows(group[0][1])) for group in batches]  # a batch's views have one shape
+    at_once = [group for group, windows in seen if windows is None]
+    tiled = [(photo, windows) for group, windows in seen if windows for photo, _ in group]
+    total = kept + sum(map(len, at_once)) + sum(len(windows) for _, windows in tiled)
     logging.info("%d images, %d finished before, on %s", len(photos), kept, segmenter.device)
     with (
         ThreadPoolExecutor(THREADS) as pool,
-        progress(total=kept + due, initial=kept, unit="image", desc="segment") as bar,
+        progress(total=total, initial=kept, unit="view", desc="segment") as bar,
     ):
-        for done in work.run(batches, pool):
+        for done in chain(work.run(at_once, pool), *(work.tile(*one, batch) for one in tiled)):
             bar.update(done)
     for note, noted in work.notes.items():
         logging.warning("%s%s: %d images with %s", noted[0].path, ", …" if len(noted) > 1 else "", len(noted), note)

@@ -17,6 +17,7 @@ from .legend import Legend
 BAND = 512  # rows of a mask that are enlarged at once
 RECORD = "smooseg"  # text chunk of a mask that holds its record
 OVERLAY_SUFFIX, OPACITY, JPEG_QUALITY = ".overlay.jpg", 0.5, 90
+OVERLAY_SIDE = 8192  # pixels, at most: what viewers open, and below what a JPEG can have
 
 
 def neighbours(side: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -62,6 +63,15 @@ def overlay_path(mask: Path) -> Path:
     return mask.with_name(mask.stem + OVERLAY_SUFFIX)
 
 
+def overlay(photo: Image.Image, mask: Image.Image) -> Image.Image:
+    """A palette mask over its photograph; of a large one, a smaller copy."""
+    if max(photo.size) > OVERLAY_SIDE:
+        photo = photo.copy()
+        photo.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))
+        mask = mask.resize(photo.size)  # of a palette, to the nearest
+    return Image.blend(photo, mask.convert("RGB"), OPACITY)
+
+
 def write_mask(ids: np.ndarray, legend: Legend, photo: Image.Image, record: dict, path: Path) -> None:
     """Write an overlay, then the mask, each whole or not at all.
 
@@ -76,7 +86,7 @@ def write_mask(ids: np.ndarray, legend: Legend, photo: Image.Image, record: dict
     mask.putpalette(legend.palette.tobytes())
     info.add_text(RECORD, json.dumps(record))
     with whole(overlay_path(path)) as aside:
-        Image.blend(photo, mask.convert("RGB"), OPACITY).save(aside, "JPEG", quality=JPEG_QUALITY)
+        overlay(photo, mask).save(aside, "JPEG", quality=JPEG_QUALITY)
     with whole(path) as aside:
         mask.save(aside, "PNG", pnginfo=info)
 

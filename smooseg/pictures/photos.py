@@ -169,8 +169,8 @@ def decode_photo(path: Path, bits: int | None = None, least: int | None = None) 
         return read_picture(path, bits, least).turned(TURNS.get(orientation(image) or 1))
 
 
-def read_view(path: Path, shape: tuple[int, int], resample: str, bits: int | None) -> np.ndarray:
-    """A whole image at a view's size.
+class PhotoView:
+    """An image at a view's size, whole or in parts.
 
     A photograph has far more pixels than its view; sampling those as the data sets' images are would give noise.
     So an image of at least twice :data:`SPARE` times the view's sides is averaged down first, by a whole factor.
@@ -181,12 +181,23 @@ def read_view(path: Path, shape: tuple[int, int], resample: str, bits: int | Non
         resample: Key of :data:`smooseg.images.imaging.RESAMPLING`.
         bits: See :func:`smooseg.images.decoding.read_picture`.
 
-    Returns:
-        uint8 (height, width, 3).
+    Raises:
+        SmoosegError: If it cannot be read or does not decode whole.
     """
-    height, width = shape
-    image = decode_photo(path, bits, SPARE * max(shape)).rgb
-    factor = min(image.height // (SPARE * height), image.width // (SPARE * width))
-    if factor > 1:
-        image = image.reduce(factor)
-    return np.asarray(image.resize((width, height), RESAMPLING[resample]))
+
+    def __init__(self, path: Path, shape: tuple[int, int], resample: str, bits: int | None):
+        image = decode_photo(path, bits, SPARE * max(shape)).rgb
+        factor = min(image.height // (SPARE * shape[0]), image.width // (SPARE * shape[1]))
+        self.image, self.shape, self.resample = image.reduce(factor) if factor > 1 else image, shape, resample
+
+    def read(self, rows: slice, columns: slice) -> np.ndarray:
+        """Pixels of some rows and columns of the view, uint8 (height, width, 3)."""
+        down, right = self.image.height / self.shape[0], self.image.width / self.shape[1]
+        box = (columns.start * right, rows.start * down, columns.stop * right, rows.stop * down)
+        size = (columns.stop - columns.start, rows.stop - rows.start)
+        return np.asarray(self.image.resize(size, RESAMPLING[self.resample], box))
+
+
+def read_view(path: Path, shape: tuple[int, int], resample: str, bits: int | None) -> np.ndarray:
+    """A whole image at a view's size, uint8 (height, width, 3); see :class:`PhotoView`."""
+    return PhotoView(path, shape, resample, bits).read(slice(0, shape[0]), slice(0, shape[1]))

@@ -1,6 +1,6 @@
 """A fitted head with its backbone and its legend: from views of any shape to clusters."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from ..errors import SmoosegError
-from ..evaluation.crf import find_engine, refine
+from ..evaluation.crf import find_engine, refine, refined_marginals
 from ..evaluation.segmentation import averaged_embeddings, pixel_logits
-from ..features.provenance import file_sha256
+from ..features.provenance import file_sha256, round_to_patch
 from ..heads import load_head
 from ..running.device import default_device
 from ..running.fingerprint import source_hash
@@ -18,7 +18,10 @@ from ..running.machine import keep_to_usable_cores, usable_cores
 from ..running.parallel import in_threads
 from ..settings.config import load_schema, with_defaults
 from .legend import evaluated, make_legend
-from .shapes import ShapedBackbone, view_shape
+from .shapes import ShapedBackbone, fits_a_view, scaled_shape, view_shape
+from .windows import Windows
+
+MANY = 100_000_000  # pixels: more than a camera's photograph has
 
 
 def crf_defaults() -> dict:
@@ -36,12 +39,23 @@ class Segmenter:
         weights: The backbone's; None looks in the results folder that the head lies in.
         crf: Whether views are refined by the dense CRF.
         size: Shorter side of a view in pixels; None takes that of the head's evaluation.
+        scale: Pixels of a view for one of its image; None gives every view the same shorter side, see :meth:`shape`.
+        tile: Side of a window in pixels, for views that are larger than it; None takes ``size``. Without ``scale``
+            that of the head's training views is taken.
 
     Raises:
         SmoosegError: If the head says too little, or the weights are missing or not those it was fitted on.
     """
 
-    def __init__(self, head: Path, weights: Path | None = None, crf: bool = False, size: int | None = None):
+    def __init__(
+        self,
+        head: Path,
+        weights: Path | None = None,
+        crf: bool = False,
+        size: int | None = None,
+        scale: float | None = None,
+        tile: int | None = None,
+    ):
         keep_to_usable_cores()
         self.head, experiment = load_head(head)
         self.needs = experiment.get("features", {})
@@ -51,6 +65,11 @@ class Segmenter:
         sha256 = file_sha256(head)
         scores, evaluated_size = evaluated(head, sha256, "crf" if crf else "raw")
         self.size, self.crf = size or evaluated_size, crf_defaults() if crf else None
+        patch, self.fitted_scale = self.needs["patch"], self.needs.get("scale")
+        self.tile = max(2 * patch, round_to_patch(tile or self.size, patch))
+        self.scale = scale or (self.fitted_scale if tile else None)
+        if tile and not self.scale:
+            raise SmoosegError(f"{head}: does not say the scale of its training views; give --scale, or train it again")
         self.legend = make_legend(scores, self.head.clusters, head)
         self.bits = self.needs.get("bits")  # as the head's training images were read
         self.device = default_device()
@@ -59,6 +78,8 @@ class Segmenter:
             "names": {str(key): name for key, name in self.legend.names.items()},
             "assignment": self.legend.assignment,
             "size": self.size,
+            "scale": self.scale,
+            "tile": self.tile,
             "crf": self.crf,
             "bits": self.bits,
             "code": source_hash("pictures.masking"),
@@ -71,10 +92,20 @@ class Segmenter:
         return ShapedBackbone(*settings).load(self.weights)
 
     def shape(self, width: int, height: int) -> tuple[int, int]:
-        """Height and width of the view of an image."""
+        """Height and width of the view of an image; it is made of windows where it is too large for one pass.
+
+        Photographs show a scene each, whatever their pixels, so they get views of one size. An image of more pixels
+        than a camera has (:data:`MANY`) is a mosaic of many: it is seen at the scale of the head's training views.
+        """
+        scale = self.scale or (self.fitted_scale if width * height > MANY else None)
+        if scale:
+            return scaled_shape(width, height, scale, self.needs["patch"])
         return view_shape(width, height, self.size, self.needs["patch"])
 
-    @torch.inference_mode()
+    def windows(self, shape: tuple[int, int]) -> Windows | None:
+        """Windows of a view, or None where it is seen at once."""
+        return None if fits_a_view(shape, self.tile) else Windows(shape, self.tile, self.needs["patch"])
+
     def label(self, views: np.ndarray) -> Iterator[np.ndarray]:
         """Clusters of views of one shape.
 
@@ -87,6 +118,23 @@ class Segmenter:
         Raises:
             SmoosegError: If the backbone gives features that are not finite.
         """
+
+        def clusters(logits: torch.Tensor, view: np.ndarray) -> np.ndarray:
+            return refine(logits, view, self.crf) if self.crf else logits.argmax(0).to(torch.uint8).numpy()
+
+        yield from self.each(clusters, views)
+
+    def score(self, views: np.ndarray) -> Iterator[np.ndarray]:
+        """What is largest where :meth:`label` gives a cluster: float32 (clusters, height, width) for each view."""
+
+        def scores(logits: torch.Tensor, view: np.ndarray) -> np.ndarray:
+            return refined_marginals(logits, view, self.crf) if self.crf else logits.numpy()
+
+        yield from self.each(scores, views)
+
+    @torch.inference_mode()
+    def each(self, call: Callable[[torch.Tensor, np.ndarray], np.ndarray], views: np.ndarray) -> list[np.ndarray]:
+        """What a call makes of every view's logits and pixels; arguments and errors as of :meth:`label`."""
         shape, patch = views.shape[1:3], self.needs["patch"]
         pairs = np.stack([views, views[:, :, ::-1]], 1).reshape(-1, *shape, 3)
         features = self.backbone.prepare_shape(shape, self.device)(torch.from_numpy(pairs)).cpu()
@@ -94,11 +142,10 @@ class Segmenter:
             raise SmoosegError(f"the backbone gave NaN or infinite features in {self.needs['precision']}")
         grids = averaged_embeddings(self.head, features, (shape[0] // patch, shape[1] // patch))
 
-        def clusters(pair: tuple[torch.Tensor, np.ndarray]) -> np.ndarray:
-            logits = pixel_logits(self.head, pair[0], shape)
-            return refine(logits, pair[1], self.crf) if self.crf else logits.argmax(0).to(torch.uint8).numpy()
+        def made(pair: tuple[torch.Tensor, np.ndarray]) -> np.ndarray:
+            return call(pixel_logits(self.head, pair[0], shape), pair[1])
 
-        yield from in_threads(clusters, zip(grids, views, strict=True), usable_cores())
+        return in_threads(made, zip(grids, views, strict=True), usable_cores())
 
 
 def find_weights(head: Path, experiment: dict, weights: Path | None) -> Path:

@@ -17,12 +17,22 @@ def view_shape(width: int, height: int, size: int, patch: int) -> tuple[int, int
     Args:
         width, height: Of the image (pixels).
         size: Shorter side of the view (pixels), before rounding up to the patch. Images of an aspect beyond
-            :data:`LONGEST` get a shorter one, so that the longer side stays within that.
+            :data:`LONGEST` get a shorter one where they would have to be enlarged.
         patch: Of the backbone (pixels).
     """
     size = round_to_patch(size, patch)
-    scale = min(size / min(width, height), LONGEST * size / max(width, height))
+    scale = min(size / min(width, height), max(LONGEST * size / max(width, height), 1))
+    return scaled_shape(width, height, scale, patch)
+
+
+def scaled_shape(width: int, height: int, scale: float, patch: int) -> tuple[int, int]:
+    """Height and width (pixels, multiples of the patch) of an image of which each pixel becomes ``scale`` ones."""
     return max(patch, round(scale * height / patch) * patch), max(patch, round(scale * width / patch) * patch)
+
+
+def fits_a_view(shape: tuple[int, int], side: int) -> bool:
+    """Whether a view is seen at once: its shorter side is at most ``side``, its longer one not out of proportion."""
+    return min(shape) <= side and max(shape) <= LONGEST * side
 
 
 class ShapedBackbone(Backbone):

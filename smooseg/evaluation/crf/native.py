@@ -33,19 +33,34 @@ def infer(
     """The likeliest of the first labels for every pixel, after mean field.
 
     Args:
-        log_probabilities: float32 (labels, pixels).
-        attraction: float32 (labels,), by which what a label gains from its neighbours is multiplied (Potts: 1).
-        image: uint8 (height, width, 3).
-        settings: Of :func:`smooseg.evaluation.crf.refine`.
+        log_probabilities, attraction, image, settings: See :func:`beliefs_of`.
         candidates: Number of labels that a pixel can be given.
 
     Returns:
         uint8 (pixels,).
     """
+    return likeliest(beliefs_of(log_probabilities, attraction, image, settings), candidates)
+
+
+def infer_marginals(log_probabilities: np.ndarray, attraction: np.ndarray, image: np.ndarray, settings: dict):
+    """Marginals of every label after mean field, float32 (labels, pixels); arguments as of :func:`beliefs_of`."""
+    beliefs = beliefs_of(log_probabilities, attraction, image, settings)
+    return beliefs.transpose(0, 2, 1).reshape(-1, beliefs.shape[1])[: len(log_probabilities)]
+
+
+def beliefs_of(log_probabilities: np.ndarray, attraction: np.ndarray, image: np.ndarray, settings: dict) -> np.ndarray:
+    """Marginals of mean field, as :func:`marginals` lays them out.
+
+    Args:
+        log_probabilities: float32 (labels, pixels).
+        attraction: float32 (labels,), by which what a label gains from its neighbours is multiplied (Potts: 1).
+        image: uint8 (height, width, 3).
+        settings: Of :func:`smooseg.evaluation.crf.refine`.
+    """
     gaussian = settings["gaussian_sxy"], settings["gaussian_weight"]
     bilateral = settings["bilateral_sxy"], settings["bilateral_srgb"], settings["bilateral_weight"]
     lattices = (smoothness_lattice(*image.shape[:2], *gaussian), appearance_lattice(image, *bilateral))
-    return likeliest(marginals(log_probabilities, attraction, lattices, settings["iterations"]), candidates)
+    return marginals(log_probabilities, attraction, lattices, settings["iterations"])
 
 
 def marginals(
@@ -54,7 +69,7 @@ def marginals(
     """Mean field: a label's logit is its own, plus what filtering its marginals with every kernel gives.
 
     Args:
-        log_probabilities, attraction, iterations: See :func:`infer`.
+        log_probabilities, attraction, iterations: See :func:`beliefs_of`.
         lattices: One for each kernel, over the same pixels.
 
     Returns:

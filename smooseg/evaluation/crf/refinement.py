@@ -1,6 +1,7 @@
 """Dense CRF refinement of one view's logits (Krähenbühl and Koltun 2011), whichever engine computes it."""
 
 from importlib.util import find_spec
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -44,16 +45,47 @@ def refine(logits: torch.Tensor, image: np.ndarray, settings: dict) -> np.ndarra
     Returns:
         uint8 (height, width).
     """
+    present, log_probabilities, attraction = field_of(logits)
+    labels = engine(settings).infer(log_probabilities, attraction, image, settings, len(present))
+    return present.astype(np.uint8)[labels].reshape(image.shape[:2])
+
+
+def refined_marginals(logits: torch.Tensor, image: np.ndarray, settings: dict) -> np.ndarray:
+    """What :func:`refine` takes the largest of: marginals of clusters that some pixel prefers, of the others 0.
+
+    Returns:
+        float32 (clusters, height, width).
+    """
+    present, log_probabilities, attraction = field_of(logits)
+    marginals = engine(settings).infer_marginals(log_probabilities, attraction, image, settings)
+    result = np.zeros((len(logits), marginals.shape[1]), np.float32)
+    result[present] = marginals[: len(present)]
+    return result.reshape(-1, *image.shape[:2])
+
+
+def engine(settings: dict) -> ModuleType:
+    """The module that computes mean field."""
+    if find_engine(settings["engine"]) == "native":
+        from . import native
+
+        return native
+    from . import library
+
+    return library
+
+
+def field_of(logits: torch.Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What mean field starts from.
+
+    Returns:
+        int64 (present,), clusters that some pixel prefers; float32 (labels, pixels), log-probabilities of theirs and,
+        last, of all others together; float32 (labels,), by how much each attracts.
+    """
     present, log_probabilities, merged = merge_absent(F.log_softmax(LOGIT_SCALE * logits, dim=0).flatten(1))
     attraction = np.ones(len(log_probabilities), np.float32)
     if merged:  # n clusters as one attract by 1/n of its probability, as each attracts its own only
         attraction[-1] /= merged
-    if find_engine(settings["engine"]) == "native":
-        from .native import infer
-    else:
-        from .library import infer
-    labels = infer(log_probabilities.numpy(), attraction, image, settings, len(present))
-    return present.numpy().astype(np.uint8)[labels].reshape(image.shape[:2])
+    return present.numpy(), log_probabilities.numpy(), attraction
 
 
 def merge_absent(log_probabilities: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, int]:

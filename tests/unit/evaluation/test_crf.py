@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from smooseg.errors import SmoosegError
-from smooseg.evaluation.crf import find_engine, native, refine, refinement
+from smooseg.evaluation.crf import find_engine, native, refine, refined_marginals, refinement
 from smooseg.evaluation.crf.lattice import Lattice, build_lattice
 from smooseg.evaluation.crf.refinement import ENGINES, merge_absent
 from smooseg.settings.config import load_schema, with_defaults
@@ -161,3 +161,11 @@ def test_auto_takes_the_faster_engine_that_is_installed(monkeypatch):
     monkeypatch.setattr(refinement, "find_spec", lambda package: None)
     with pytest.raises(SmoosegError, match="auto is not installed here, no engine is"):
         find_engine("auto")
+
+
+@pytest.mark.parametrize("engine", INSTALLED)
+def test_marginals_are_what_labels_are_the_largest_of(engine):
+    logits, image = coarse_logits(11, 4)
+    marginals = refined_marginals(logits, image, crf_settings(engine))
+    np.testing.assert_array_equal(marginals.argmax(0), refine(logits, image, crf_settings(engine)))
+    assert not marginals[4:].any() and (marginals[:4].sum(0) <= 1 + 1e-5).all() and marginals[:4].sum(0).mean() > 0.9

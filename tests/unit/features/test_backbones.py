@@ -154,7 +154,8 @@ def test_a_resnets_map_is_a_grid_of_patches(tiny_resnet, block, stride, channels
 
 def needs_of(folder, model, block, facts):
     """Provenance of features of 100-pixel views from a weights file's facts."""
-    pd.DataFrame({"view": [0], "size": [100], "bits": [8]}).to_parquet(folder / "m.parquet")
+    views = {"size": [100] * 3, "bits": [8] * 3, "left": [0, 50, 0], "right": [200, 250, 90]}
+    pd.DataFrame(views).to_parquet(folder / "m.parquet")
     (folder / "facts.json").write_text(json.dumps(facts))
     return feature_needs({"model": model, "block": block}, folder / "m.parquet", folder / "facts.json")
 
@@ -166,6 +167,7 @@ def test_patch_and_channels_are_those_of_the_block(tiny_resnet, tmp_path, block,
     facts = fetch_weights("resnet50", file_source(tiny_resnet[1]), tmp_path / "out.safetensors")
     needs = needs_of(tmp_path, "resnet50", block, facts)
     assert (needs["patch"], needs["channels"], needs["size"]) == shape
+    assert needs["scale"] == 0.5
 
 
 @pytest.mark.parametrize("block", [6, -7])
