@@ -33,11 +33,13 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=click.IntRange(16, 4096),
     help="Side of a window (pixels), --size if not given; without --scale, at the scale of the head's training views.",
 )
+@click.option("--bands", help="Of rasters: numbers of one band or three, as 4,3,2; red, green and blue if not given.")
+@click.option("--polygons", is_flag=True, help="Write outlines of rasters' masks as GeoPackages, too.")
 @click.option(
     "--batch", type=click.IntRange(1), default=8, show_default=True, help="Images or windows in a forward pass."
 )
 @click.pass_context
-def segment(context: click.Context, images: tuple[str, ...], out: Path, **options) -> None:
+def segment(context: click.Context, images: tuple[str, ...], out: Path, bands: str | None, **options) -> None:
     """Write masks for IMAGES: files, folders (with all below them) or quoted globs.
 
     For each image OUT/NAME.png is a mask of its size, whose palette shows the ids, and OUT/NAME.overlay.jpg shows it
@@ -49,12 +51,15 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
     An image is seen as one view, whatever its pixels. With --scale or --tile, and where it is longer than three times
     its shorter side or has more than 100 megapixels, it is seen in overlapping windows.
 
+    Of rasters (georeferenced, or more than Pillow reads; with the extra raster installed) the mask is OUT/NAME.tif, a
+    GeoTIFF in the same place.
+
     Example: smooseg segment photos --head results/experiments/camvid_smooseg/0/head.safetensors --out masks
     """
-    from ..pictures.masking import SHARES
     from ..pictures.masking import segment as write_masks
+    from ..pictures.work import SHARES
 
-    outcome = write_masks(list(images), out=out, **options)
+    outcome = write_masks(list(images), out=out, bands=split_bands(bands) if bands else None, **options)
     say_masks(context, outcome, out)
     click.echo(out / SHARES)
     require_all(outcome)
@@ -111,6 +116,18 @@ def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names:
     for path in filter(None, (fitted.masks, fitted.head, fitted.report)):
         click.echo(path)
     require_all(fitted.outcome)
+
+
+def split_bands(text: str) -> tuple[int, ...]:
+    """Numbers of bands between commas.
+
+    Raises:
+        SmoosegError: If they are not one or three numbers from 1.
+    """
+    numbers = [part.strip() for part in text.split(",")]
+    if len(numbers) not in {1, 3} or not all(number.isdecimal() and int(number) for number in numbers):
+        raise SmoosegError(f"--bands {text!r}: give the number of one band, or of three, as 4,3,2; the first is 1")
+    return tuple(map(int, numbers))
 
 
 def split_names(text: str) -> list[str]:

@@ -1,32 +1,21 @@
-"""From image files to masks, with a fitted head: what ``smooseg segment`` does.
-
-A photograph is decoded twice, for its view and for its overlay, so that however many are in work, only as many
-as there are threads are in memory at full size.
-"""
+"""From image files to masks, with a fitted head: what ``smooseg segment`` does."""
 
 import logging
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import chain, groupby, pairwise
-from operator import itemgetter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from PIL import Image
 
 from ..errors import SmoosegError
-from ..images.datasets import VOID
-from ..images.decoding import FEWEST, Picture
 from ..running.progress import progress
-from .masks import overlay_path, read_record, scaled_ids, write_csv, write_mask
 from .others import require_one_legend
-from .photos import Photo, PhotoView, decode_photo, find_photos, read_view, upright_size
+from .photos import Photo, find_photos
+from .rasters import require_rasterio
 from .segmenter import Segmenter
-from .windows import Unfinished, Windows, label_windows
+from .work import Work
 
-SHARES, LEGEND = "shares.csv", "legend.csv"  # what lies beside the masks
 THREADS = 2  # that decode, enlarge and encode
 BATCH = 8  # images in a forward pass
 
@@ -50,171 +39,6 @@ class Outcome:
     clusters: int
 
 
-class Work:
-    """Photos on their way to masks. What cannot be done is noted as a problem, and the others go on.
-
-    Args:
-        segmenter: Gives the ids of views.
-        out: Folder of the masks.
-        problems: List to note problems in.
-    """
-
-    def __init__(self, segmenter: Segmenter, out: Path, problems: list[str]):
-        self.segmenter, self.out, self.problems = segmenter, out, problems
-        self.records: dict[Photo, dict] = {}  # of finished masks
-        self.notes: dict[str, list[Photo]] = {}  # what photos have that is to be said
-
-    def mask(self, photo: Photo) -> Path:
-        """Where the mask of a photo lies."""
-        return self.out / f"{photo.name}.png"
-
-    def made_from(self, photo: Photo) -> dict:
-        """Everything that a photo's mask depends on."""
-        return self.segmenter.made_from | {"photo": photo.state}
-
-    def attempt(self, call: Callable, *arguments):
-        """What a call returns, or None where it gives a problem."""
-        try:
-            return call(*arguments)
-        except SmoosegError as error:
-            self.problems.append(str(error))
-
-    def batches(self, photos: list[Photo], size: int) -> list[list[tuple[Photo, tuple[int, int]]]]:
-        """Photos without a finished mask, each with the shape of its view; a batch has one shape."""
-        shapes = [(photo, self.attempt(self.due_shape, photo)) for photo in photos]
-        due = sorted((pair for pair in shapes if pair[1]), key=itemgetter(1))
-        groups = [list(group) for _, group in groupby(due, itemgetter(1))]
-        return [group[start : start + size] for group in groups for start in range(0, len(group), size)]
-
-    def due_shape(self, photo: Photo) -> tuple[int, int] | None:
-        """Shape of a photo's view, or None where its mask is finished."""
-        mask = self.mask(photo)
-        record = read_record(mask)
-        if record and record["made_from"] == self.made_from(photo) and overlay_path(mask).is_file():
-            self.records[photo] = record
-            return None
-        width, height = upright_size(photo.path)
-        shape = self.segmenter.shape(width, height)
-        self.note_scale(photo, width, height, shape)
-        return shape
-
-    def tile(self, photo: Photo, windows: Windows, batch: int) -> Iterator[int]:
-        """Do a photo whose view is made of windows; yields how many of them were done, earlier ones first."""
-        done = self.attempt(self.unfinished, photo, windows)
-        view = done and self.attempt(self.view, photo, windows.shape)
-        if view is None:
-            yield len(windows)
-            return
-        yield done.rows * len(windows.columns)
-        yield from label_windows(windows, view.read, self.segmenter.score, done, batch)
-        del view
-        record = self.attempt(self.write, photo, done.ids)
-        if record:
-            self.records[photo] = record
-            done.remove()
-
-    def unfinished(self, photo: Photo, windows: Windows) -> Unfinished:
-        """What an earlier run left of a photo's windows."""
-        mask = self.mask(photo)
-        folder = mask.with_name(f".{mask.stem}.windows")
-        return Unfinished(folder, windows, self.segmenter.head.clusters, self.made_from(photo))
-
-    def view(self, photo: Photo, shape: tuple[int, int]) -> PhotoView:
-        """A photo at its view's size."""
-        return PhotoView(photo.path, shape, self.segmenter.needs["resample"], self.segmenter.bits)
-
-    def run(self, batches: list[list[tuple[Photo, tuple[int, int]]]], pool: Executor) -> Iterator[int]:
-        """Do batches, reading one ahead and writing one behind the backbone; yields how many photos were done."""
-        reading, writing = list[Future](), dict[Photo, Future]()
-        for batch, following in pairwise([[], *batches, []]):
-            views = [self.attempt(future.result) for future in reading]
-            reading = [
-                pool.submit(read_view, photo.path, shape, self.segmenter.needs["resample"], self.segmenter.bits)
-                for photo, shape in following
-            ]
-            good = [(photo, view) for (photo, _), view in zip(batch, views, strict=True) if view is not None]
-            maps = self.segmenter.label(np.stack([view for _, view in good])) if good else []
-            written, writing = (
-                writing,
-                {
-                    photo: pool.submit(self.write, photo, clusters)
-                    for (photo, _), clusters in zip(good, maps, strict=True)
-                },
-            )
-            yield len(batch) - len(good) + self.collect(written)
-        yield self.collect(writing)
-
-    def write(self, photo: Photo, clusters: np.ndarray) -> dict:
-        """Write a mask and its overlay.
-
-        Args:
-            photo: The photo.
-            clusters: uint8 (height, width), of its view.
-
-        Returns:
-            The mask's record: made_from, width and height (pixels), pixels of each id, clusters that occur.
-        """
-        picture, legend = decode_photo(photo.path, self.segmenter.bits), self.segmenter.legend
-        image = picture.rgb
-        enlarged = scaled_ids(legend.ids(clusters), image.height, image.width)
-        if picture.void is not None:
-            enlarged[picture.void] = VOID
-        counts = Image.fromarray(enlarged).histogram()
-        record = {
-            "made_from": self.made_from(photo),
-            "width": image.width,
-            "height": image.height,
-            "pixels": {str(i): counts[i] for i in [*legend.names, VOID]},
-            "clusters": np.unique(clusters).tolist(),
-        }
-        self.note(photo, picture)
-        write_mask(enlarged, legend, image, record, self.mask(photo))
-        return record
-
-    def note_scale(self, photo: Photo, width: int, height: int, shape: tuple[int, int]) -> None:
-        """Remember to say of a photo that it is seen in windows though nobody asked, and how to ask."""
-        windows = None if self.segmenter.scale else self.segmenter.windows(shape)
-        if windows:
-            note = (
-                f"more pixels than one view shows: {width}x{height} are seen as {shape[1]}x{shape[0]} in "
-                f"{len(windows)} windows; --scale chooses"
-            )
-            self.notes.setdefault(note, []).append(photo)
-
-    def note(self, photo: Photo, picture: Picture) -> None:
-        """Remember what is to be said of a photo."""
-        if picture.pages > 1:
-            self.notes.setdefault("several pages or frames, of which the first is taken", []).append(photo)
-        if picture.bits > FEWEST or not picture.stated:
-            note = f"more than 8 bits, of which {picture.bits} are used and the upper 8 kept"
-            self.notes.setdefault(note, []).append(photo)
-
-    def collect(self, writing: dict[Photo, Future]) -> int:
-        """Wait for masks, keep their records, and return how many there were."""
-        for photo, future in writing.items():
-            record = self.attempt(future.result)
-            if record:
-                self.records[photo] = record
-        return len(writing)
-
-    def write_tables(self, photos: list[Photo]) -> pd.DataFrame:
-        """Write shares and legend, and return the shares."""
-        names, palette = self.segmenter.legend.names, self.segmenter.legend.palette
-        done, rows = [(photo, self.records[photo]) for photo in photos if photo in self.records], []
-        if any(record["pixels"][str(VOID)] for _, record in done):
-            names = names | {VOID: "void"}
-        for photo, record in done:
-            total = record["width"] * record["height"]
-            shares = [round(100 * record["pixels"][str(i)] / total, 3) for i in names]
-            place = [str(photo.path), self.mask(photo).relative_to(self.out).as_posix()]
-            rows.append([*place, record["width"], record["height"], *shares])
-        columns = ["image", "mask", "width", "height", *names.values()]
-        write_csv([columns, *rows], self.out / SHARES)
-        colours = [[i, name, "#{:02X}{:02X}{:02X}".format(*palette[i])] for i, name in names.items()]
-        write_csv([["id", "name", "colour"], *colours], self.out / LEGEND)
-        return pd.DataFrame(rows, columns=columns)
-
-
 def segment(
     images: list[str | Path] | str | Path,
     head: str | Path,
@@ -226,6 +50,8 @@ def segment(
     scale: float | None = None,
     tile: int | None = None,
     batch: int = BATCH,
+    bands: tuple[int, ...] | None = None,
+    polygons: bool = False,
 ) -> Outcome:
     """Write a mask and an overlay for every image, and their shares and legend as CSV; finished masks are kept.
 
@@ -234,22 +60,29 @@ def segment(
         head, weights, crf, size, scale, tile: See :class:`smooseg.pictures.segmenter.Segmenter`.
         out: Folder to write to.
         batch: Images in a forward pass.
+        bands: That are seen of rasters, see :class:`smooseg.pictures.rasters.Raster`.
+        polygons: Whether masks of rasters are written as outlines, too.
 
     Raises:
         SmoosegError: If the head cannot be used, there is no image, or masks of another head lie there; a bad image
             is a problem of the outcome.
     """
+    if bands or polygons:
+        require_rasterio("--bands" if bands else "--polygons")
     segmenter = Segmenter(Path(head), weights, crf, size, scale, tile)
     photos, problems = find_photos([images] if isinstance(images, str | Path) else images)
     if not photos:
         raise SmoosegError("; ".join(problems) or "no image was given")
+    photos = [replace(photo, bands=bands) for photo in photos]
     require_one_legend(photos, segmenter, Path(out))
-    return segment_photos(photos, segmenter, Path(out), problems, batch)
+    return segment_photos(photos, segmenter, Path(out), problems, batch, polygons)
 
 
-def segment_photos(photos: list[Photo], segmenter: Segmenter, out: Path, problems: list[str], batch: int) -> Outcome:
+def segment_photos(
+    photos: list[Photo], segmenter: Segmenter, out: Path, problems: list[str], batch: int, polygons: bool = False
+) -> Outcome:
     """Do what :func:`segment` does, with photos that were found already and the problems of finding them."""
-    work = Work(segmenter, out, problems)
+    work = Work(segmenter, out, problems, polygons)
     batches = work.batches(photos, batch)
     kept = len(work.records)
     seen = [(group, segmenter.windows(group[0][1])) for group in batches]  # a batch's views have one shape

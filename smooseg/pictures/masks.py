@@ -4,7 +4,10 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from html import unescape
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image
@@ -15,7 +18,10 @@ from ..running.files import walk, whole
 from .legend import Legend
 
 BAND = 512  # rows of a mask that are enlarged at once
-RECORD = "smooseg"  # text chunk of a mask that holds its record
+RECORD = "smooseg"  # text of a mask that holds its record
+SUFFIXES = {".png", ".tif"}  # of masks: of photographs, of rasters
+NAMES = ".aux.xml"  # where GDAL looks for the names of a raster's values
+GDAL_METADATA = 42112  # tag of TIFF
 OVERLAY_SUFFIX, OPACITY, JPEG_QUALITY = ".overlay.jpg", 0.5, 90
 OVERLAY_SIDE = 8192  # pixels, at most: what viewers open, and below what a JPEG can have
 
@@ -37,12 +43,17 @@ def scaled_ids(ids: np.ndarray, height: int, width: int) -> np.ndarray:
     Returns:
         uint8 (height, width); its edges are smoother than those of nearest neighbours, and no id is invented.
     """
-    rows, columns = neighbours(ids.shape[0], height), neighbours(ids.shape[1], width)
     result = np.empty((height, width), np.uint8)
-    for start in range(0, height, BAND):
-        band = slice(start, start + BAND)
-        result[band] = vote(ids, [part[band] for part in rows], columns)
+    for start, band in scaled_bands(ids, height, width):
+        result[start : start + BAND] = band
     return result
+
+
+def scaled_bands(ids: np.ndarray, height: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Bands of rows of what :func:`scaled_ids` gives, each with its first row."""
+    rows, columns = neighbours(ids.shape[0], height), neighbours(ids.shape[1], width)
+    for start in range(0, height, BAND):
+        yield start, vote(ids, [part[start : start + BAND] for part in rows], columns)
 
 
 def vote(ids: np.ndarray, rows: Sequence[np.ndarray], columns: Sequence[np.ndarray]) -> np.ndarray:
@@ -72,6 +83,12 @@ def overlay(photo: Image.Image, mask: Image.Image) -> Image.Image:
     return Image.blend(photo, mask.convert("RGB"), OPACITY)
 
 
+def save_overlay(photo: Image.Image, mask: Image.Image, path: Path) -> None:
+    """Write the overlay of the mask that is to lie at ``path``."""
+    with whole(overlay_path(path)) as aside:
+        overlay(photo, mask).save(aside, "JPEG", quality=JPEG_QUALITY)
+
+
 def write_mask(ids: np.ndarray, legend: Legend, photo: Image.Image, record: dict, path: Path) -> None:
     """Write an overlay, then the mask, each whole or not at all.
 
@@ -85,8 +102,7 @@ def write_mask(ids: np.ndarray, legend: Legend, photo: Image.Image, record: dict
     mask, info = Image.fromarray(ids, "P"), PngInfo()
     mask.putpalette(legend.palette.tobytes())
     info.add_text(RECORD, json.dumps(record))
-    with whole(overlay_path(path)) as aside:
-        overlay(photo, mask).save(aside, "JPEG", quality=JPEG_QUALITY)
+    save_overlay(photo, mask, path)
     with whole(path) as aside:
         mask.save(aside, "PNG", pnginfo=info)
 
@@ -99,18 +115,24 @@ def read_record(path: Path) -> dict | None:
     """
     try:
         with Image.open(path) as mask:
-            return json.loads(mask.info[RECORD])
+            return json.loads(mask.info[RECORD] if path.suffix == ".png" else geotiff_tag(mask))
     except FileNotFoundError:
         return None
     except Exception as error:  # no image, or one without a record
         raise SmoosegError(f"{path}: lies there and is no mask of smooseg's; give another --out") from error
 
 
+def geotiff_tag(mask: Any) -> str:
+    """The record in the text that GDAL keeps in a TIFF."""
+    items = ElementTree.fromstring(mask.tag_v2[GDAL_METADATA].rstrip("\0"))
+    return unescape(next(item.text or "" for item in items if item.get("name") == RECORD))  # GDAL escapes twice
+
+
 def masks_below(folder: Path) -> Iterator[tuple[Path, dict]]:
     """Masks of smooseg's at and below a folder, with their records."""
     for path in walk(folder):
         with suppress(SmoosegError):
-            record = read_record(path) if path.suffix == ".png" else None
+            record = read_record(path) if path.suffix in SUFFIXES else None
             if record is not None:
                 yield path, record
 
@@ -120,7 +142,7 @@ def is_output(path: Path) -> bool:
     if path.name.endswith(OVERLAY_SUFFIX):
         return True
     try:
-        return path.suffix == ".png" and read_record(path) is not None
+        return path.suffix in SUFFIXES and read_record(path) is not None
     except SmoosegError:
         return False
 

@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 from ..errors import SmoosegError, listed
-from .masks import masks_below, overlay_path
+from .masks import NAMES, masks_below, overlay_path
 from .photos import Photo
 from .segmenter import Segmenter
 
@@ -13,7 +13,7 @@ MEANING = ("head_sha256", "assignment", "names")  # of what a mask was made from
 
 def other_masks(photos: list[Photo], out: Path) -> dict[Path, dict]:
     """Masks in a folder that are of other pictures, with their records."""
-    mine = {out / f"{photo.name}.png" for photo in photos}
+    mine = {out / photo.mask for photo in photos}
     return {path: record for path, record in masks_below(out) if path not in mine}
 
 
@@ -38,5 +38,6 @@ def remove_other_masks(photos: list[Photo], out: Path) -> None:
     for path in others:
         path.unlink()
         overlay_path(path).unlink(missing_ok=True)
+        path.with_name(path.name + NAMES).unlink(missing_ok=True)
     if others:
         logging.warning("%s: %d masks of pictures that are gone were removed", out, len(others))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from ..images.imaging import RESAMPLING
 from ..images.pictures import find_pictures
 from ..running.files import require_text
 from .masks import is_output
+from .rasters import INSTALL, is_raster, open_raster
+from .rasters import SUFFIXES as RASTERS
 
 ORIENTATION = 0x0112  # EXIF tag
 TURNS = {  # what makes a picture upright, by the values of it that ask for something
@@ -35,10 +38,35 @@ SPARE = 2  # pixels of an image that are kept for one of its view before resampl
 
 @dataclass(frozen=True)
 class Photo:
-    """An image file and what its outputs are called: a path relative to their folder, without suffix."""
+    """An image file and what its outputs are called: a path relative to their folder, without suffix.
+
+    Args:
+        path: Its file.
+        name: Of its outputs.
+        bands: That are to be seen of a raster; None takes the usual ones.
+    """
 
     path: Path
     name: Path
+    bands: tuple[int, ...] | None = None
+
+    @cached_property
+    def raster(self) -> bool:
+        """Whether it is read through GDAL, and its mask is a GeoTIFF."""
+        return is_raster(self.path, bool(self.bands))
+
+    @property
+    def mask(self) -> Path:
+        """Path of its mask, relative to the outputs' folder."""
+        return Path(f"{self.name}{'.tif' if self.raster else '.png'}")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height as it is to be seen (pixels)."""
+        if not self.raster:
+            return upright_size(self.path)
+        with open_raster(self.path) as data:
+            return data.width, data.height
 
     @cached_property
     def state(self) -> list[int]:
@@ -132,7 +160,9 @@ def opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except Exception as error:
         reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), type(error).__name__)
-        raise SmoosegError(f"{path}: image does not decode ({reason})") from error
+        lacking = path.suffix.lower() in RASTERS and not find_spec("rasterio")
+        advice = f"; if it is a raster, it needs rasterio: {INSTALL}" if lacking else ""
+        raise SmoosegError(f"{path}: image does not decode ({reason}){advice}") from error
 
 
 def orientation(image: Image.Image) -> int | None:
@@ -196,8 +226,3 @@ class PhotoView:
         box = (columns.start * right, rows.start * down, columns.stop * right, rows.stop * down)
         size = (columns.stop - columns.start, rows.stop - rows.start)
         return np.asarray(self.image.resize(size, RESAMPLING[self.resample], box))
-
-
-def read_view(path: Path, shape: tuple[int, int], resample: str, bits: int | None) -> np.ndarray:
-    """A whole image at a view's size, uint8 (height, width, 3); see :class:`PhotoView`."""
-    return PhotoView(path, shape, resample, bits).read(slice(0, shape[0]), slice(0, shape[1]))

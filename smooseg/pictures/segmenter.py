@@ -91,13 +91,14 @@ class Segmenter:
         settings = (self.needs[key] for key in ("model", "block", "norm", "precision"))
         return ShapedBackbone(*settings).load(self.weights)
 
-    def shape(self, width: int, height: int) -> tuple[int, int]:
+    def shape(self, width: int, height: int, mapped: bool = False) -> tuple[int, int]:
         """Height and width of the view of an image; it is made of windows where it is too large for one pass.
 
         Photographs show a scene each, whatever their pixels, so they get views of one size. An image of more pixels
-        than a camera has (:data:`MANY`) is a mosaic of many: it is seen at the scale of the head's training views.
+        than a camera has (:data:`MANY`) is a mosaic of many, and one that is ``mapped`` (a raster) is cut from a larger
+        whole: they are seen at the scale of the head's training views.
         """
-        scale = self.scale or (self.fitted_scale if width * height > MANY else None)
+        scale = self.scale or (self.fitted_scale if mapped or width * height > MANY else None)
         if scale:
             return scaled_shape(width, height, scale, self.needs["patch"])
         return view_shape(width, height, self.size, self.needs["patch"])

@@ -1,0 +1,184 @@
+"""``smooseg segment`` on rasters: what GDAL opens comes in, masks that lie in the same place go out."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import rasterio
+import rasterio.shutil
+from affine import Affine
+from pyogrio import raw
+from shapely import from_wkb
+
+from smooseg.pictures import rasters
+from smooseg.pictures.photos import Photo
+from smooseg.pictures.rasters import Raster, RasterView
+from tests.unit.cli.test_cli_segment import CLUSTERS, SIZE, head, ids, picture, run  # noqa: F401
+
+PLACE = {"crs": "EPSG:32632", "transform": Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)}
+WIDTH, HEIGHT = 256, 192
+
+
+def write(path, values, **profile):
+    """A GeoTIFF of values (bands, height, width)."""
+    shape = {"count": len(values), "height": values.shape[1], "width": values.shape[2]}
+    with rasterio.open(path, "w", driver="GTiff", dtype=values.dtype, **shape, **profile) as data:
+        data.write(values)
+    return path
+
+
+def pixels(seed=0):
+    """A picture's values, (3, height, width)."""
+    return np.asarray(picture(WIDTH, HEIGHT, seed)).transpose(2, 0, 1)
+
+
+def segment(head, out, *images):  # noqa: F811
+    return run(*images, "--head", head, "--out", out, "--scale", 1, "--tile", SIZE)
+
+
+def mask_of(path):
+    with rasterio.open(path) as data:
+        return data.read(1)
+
+
+def test_a_mask_lies_where_its_raster_does_with_colours_and_names(head, tmp_path):  # noqa: F811
+    write(tmp_path / "ortho.tif", pixels(), **PLACE)
+    picture(WIDTH, HEIGHT).save(tmp_path / "photo.png")
+    out = tmp_path / "masks"
+    result = segment(head, out, tmp_path / "ortho.tif", tmp_path / "photo.png", "--polygons")
+    assert result.exit_code == 0, result.output
+    with rasterio.open(out / "ortho.tif") as data:
+        assert (data.crs, data.transform) == (rasterio.crs.CRS.from_string(PLACE["crs"]), PLACE["transform"])
+        assert (data.profile["tiled"], data.compression.name, data.nodata) == (True, "deflate", 255)
+        legend = list(csv.DictReader((out / "legend.csv").open()))
+        colours = data.colormap(1)
+        assert ["#{:02X}{:02X}{:02X}".format(*colours[int(row["id"])]) for row in legend] == [
+            row["colour"] for row in legend
+        ]
+    rasterio.shutil.copy(out / "ortho.tif", tmp_path / "copy.vrt", driver="VRT")
+    assert "<Category>cluster 2</Category>" in (tmp_path / "copy.vrt").read_text()  # as GDAL reads them
+    np.testing.assert_array_equal(mask_of(out / "ortho.tif"), ids(out / "photo.png"))
+    ortho, photo = csv.DictReader((out / "shares.csv").open())
+    assert ortho | {"image": "", "mask": ""} == photo | {"image": "", "mask": ""}
+    check_polygons(out / "ortho.gpkg", mask_of(out / "ortho.tif"))
+    assert "2 of them from an earlier run" in segment(head, out, tmp_path / "ortho.tif", tmp_path / "photo.png").stderr
+
+
+def check_polygons(path, mask):
+    """Areas of outlines are those of the mask, in its place (pixels of a quarter of a square metre)."""
+    meta, _, shapes, (numbers, names) = raw.read(path)
+    assert meta["crs"] == PLACE["crs"]
+    shapes = from_wkb(shapes)
+    for i in range(CLUSTERS):
+        assert sum(shape.area for shape in shapes[numbers == i]) == 0.25 * (mask == i).sum()
+    assert {f"cluster {i}" for i in numbers} == set(names)
+    assert shapes[0].bounds[0] >= 500_000 and shapes[0].bounds[3] <= 5_000_000
+
+
+@pytest.mark.parametrize("kind", ["four", "planar", "float", "vrt"])
+def test_rasters_that_pillow_does_not_read_get_masks(head, tmp_path, kind):  # noqa: F811
+    values = pixels().astype(np.uint16) * 40
+    path = tmp_path / "deep.tif"
+    if kind == "planar":
+        write(path, values, interleave="band")
+    elif kind == "float":
+        write(path, values.astype(np.float32) / 7)
+    else:
+        write(path, np.concatenate([values, values[:1]]), **PLACE)
+    if kind == "vrt":
+        rasterio.shutil.copy(path, path.with_suffix(".vrt"), driver="VRT")
+        path = path.with_suffix(".vrt")
+    assert Photo(path, path).raster
+    result = segment(head, tmp_path / "masks", path)
+    assert result.exit_code == 0, result.output
+    assert len(np.unique(mask_of(tmp_path / "masks" / "deep.tif"))) > 1
+    with rasterio.open(tmp_path / "masks" / "deep.tif") as data:
+        seen = json.loads(data.tags()["smooseg"])["seen"]
+    low, high = np.percentile(values[0] / (7 if kind == "float" else 1), (2, 98))
+    np.testing.assert_allclose(seen["1"], [low, high], rtol=1e-6)
+
+
+def test_values_are_scaled_by_percentiles_of_the_whole_raster(tmp_path):
+    values = np.linspace(100, 1100, WIDTH * HEIGHT).reshape(1, HEIGHT, WIDTH).astype(np.float32)
+    raster = Raster(write(tmp_path / "ramp.tif", values))
+    low, high = raster.limits[0]
+    assert (low, high) == (pytest.approx(120), pytest.approx(1080))
+    part = raster.read((96, 97), (0, WIDTH), (1, WIDTH))
+    expected = ((values[0, 96:97] - low) / (high - low) * 255).round()
+    np.testing.assert_array_equal(part, np.repeat(expected[..., None], 3, 2))
+    deep = write(tmp_path / "deep.tif", np.full((3, 8, 8), 2048, np.uint16), interleave="band")
+    assert Raster(deep, bits=12).read((0, 8), (0, 8), (8, 8))[0, 0].tolist() == [128] * 3  # as the head's own
+
+
+def test_pixels_without_a_value_are_void(head, tmp_path):  # noqa: F811
+    values = pixels().astype(np.int16)
+    values[:, :, 128:] = -999
+    out = tmp_path / "masks"
+    result = segment(head, out, write(tmp_path / "half.tif", values, nodata=-999, **PLACE), "--polygons")
+    assert result.exit_code == 0, result.output
+    mask = mask_of(out / "half.tif")
+    assert (mask[:, 128:] == 255).all() and (mask[:, :128] < CLUSTERS).all()
+    assert next(csv.DictReader((out / "shares.csv").open()))["void"] == "50.0"
+    check_polygons(out / "half.gpkg", mask)
+
+
+def test_bands_can_be_chosen(head, tmp_path):  # noqa: F811
+    values = pixels()
+    path = write(tmp_path / "swapped.tif", np.concatenate([values[:1] * 0, values[::-1]]), **PLACE)
+    write(tmp_path / "plain.tif", values, **PLACE)
+    assert run(path, "--head", head, "--out", tmp_path / "a", "--scale", 1, "--bands", "4,3,2").exit_code == 0
+    assert run(tmp_path / "plain.tif", "--head", head, "--out", tmp_path / "b", "--scale", 1).exit_code == 0
+    np.testing.assert_array_equal(mask_of(tmp_path / "a" / "swapped.tif"), mask_of(tmp_path / "b" / "plain.tif"))
+    beyond = run(path, "--head", head, "--out", tmp_path / "c", "--bands", "5")
+    assert (beyond.exit_code, "has 4 bands, and --bands asks for 5" in beyond.stderr) == (1, True)
+    assert (
+        "--bands '1,x,2': give the number of one band"
+        in run(path, "--head", head, "--out", tmp_path / "c", "--bands", "1,x,2").stderr
+    )
+
+
+def test_a_raster_is_read_in_parts_as_whole(tmp_path):
+    raster = Raster(write(tmp_path / "ortho.tif", pixels(), **PLACE))
+    view = RasterView(raster, (HEIGHT, WIDTH))
+    whole = view.read(slice(0, HEIGHT), slice(0, WIDTH))
+    np.testing.assert_array_equal(whole.transpose(2, 0, 1), pixels())
+    np.testing.assert_array_equal(view.read(slice(16, 80), slice(64, 128)), whole[16:80, 64:128])
+    half = RasterView(raster, (HEIGHT // 2, WIDTH // 2)).read(slice(8, 40), slice(32, 64)).astype(int)
+    mean = pixels()[:, 16:80, 64:128].reshape(3, 32, 2, 32, 2).mean((2, 4)).transpose(1, 2, 0)
+    assert abs(half - mean).max() <= 1
+
+
+def test_without_rasterio_one_sentence_says_what_to_install(head, tmp_path, monkeypatch):  # noqa: F811
+    path = write(tmp_path / "deep.tif", np.zeros((4, 64, 64), np.uint16), **PLACE)
+    monkeypatch.setattr(rasters, "find_spec", lambda name: None)
+    monkeypatch.setattr("smooseg.pictures.photos.find_spec", lambda name: None)
+    result = segment(head, tmp_path / "masks", path)
+    assert f"if it is a raster, it needs rasterio: {rasters.INSTALL}" in result.stderr
+    asked = segment(head, tmp_path / "masks", path, "--bands", "1")
+    assert asked.stderr.strip() == (
+        f"Error: --bands: rasters need rasterio, which is not installed here; {rasters.INSTALL}"
+    )
+
+
+def test_a_damaged_raster_is_named(head, tmp_path):  # noqa: F811
+    path = write(
+        tmp_path / "cut.tif", np.random.default_rng(0).integers(0, 9, (4, 512, 512)).astype(np.uint16), **PLACE
+    )
+    path.write_bytes(path.read_bytes()[:-200_000])
+    picture(WIDTH, HEIGHT).save(tmp_path / "good.png")
+    result = segment(head, tmp_path / "masks", path, tmp_path / "good.png")
+    assert (result.exit_code, "cut.tif: raster cannot be read" in result.stderr) == (1, True)
+    assert (tmp_path / "masks" / "good.png").is_file() and not (tmp_path / "masks" / "cut.tif").exists()
+
+
+def test_masks_of_rasters_are_no_pictures(head, tmp_path):  # noqa: F811
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    write(photos / "ortho.tif", pixels(), **PLACE)
+    for _ in range(2):
+        result = segment(head, photos / "masks", photos)
+        assert result.exit_code == 0, result.output
+        assert [row["mask"] for row in csv.DictReader((photos / "masks" / "shares.csv").open())] == ["ortho.tif"]
+    refused = segment(head, photos, photos / "ortho.tif")
+    assert "ortho.tif: lies there and is no mask of smooseg's" in refused.stderr
