@@ -4,7 +4,7 @@ import click
 
 from .catalogue import backbones, datasets, doctor, experiments, heads
 from .group import Commands
-from .pictures import fit, segment
+from .pictures import fit, gallery, segment
 from .results import cache, clusters, scores
 from .workflow import workflow
 
@@ -21,5 +21,18 @@ def main() -> None:
     """
 
 
-for command in (fit, segment, workflow, datasets, backbones, heads, experiments, doctor, scores, clusters, cache):
+for command in (
+    fit,
+    segment,
+    gallery,
+    workflow,
+    datasets,
+    backbones,
+    heads,
+    experiments,
+    doctor,
+    scores,
+    clusters,
+    cache,
+):
     main.add_command(command)

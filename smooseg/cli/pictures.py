@@ -10,6 +10,7 @@ from ..running.files import require_text
 IMAGES = click.argument("images", nargs=-1, required=True)
 OUT = click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+NAMES = click.option("--names", type=FILE, help="CSV of what the clusters are called, as smooseg gallery saves it.")
 
 
 @click.command()
@@ -17,6 +18,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--head", required=True, type=FILE, help="A fitted head: results/experiments/NAME/SEED/head.safetensors.")
 @OUT
 @click.option("--weights", type=FILE, help="The backbone's weights; those in the head's results folder if not given.")
+@NAMES
 @click.option("--crf", is_flag=True, help="Refine by the dense CRF: edges follow the image, at about a second each.")
 @click.option(
     "--size",
@@ -86,6 +88,7 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, bands: s
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the training.")
 @click.option("--backbone", default="dinov2_s14_focus", show_default=True, help="One of smooseg backbones.")
+@NAMES
 @click.option("--crf", is_flag=True, help="Refine masks by the dense CRF: edges follow the image.")
 @click.option(
     "--skip-bad", is_flag=True, help="Leave out pictures that cannot be used; without it, any stops the command."
@@ -128,6 +131,34 @@ def split_bands(text: str) -> tuple[int, ...]:
     if len(numbers) not in {1, 3} or not all(number.isdecimal() and int(number) for number in numbers):
         raise SmoosegError(f"--bands {text!r}: give the number of one band, or of three, as 4,3,2; the first is 1")
     return tuple(map(int, numbers))
+
+
+@click.command()
+@click.argument("head", type=FILE)
+@click.argument("images", nargs=-1)
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="HTML file; gallery.html beside HEAD if not given."
+)
+@click.option("--weights", type=FILE, help="The backbone's weights; those in the head's results folder if not given.")
+@NAMES
+def gallery(head: Path, images: tuple[str, ...], out: Path | None, weights: Path | None, names: Path | None) -> None:
+    """Write an HTML page on which the clusters of HEAD are looked at and named.
+
+    It shows of each cluster its colour, its share, typical patches and pictures, from IMAGES (files, folders, quoted
+    globs) or, after smooseg fit, those that HEAD was fitted on; up to 200 of them. There one types names, merges
+    clusters by equal names, marks void, and saves names.csv for --names of segment and fit. The page needs no server.
+
+    Example: smooseg gallery work/results/experiments/smooth/0/head.safetensors
+    """
+    from ..pictures.gallery import make_gallery
+
+    out = out or head.with_name("gallery.html")
+    problems = make_gallery(head, list(images), out, weights, names)
+    for problem in problems:
+        click.echo(problem, err=True)
+    click.echo(out)
+    if problems:
+        raise SmoosegError(f"{len(problems)} of the images given could not be used; each is named above")
 
 
 def split_names(text: str) -> list[str]:

@@ -100,6 +100,7 @@ def fit_pictures(
     crf: bool = False,
     cores: int | None = None,
     skip_bad: bool = False,
+    names: Path | None = None,
     loudness: str | None = None,
 ) -> Fitted:
     """Train a head on pictures by the workflow, and write their masks; what is finished already is kept.
@@ -115,6 +116,7 @@ def fit_pictures(
         crf: Whether masks (and scores) are refined by the dense CRF.
         cores: All that this process may use if None.
         skip_bad: Whether pictures that cannot be used are left out, with a warning.
+        names: See :class:`smooseg.pictures.segmenter.Segmenter`.
         loudness: "quiet", "verbose" or None, see :func:`run_workflow`.
 
     Raises:
@@ -130,8 +132,8 @@ def fit_pictures(
         )
     photos = pictures_of(images, out)
     labelled = find_labels(labels, photos) if labels else {}
-    names = class_names or (label_classes(labels, list(labelled.values()), void) if labels else [])
-    config = make_config(classes, names, void, head, backbone, steps, seed, crf)
+    classed = class_names or (label_classes(labels, list(labelled.values()), void) if labels else [])
+    config = make_config(classes, classed, void, head, backbone, steps, seed, crf)
     cores = cores or usable_cores()
     dataset = open_dataset(config["datasets"][DATASET] | {"root": out / DATASET})
     photos = check_pictures(photos, labelled, dataset, cores, skip_bad)
@@ -141,7 +143,7 @@ def fit_pictures(
     path = Path("results", "experiments", head, str(seed), "head.safetensors")
     run_workflow(out, [] if labels else [str(path)], cores, loudness)
     remove_other_masks(photos, out / MASKS)
-    outcome = segment_photos(photos, Segmenter(out / path, crf=crf), out / MASKS, [], BATCH)
+    outcome = segment_photos(photos, Segmenter(out / path, crf=crf, names=names), out / MASKS, [], BATCH)
     return Fitted(out / path, out / MASKS, out / "results" / "report.html" if labels else None, outcome, len(labelled))
 
 

@@ -18,6 +18,7 @@ from ..running.machine import keep_to_usable_cores, usable_cores
 from ..running.parallel import in_threads
 from ..settings.config import load_schema, with_defaults
 from .legend import evaluated, make_legend
+from .names import named_legend, read_names
 from .shapes import ShapedBackbone, fits_a_view, scaled_shape, view_shape
 from .windows import Windows
 
@@ -42,9 +43,10 @@ class Segmenter:
         scale: Pixels of a view for one of its image; None gives every view the same shorter side, see :meth:`shape`.
         tile: Side of a window in pixels, for views that are larger than it; None takes ``size``. Without ``scale``
             that of the head's training views is taken.
+        names: CSV of what clusters are called, see :func:`smooseg.pictures.names.read_names`.
 
     Raises:
-        SmoosegError: If the head says too little, or the weights are missing or not those it was fitted on.
+        SmoosegError: If the head or the names say too little, or the weights are missing or not those it was fitted on.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Segmenter:
         size: int | None = None,
         scale: float | None = None,
         tile: int | None = None,
+        names: Path | None = None,
     ):
         keep_to_usable_cores()
         self.head, experiment = load_head(head)
@@ -70,7 +73,10 @@ class Segmenter:
         self.scale = scale or (self.fitted_scale if tile else None)
         if tile and not self.scale:
             raise SmoosegError(f"{head}: does not say the scale of its training views; give --scale, or train it again")
-        self.legend = make_legend(scores, self.head.clusters, head)
+        if names:
+            self.legend = named_legend(read_names(names, self.head.clusters, sha256))
+        else:
+            self.legend = make_legend(scores, self.head.clusters, head)
         self.bits = self.needs.get("bits")  # as the head's training images were read
         self.device = default_device()
         self.made_from = {

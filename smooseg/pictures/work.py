@@ -19,7 +19,7 @@ from ..images.datasets import VOID
 from ..images.decoding import FEWEST, Picture
 from .geotiffs import write_polygons, write_raster_mask
 from .masks import overlay_path, read_record, scaled_ids, write_csv, write_mask
-from .photos import Photo, PhotoView, decode_photo
+from .photos import Photo, PhotoView, decode_photo, open_view
 from .rasters import Raster, RasterView
 from .segmenter import Segmenter
 from .windows import Unfinished, Windows, label_windows
@@ -105,9 +105,7 @@ class Work:
 
     def view(self, photo: Photo, shape: tuple[int, int]) -> PhotoView | RasterView:
         """A photo at its view's size."""
-        if photo.raster:
-            return RasterView(Raster(photo.path, photo.bands, self.segmenter.bits), shape)
-        return PhotoView(photo.path, shape, self.segmenter.needs["resample"], self.segmenter.bits)
+        return open_view(photo, shape, self.segmenter.needs["resample"], self.segmenter.bits)
 
     def read(self, photo: Photo, shape: tuple[int, int]) -> np.ndarray:
         """All of a photo's view, uint8 (height, width, 3)."""

@@ -1,0 +1,128 @@
+"""``smooseg gallery`` and ``--names``: clusters are looked at, named, merged, and masks follow."""
+
+import base64
+import csv
+import io
+import re
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from smooseg.cli import main
+from smooseg.features.provenance import file_sha256
+from tests.browser import CHROMIUM, Browser, problems
+from tests.unit.cli.test_cli_segment import SIZE, head, ids, photos, picture, run  # noqa: F401
+
+
+@pytest.fixture
+def page(head, photos):  # noqa: F811
+    """A gallery of the photos."""
+    result = CliRunner().invoke(main, ["gallery", str(head), str(photos)])
+    assert result.exit_code == 0, result.output
+    path = head.with_name("gallery.html")
+    assert result.stdout.strip() == str(path)
+    return path
+
+
+def test_each_cluster_is_shown_by_its_patches_and_pictures(head, page):  # noqa: F811
+    text = page.read_text()
+    shares = [float(share) for share in re.findall(r"</b> ([\d.]+) %", text)]
+    assert len(shares) == 3 and shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(100, abs=0.2)
+    images = {
+        alt: Image.open(io.BytesIO(base64.b64decode(data)))
+        for alt, data in re.findall(r'alt="([^"]+)" src="data:image/jpeg;base64,([^"]+)"', text)
+    }
+    sizes = {image.size for alt, image in images.items() if alt.startswith("typical")}
+    assert sizes <= {(80, 80), (80, 64), (64, 64)} and text.count("typical of cluster 0") <= 12
+    yellow = [
+        np.asarray(image).reshape(-1, 3).mean(0) for alt, image in images.items() if alt == "typical of cluster 0"
+    ]
+    assert yellow and all(colour[0] > colour[2] for colour in yellow)  # cluster 0 is the bright corner's
+    assert "http" not in text
+
+
+def names_csv(path, names, head):  # noqa: F811
+    rows = [f"{i},{name},{file_sha256(head)[:12]}" for i, name in enumerate(names)]
+    path.write_text("\n".join(["cluster,name,head", *rows]))
+    return path
+
+
+def test_masks_have_the_names_that_were_given(head, tmp_path):  # noqa: F811
+    picture().save(tmp_path / "a.png")
+    arguments = (tmp_path / "a.png", "--head", head, "--size", SIZE)
+    assert run(*arguments, "--out", tmp_path / "raw").exit_code == 0
+    clusters = ids(tmp_path / "raw" / "a.png")
+    assert set(np.unique(clusters)) == {0, 1, 2}
+    names = names_csv(tmp_path / "names.csv", ["land", "void", "land"], head)
+    out = tmp_path / "named"
+    result = run(*arguments, "--out", out, "--names", names)
+    assert result.exit_code == 0, result.output
+    mask = ids(out / "a.png")
+    assert set(np.unique(mask)) == {0, 255}
+    (row,) = csv.DictReader((out / "shares.csv").open())
+    assert list(row)[4:] == ["land", "void"]
+    assert float(row["void"]) == pytest.approx(100 * (mask == 255).mean(), abs=1e-3)
+    assert [line["name"] for line in csv.DictReader((out / "legend.csv").open())] == ["land", "void"]
+    names_csv(names, ["land", "sea", "land"], head)
+    assert "earlier" not in run(*arguments, "--out", out, "--names", names).stderr
+    np.testing.assert_array_equal(ids(out / "a.png"), np.isin(clusters, 1))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("cluster,name\n0,a\n1,b\n", "has 2 rows, and must have one for each cluster from 0 to 2"),
+        ("cluster,name\n0,a\n1,b\n1,c\n", "has 3 rows, and must have one for each"),
+        ("cluster,name\n0,a\n1, \n2,c\n", "clusters without a name: 1"),
+        ("cluster;name\n0;a\n", "is no table with the columns cluster and name"),
+        ("cluster,name\nx,a\n", "is no table with the columns cluster and name"),
+        ("cluster,name,head\n0,a,0\n1,b,0\n2,c,0\n", "names clusters of another head (0, this is "),
+    ],
+)
+def test_names_that_do_not_fit_are_one_sentence(head, tmp_path, text, problem):  # noqa: F811
+    (tmp_path / "names.csv").write_text(text)
+    picture().save(tmp_path / "a.png")
+    result = run(tmp_path / "a.png", "--head", head, "--out", tmp_path / "out", "--names", tmp_path / "names.csv")
+    assert (result.exit_code, f"names.csv: {problem}" in result.stderr) == (1, True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_head_that_no_fit_wrote_needs_pictures(head, photos, tmp_path):  # noqa: F811
+    result = CliRunner().invoke(main, ["gallery", str(head), "--out", str(tmp_path / "g.html")])
+    assert "is not of a smooseg fit, whose pictures are known; give pictures" in result.stderr
+    (photos / "text.jpg").write_text("no picture")
+    result = CliRunner().invoke(main, ["gallery", str(head), str(photos), "--out", str(tmp_path / "g.html")])
+    assert (result.exit_code, "text.jpg: image does not decode" in result.stderr) == (1, True)
+    assert (tmp_path / "g.html").is_file()  # of the others
+
+
+TYPE = """(() => {
+  const card = i => document.querySelector(`section[data-cluster="${i}"]`);
+  const type = (i, name) => { const t = card(i).querySelector("input[type=text]"); t.value = name; t.dispatchEvent(new Event("input", {bubbles: true})); };
+  type(0, 'a "b", c'); type(2, "");
+  card(1).querySelector("input[type=checkbox]").click();
+  const first = document.querySelector("input[type=text]:not(:disabled)");
+  first.focus();
+  first.dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", bubbles: true}));
+  return [table(), document.getElementById("said").value, document.activeElement === first];
+})()"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no browser")
+def test_the_page_works_on_a_phone_and_what_is_typed_is_saved(head, page, tmp_path):  # noqa: F811
+    with Browser() as browser:
+        for width in (360, 1200):
+            assert problems(browser.look(page, width=width, dark=width == 360)) == []
+        result = browser.ask("Runtime.evaluate", expression=TYPE, returnByValue=True)["result"]["value"]
+    table, said, stayed = result
+    assert (said, stayed) == ("2 classes", False)
+    rows = list(csv.reader(io.StringIO(table)))
+    digits = file_sha256(head)[:12]
+    assert rows == [
+        ["cluster", "name", "head"],
+        ["0", 'a "b", c', digits],
+        ["1", "void", digits],
+        ["2", "cluster 2", digits],
+    ]
