@@ -12,10 +12,11 @@ from PIL import Image
 from ..images.datasets import VOID
 from ..running.files import whole
 from .legend import Legend
-from .masks import BAND, NAMES, OVERLAY_SIDE, RECORD, save_overlay, scaled_bands
+from .masks import BAND, NAMES, RECORD, palette_image, scaled_bands
+from .overlays import save_overlay
 from .rasters import Raster
 
-OVERVIEW = OVERLAY_SIDE // 2  # pixels of an overlay's longer side, at most
+OVERVIEW = 2048  # pixels of an overlay's longer side, at most
 
 
 def write_raster_mask(ids: np.ndarray, legend: Legend, raster: Raster, record: dict, path: Path) -> dict:
@@ -64,9 +65,9 @@ def write_overview(ids: np.ndarray, legend: Legend, raster: Raster, path: Path) 
     scale = min(1, OVERVIEW / max(raster.width, raster.height))
     size = max(1, round(raster.width * scale)), max(1, round(raster.height * scale))
     photo = Image.fromarray(raster.read((0, raster.height), (0, raster.width), size[::-1]))
-    mask = Image.fromarray(np.array(ids), "P").resize(size)
-    mask.putpalette(legend.palette.tobytes())
-    save_overlay(photo, mask, path)
+    mask = np.array(palette_image(np.array(ids), legend).resize(size))
+    mask[raster.values(size[::-1])[1]] = VOID
+    save_overlay(photo, palette_image(mask, legend), legend, path)
 
 
 def category_names(names: dict[int, str]) -> bytes:

@@ -22,8 +22,7 @@ RECORD = "smooseg"  # text of a mask that holds its record
 SUFFIXES = {".png", ".tif"}  # of masks: of photographs, of rasters
 NAMES = ".aux.xml"  # where GDAL looks for the names of a raster's values
 GDAL_METADATA = 42112  # tag of TIFF
-OVERLAY_SUFFIX, OPACITY, JPEG_QUALITY = ".overlay.jpg", 0.5, 90
-OVERLAY_SIDE = 8192  # pixels, at most: what viewers open, and below what a JPEG can have
+OVERLAY_SUFFIX = ".overlay.jpg"
 
 
 def neighbours(side: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -74,37 +73,26 @@ def overlay_path(mask: Path) -> Path:
     return mask.with_name(mask.stem + OVERLAY_SUFFIX)
 
 
-def overlay(photo: Image.Image, mask: Image.Image) -> Image.Image:
-    """A palette mask over its photograph; of a large one, a smaller copy."""
-    if max(photo.size) > OVERLAY_SIDE:
-        photo = photo.copy()
-        photo.thumbnail((OVERLAY_SIDE, OVERLAY_SIDE))
-        mask = mask.resize(photo.size)  # of a palette, to the nearest
-    return Image.blend(photo, mask.convert("RGB"), OPACITY)
-
-
-def save_overlay(photo: Image.Image, mask: Image.Image, path: Path) -> None:
-    """Write the overlay of the mask that is to lie at ``path``."""
-    with whole(overlay_path(path)) as aside:
-        overlay(photo, mask).save(aside, "JPEG", quality=JPEG_QUALITY)
-
-
-def write_mask(ids: np.ndarray, legend: Legend, photo: Image.Image, record: dict, path: Path) -> None:
-    """Write an overlay, then the mask, each whole or not at all.
+def write_mask(ids: np.ndarray, legend: Legend, record: dict, path: Path) -> None:
+    """Write a mask, whole or not at all.
 
     Args:
         ids: uint8 (height, width), of the photograph's size.
         legend: Of the ids.
-        photo: RGB image, upright.
         record: JSON-able facts to keep in the mask.
         path: PNG to write.
     """
-    mask, info = Image.fromarray(ids, "P"), PngInfo()
-    mask.putpalette(legend.palette.tobytes())
+    info = PngInfo()
     info.add_text(RECORD, json.dumps(record))
-    save_overlay(photo, mask, path)
     with whole(path) as aside:
-        mask.save(aside, "PNG", pnginfo=info)
+        palette_image(ids, legend).save(aside, "PNG", pnginfo=info)
+
+
+def palette_image(ids: np.ndarray, legend: Legend) -> Image.Image:
+    """A map of ids in the legend's colours."""
+    image = Image.fromarray(ids, "P")
+    image.putpalette(legend.palette.tobytes())
+    return image
 
 
 def read_record(path: Path) -> dict | None:

@@ -18,7 +18,7 @@ from ..images.decoding import FEWEST, open_image
 SUFFIXES = {".tif", ".tiff", ".vrt", ".img", ".jp2", ".j2k"}  # of files that may be rasters
 PERCENTILES = 2, 98  # of a band's values, which become 0 and 255: what viewers of rasters take
 SAMPLE = 2048  # rows and columns, at most, that percentiles are taken of, evenly spread over the image
-CACHE_MB = "256"  # of GDAL: a row of windows, of a raster that is stored by rows
+CACHE_MB = "128"  # of GDAL: more than a row of windows at full scale, also of a raster that is stored by rows
 INSTALL = "pip install 'smooseg[raster]'"
 
 
@@ -117,7 +117,15 @@ class Raster:
         with self.lock, reading(self.path):
             values = self.data.read(self.bands, out_shape=shape, **how)
             masks = self.data.read_masks(self.bands, out_shape=shape, window=how.get("window"))
-        return values, ~masks.any(0) | ~np.isfinite(values).all(0)
+        void = ~masks.any(0)
+        return values, void | ~np.isfinite(values).all(0) if values.dtype.kind == "f" else void
+
+    @property
+    def square_metres(self) -> float | None:
+        """Area of a pixel in its projection; None where coordinates are no lengths."""
+        if self.crs is None or not self.crs.is_projected:
+            return None
+        return abs(self.transform.determinant) * self.crs.linear_units_factor[1] ** 2
 
     def eight_bits(self, values: np.ndarray) -> np.ndarray:
         """Values of the bands, (bands, height, width), as uint8 (height, width, 3)."""

@@ -18,13 +18,15 @@ from ..errors import SmoosegError
 from ..images.datasets import VOID
 from ..images.decoding import FEWEST, Picture
 from .geotiffs import write_polygons, write_raster_mask
-from .masks import overlay_path, read_record, scaled_ids, write_csv, write_mask
+from .masks import overlay_path, palette_image, read_record, scaled_ids, write_csv, write_mask
+from .overlays import save_overlay
 from .photos import Photo, PhotoView, decode_photo, open_view
 from .rasters import Raster, RasterView
 from .segmenter import Segmenter
 from .windows import Unfinished, Windows, label_windows
 
-SHARES, LEGEND = "shares.csv", "legend.csv"  # what lies beside the masks
+SHARES, LEGEND, AREAS = "shares.csv", "legend.csv", "areas.csv"  # what lies beside the masks
+THOUSAND = 1000
 
 
 class Work:
@@ -155,7 +157,8 @@ class Work:
             "clusters": np.unique(clusters).tolist(),
         }
         self.note(photo, picture)
-        write_mask(enlarged, legend, image, record, self.mask(photo))
+        save_overlay(image, palette_image(enlarged, legend), legend, self.mask(photo))
+        write_mask(enlarged, legend, record, self.mask(photo))
         return record
 
     def write_raster(self, photo: Photo, clusters: np.ndarray) -> dict:
@@ -166,6 +169,7 @@ class Work:
             "width": raster.width,
             "height": raster.height,
             "clusters": np.unique(clusters).tolist(),
+            "square_metres": raster.square_metres,
             "seen": {str(band): limits for band, limits in zip(raster.bands, raster.limits, strict=True)},
         }
         ids = legend.ids(clusters)
@@ -206,12 +210,32 @@ class Work:
         if any(record["pixels"][str(VOID)] for _, record in done):
             names = names | {VOID: "void"}
         for photo, record in done:
-            total = record["width"] * record["height"]
-            shares = [round(100 * record["pixels"][str(i)] / total, 3) for i in names]
+            shares = percents([record["pixels"][str(i)] for i in names])
             place = [str(photo.path), self.mask(photo).relative_to(self.out).as_posix()]
             rows.append([*place, record["width"], record["height"], *shares])
         columns = ["image", "mask", "width", "height", *names.values()]
         write_csv([columns, *rows], self.out / SHARES)
+        self.write_areas(done, names)
         colours = [[i, name, "#{:02X}{:02X}{:02X}".format(*palette[i])] for i, name in names.items()]
         write_csv([["id", "name", "colour"], *colours], self.out / LEGEND)
         return pd.DataFrame(rows, columns=columns)
+
+    def write_areas(self, done: list[tuple[Photo, dict]], names: dict[int, str]) -> None:
+        """Write the square metres of each id in every raster whose coordinates are lengths; no file without any."""
+        rows = [
+            [str(photo.path), photo.mask.as_posix(), *(round(area * record["pixels"][str(i)], 3) for i in names)]
+            for photo, record in done
+            if (area := record.get("square_metres"))
+        ]
+        if rows:
+            write_csv([["image", "mask", *names.values()], *rows], self.out / AREAS)
+        else:
+            (self.out / AREAS).unlink(missing_ok=True)
+
+
+def percents(counts: list[int]) -> list[float]:
+    """Shares in percent, in thousandths that sum to 100: what rounding down leaves goes to the largest remainders."""
+    exact = np.array(counts, np.int64) * (100 * THOUSAND)
+    whole, rest = np.divmod(exact, sum(counts))
+    whole[np.argsort(-rest, kind="stable")[: 100 * THOUSAND - whole.sum()]] += 1
+    return (whole / THOUSAND).tolist()

@@ -62,6 +62,9 @@ def test_a_mask_lies_where_its_raster_does_with_colours_and_names(head, tmp_path
     ortho, photo = csv.DictReader((out / "shares.csv").open())
     assert ortho | {"image": "", "mask": ""} == photo | {"image": "", "mask": ""}
     check_polygons(out / "ortho.gpkg", mask_of(out / "ortho.tif"))
+    (areas,) = csv.DictReader((out / "areas.csv").open())
+    expected = 0.25 * np.bincount(mask_of(out / "ortho.tif").ravel(), minlength=CLUSTERS)
+    assert [float(areas[f"cluster {i}"]) for i in range(CLUSTERS)] == expected.tolist()
     assert "2 of them from an earlier run" in segment(head, out, tmp_path / "ortho.tif", tmp_path / "photo.png").stderr
 
 
@@ -159,6 +162,13 @@ def test_without_rasterio_one_sentence_says_what_to_install(head, tmp_path, monk
     assert asked.stderr.strip() == (
         f"Error: --bands: rasters need rasterio, which is not installed here; {rasters.INSTALL}"
     )
+
+
+def test_areas_are_square_metres_where_coordinates_are_lengths(tmp_path):
+    feet = write(tmp_path / "feet.tif", pixels(), crs="EPSG:2263", transform=PLACE["transform"])
+    degrees = write(tmp_path / "degrees.tif", pixels(), crs="EPSG:4326", transform=Affine(1e-5, 0, 8, 0, -1e-5, 50))
+    assert Raster(feet).square_metres == pytest.approx(0.25 * (1200 / 3937) ** 2)  # US survey feet
+    assert Raster(degrees).square_metres is None
 
 
 def test_a_damaged_raster_is_named(head, tmp_path):  # noqa: F811

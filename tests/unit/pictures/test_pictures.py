@@ -5,11 +5,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from smooseg.features.backbones import Backbone
 from smooseg.features.provenance import round_to_patch
-from smooseg.pictures.masks import scaled_ids
+from smooseg.pictures.legend import Legend
+from smooseg.pictures.masks import palette_image, scaled_ids
+from smooseg.pictures.overlays import draw_legend, save_overlay
 from smooseg.pictures.shapes import LONGEST, ShapedBackbone, view_shape
+from smooseg.pictures.work import percents
 from tests.conftest import TINY_MODEL
 
 
@@ -62,3 +66,30 @@ def test_ids_are_scaled_as_the_largest_of_upsampled_indicators(size):
     torch.testing.assert_close(chosen, shares.max(0).values, rtol=0, atol=1e-5)
     if size == maps.shape:
         np.testing.assert_array_equal(scaled, maps)
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=30).filter(any))
+def test_percents_sum_to_100_and_are_right_to_a_thousandth(counts):
+    found = percents(counts)
+    assert sum(round(1000 * share) for share in found) == 100_000
+    np.testing.assert_allclose(found, 100 * np.array(counts) / sum(counts), atol=1.01e-3)
+
+
+def test_thirds_are_the_same_but_for_what_is_left():
+    assert percents([1, 1, 1]) == [33.334, 33.333, 33.333]
+
+
+def test_a_legend_names_what_occurs_and_wraps(tmp_path):
+    legend = Legend({i: f"name {i}" for i in range(4)}, None)
+    counts = np.zeros(256, int)
+    counts[[1, 3, 255]] = 60, 30, 10
+    wide, narrow = draw_legend(400, 10, legend, counts), draw_legend(100, 10, legend, counts)
+    assert (wide.size, narrow.size) == ((400, 20), (100, 60))
+    colours = {colour for _, colour in wide.getcolors(4096)}
+    shown = {tuple(map(int, legend.palette[i])) for i in (1, 3, 255)}
+    assert shown <= colours and tuple(map(int, legend.palette[0])) not in colours
+    assert narrow.getpixel((10, 10)) == tuple(map(int, legend.palette[1]))  # the most frequent first
+    ids = np.zeros((10, 9000), np.uint8)
+    save_overlay(Image.new("RGB", (9000, 10)), palette_image(ids, legend), legend, tmp_path / "a.png")
+    with Image.open(tmp_path / "a.overlay.jpg") as overlay:
+        assert overlay.width == 8192
