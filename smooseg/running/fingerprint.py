@@ -7,7 +7,8 @@ from pathlib import Path
 from .files import walk
 
 PACKAGE = Path(__file__).parent.parent
-INERT = {"errors", "running.files", "running.parallel", "running.progress"}  # modules that cannot alter a result
+# modules that cannot alter a result
+INERT = {"errors", "running.files", "running.machine", "running.parallel", "running.progress"}
 
 
 def module_file(module: str) -> Path | None:

@@ -33,6 +33,8 @@ if workflow.local_exec and ALL_CORES == available_cpu_count():  # what Snakemake
     workflow.register_resource("_cores", ALL_CORES)
 RESULTS = config["results"]  # as rules write it
 PLACED = str(workflow.modifier.modify_path(RESULTS))  # where that lies: below the prefix of who uses this as a module
+if os.path.isabs(RESULTS) and workflow.modifier.modify_path("results") != "results":
+    raise WorkflowError(f"results: {RESULTS} is absolute, which a module's prefix cannot move; give a relative folder")
 os.environ[FOLDER] = str(Path(PLACED).absolute())  # jobs share its lock: a kill of their run can leave them at work
 RUN = config["runs"][config["run"]]
 JOBS = run_jobs(config)  # (experiment, seed) pairs that the run's tables and report show
