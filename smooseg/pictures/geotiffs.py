@@ -19,12 +19,12 @@ from .rasters import Raster
 OVERVIEW = 2048  # pixels of an overlay's longer side, at most
 
 
-def write_raster_mask(ids: np.ndarray, legend: Legend, raster: Raster, record: dict, path: Path) -> dict:
+def write_raster_mask(clusters: np.ndarray, legend: Legend, raster: Raster, record: dict, path: Path) -> dict:
     """Write an overlay, then the mask with its names, each whole or not at all.
 
     Args:
-        ids: uint8 (rows, columns), of the view.
-        legend: Of the ids.
+        clusters: uint8 (rows, columns), of the view; may be a file, of which a few rows at a time are read.
+        legend: Of the mask's ids.
         raster: What they are of.
         record: JSON-able facts to keep in the mask.
         path: GeoTIFF to write.
@@ -34,7 +34,7 @@ def write_raster_mask(ids: np.ndarray, legend: Legend, raster: Raster, record: d
     """
     import rasterio
 
-    write_overview(ids, legend, raster, path)
+    write_overview(clusters, legend, raster, path)
     names = legend.names | {VOID: "void"}
     profile = {"driver": "GTiff", "width": raster.width, "height": raster.height, "count": 1, "dtype": "uint8"}
     profile |= {"crs": raster.crs, "transform": raster.transform, "nodata": VOID, "bigtiff": "if_safer"}
@@ -43,7 +43,7 @@ def write_raster_mask(ids: np.ndarray, legend: Legend, raster: Raster, record: d
     with whole(path) as aside:
         with rasterio.open(aside, "w", **profile) as mask:
             mask.write_colormap(1, {i: (*map(int, legend.palette[i]), 255) for i in names if i != VOID})
-            for start, band in bands_with_void(ids, raster):
+            for start, band in bands_with_void(clusters, legend, raster):
                 counts += np.bincount(band.ravel(), minlength=VOID + 1)
                 mask.write(band, 1, window=rasterio.windows.Window(0, start, raster.width, len(band)))
             record = record | {"pixels": {str(i): int(counts[i]) for i in names}}
@@ -53,19 +53,20 @@ def write_raster_mask(ids: np.ndarray, legend: Legend, raster: Raster, record: d
     return record
 
 
-def bands_with_void(ids: np.ndarray, raster: Raster) -> Iterator[tuple[int, np.ndarray]]:
+def bands_with_void(clusters: np.ndarray, legend: Legend, raster: Raster) -> Iterator[tuple[int, np.ndarray]]:
     """Bands of rows of a raster's mask at full size, each with its first row."""
-    for start, band in scaled_bands(ids, raster.height, raster.width):
+    for start, band in scaled_bands(clusters, raster.height, raster.width, legend.ids):
         band[raster.void(start, start + len(band))] = VOID
         yield start, band
 
 
-def write_overview(ids: np.ndarray, legend: Legend, raster: Raster, path: Path) -> None:
+def write_overview(clusters: np.ndarray, legend: Legend, raster: Raster, path: Path) -> None:
     """Write the overlay of a raster, as small as it must be."""
     scale = min(1, OVERVIEW / max(raster.width, raster.height))
     size = max(1, round(raster.width * scale)), max(1, round(raster.height * scale))
     photo = Image.fromarray(raster.read((0, raster.height), (0, raster.width), size[::-1]))
-    mask = np.array(palette_image(np.array(ids), legend).resize(size))
+    middles = [(np.arange(n) * 2 + 1) * length // (2 * n) for n, length in zip(size[::-1], clusters.shape, strict=True)]
+    mask = np.array(legend.ids(clusters[np.ix_(*middles)]))
     mask[raster.values(size[::-1])[1]] = VOID
     save_overlay(photo, palette_image(mask, legend), legend, path)
 
@@ -79,11 +80,11 @@ def category_names(names: dict[int, str]) -> bytes:
     return ElementTree.tostring(root, "utf-8")
 
 
-def write_polygons(ids: np.ndarray, legend: Legend, raster: Raster, path: Path) -> None:
+def write_polygons(clusters: np.ndarray, legend: Legend, raster: Raster, path: Path) -> None:
     """Write the outlines of a view's ids, in the raster's coordinates, as a GeoPackage; void has none.
 
     Args:
-        ids: uint8 (rows, columns), of the view: outlines are as fine as what the backbone saw.
+        clusters: uint8 (rows, columns), of the view: outlines are as fine as what the backbone saw.
         legend, raster: As of :func:`write_raster_mask`.
         path: GeoPackage to write.
     """
@@ -92,11 +93,13 @@ def write_polygons(ids: np.ndarray, legend: Legend, raster: Raster, path: Path) 
     from affine import Affine
     from rasterio.features import shapes
 
-    rows, columns = ids.shape
+    rows, columns = clusters.shape
     known = ~raster.values((rows, columns))[1]
+    ids = np.array(legend.ids(clusters))
+    known &= ids != VOID
     right, down, place = raster.width / columns, raster.height / rows, raster.transform
     place = Affine(place.a * right, place.b * down, place.c, place.d * right, place.e * down, place.f)
-    found = [(shapely.geometry.shape(one), int(i)) for one, i in shapes(np.array(ids), known, transform=place)]
+    found = [(shapely.geometry.shape(one), int(i)) for one, i in shapes(ids, known, transform=place)]
     numbers = np.array([i for _, i in found], np.int32)
     names = np.array([legend.names[i] for i in numbers.tolist()], object)
     with whole(path) as aside, warnings.catch_warnings():

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from html import unescape
 from pathlib import Path
@@ -48,11 +48,15 @@ def scaled_ids(ids: np.ndarray, height: int, width: int) -> np.ndarray:
     return result
 
 
-def scaled_bands(ids: np.ndarray, height: int, width: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Bands of rows of what :func:`scaled_ids` gives, each with its first row."""
+def scaled_bands(
+    ids: np.ndarray, height: int, width: int, called: Callable[[np.ndarray], np.ndarray] = np.asarray
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Bands of rows of what :func:`scaled_ids` gives of ``called(ids)``, each with its first row."""
     rows, columns = neighbours(ids.shape[0], height), neighbours(ids.shape[1], width)
     for start in range(0, height, BAND):
-        yield start, vote(ids, [part[start : start + BAND] for part in rows], columns)
+        first, second, weights = (part[start : start + BAND] for part in rows)
+        top = first[0]
+        yield start, vote(called(ids[top : second[-1] + 1]), (first - top, second - top, weights), columns)
 
 
 def vote(ids: np.ndarray, rows: Sequence[np.ndarray], columns: Sequence[np.ndarray]) -> np.ndarray:

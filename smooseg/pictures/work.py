@@ -154,7 +154,7 @@ class Work:
             "width": image.width,
             "height": image.height,
             "pixels": {str(i): counts[i] for i in [*legend.names, VOID]},
-            "clusters": np.unique(clusters).tolist(),
+            "clusters": occurring(clusters),
         }
         self.note(photo, picture)
         save_overlay(image, palette_image(enlarged, legend), legend, self.mask(photo))
@@ -168,14 +168,13 @@ class Work:
             "made_from": self.made_from(photo),
             "width": raster.width,
             "height": raster.height,
-            "clusters": np.unique(clusters).tolist(),
+            "clusters": occurring(clusters),
             "square_metres": raster.square_metres,
             "seen": {str(band): limits for band, limits in zip(raster.bands, raster.limits, strict=True)},
         }
-        ids = legend.ids(clusters)
         if self.polygons:
-            write_polygons(ids, legend, raster, self.mask(photo).with_suffix(".gpkg"))
-        return write_raster_mask(ids, legend, raster, record, self.mask(photo))
+            write_polygons(clusters, legend, raster, self.mask(photo).with_suffix(".gpkg"))
+        return write_raster_mask(clusters, legend, raster, record, self.mask(photo))
 
     def note_scale(self, photo: Photo, width: int, height: int, shape: tuple[int, int]) -> None:
         """Remember to say of a photo that it is seen in windows though nobody asked, and how to ask."""
@@ -239,3 +238,9 @@ def percents(counts: list[int]) -> list[float]:
     whole, rest = np.divmod(exact, sum(counts))
     whole[np.argsort(-rest, kind="stable")[: 100 * THOUSAND - whole.sum()]] += 1
     return (whole / THOUSAND).tolist()
+
+
+def occurring(clusters: np.ndarray) -> list[int]:
+    """Clusters that a map of them, which may be a file, holds."""
+    counts = sum(np.bincount(row, minlength=VOID + 1) for row in clusters)
+    return np.flatnonzero(counts).tolist()

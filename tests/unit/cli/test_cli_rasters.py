@@ -192,3 +192,16 @@ def test_masks_of_rasters_are_no_pictures(head, tmp_path):  # noqa: F811
         assert [row["mask"] for row in csv.DictReader((photos / "masks" / "shares.csv").open())] == ["ortho.tif"]
     refused = segment(head, photos, photos / "ortho.tif")
     assert "ortho.tif: lies there and is no mask of smooseg's" in refused.stderr
+
+
+def test_a_raster_gets_the_names_that_were_given_and_no_outline_of_void(head, tmp_path):  # noqa: F811
+    (tmp_path / "names.csv").write_text("cluster,name\n0,land\n1,void\n2,land\n")
+    path = write(tmp_path / "ortho.tif", pixels(), **PLACE)
+    assert segment(head, tmp_path / "raw", path).exit_code == 0
+    result = segment(head, tmp_path / "named", path, "--names", tmp_path / "names.csv", "--polygons")
+    assert result.exit_code == 0, result.output
+    clusters, mask = (mask_of(tmp_path / name / "ortho.tif") for name in ("raw", "named"))
+    np.testing.assert_array_equal(mask, np.where(clusters == 1, 255, 0))
+    shapes, (_, names) = raw.read(tmp_path / "named" / "ortho.gpkg")[2:]
+    assert set(names) == {"land"}
+    assert sum(shape.area for shape in from_wkb(shapes)) == 0.25 * (mask == 0).sum()
