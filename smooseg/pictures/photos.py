@@ -19,8 +19,7 @@ from ..images.imaging import RESAMPLING
 from ..images.pictures import find_pictures
 from ..running.files import require_text
 from .masks import is_output
-from .rasters import INSTALL, Raster, RasterView, is_raster, open_raster
-from .rasters import SUFFIXES as RASTERS
+from .rasters import DRIVERS, INSTALL, Raster, RasterView, is_raster, open_raster
 
 ORIENTATION = 0x0112  # EXIF tag
 TURNS = {  # what makes a picture upright, by the values of it that ask for something
@@ -160,7 +159,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
             yield image
     except Exception as error:
         reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), type(error).__name__)
-        lacking = path.suffix.lower() in RASTERS and not find_spec("rasterio")
+        lacking = path.suffix.lower() in DRIVERS and not find_spec("rasterio")
         advice = f"; if it is a raster, it needs rasterio: {INSTALL}" if lacking else ""
         raise SmoosegError(f"{path}: image does not decode ({reason}){advice}") from error
 

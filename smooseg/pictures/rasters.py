@@ -15,7 +15,11 @@ import numpy as np
 from ..errors import SmoosegError
 from ..images.decoding import FEWEST, open_image
 
-SUFFIXES = {".tif", ".tiff", ".vrt", ".img", ".jp2", ".j2k"}  # of files that may be rasters
+DRIVERS = {  # of GDAL by suffix: a VRT names other files, so that none may come under another suffix
+    **dict.fromkeys((".tif", ".tiff"), "GTiff"),
+    **dict.fromkeys((".jp2", ".j2k"), "JP2OpenJPEG"),
+    **{".vrt": "VRT", ".img": "HFA"},
+}
 PERCENTILES = 2, 98  # of a band's values, which become 0 and 255: what viewers of rasters take
 SAMPLE = 2048  # rows and columns, at most, that percentiles are taken of, evenly spread over the image
 CACHE_MB = "128"  # of GDAL: more than a row of windows at full scale, also of a raster that is stored by rows
@@ -50,7 +54,7 @@ def open_raster(path: Path) -> Any:
     import rasterio
 
     with reading(path):
-        return rasterio.open(path)
+        return rasterio.open(path, driver=DRIVERS[path.suffix.lower()])
 
 
 def require_rasterio(what: str | Path) -> None:
@@ -64,7 +68,7 @@ def is_raster(path: Path, asked: bool = False) -> bool:
 
     Palettes are Pillow's: their numbers are no brightness.
     """
-    if path.suffix.lower() not in SUFFIXES or not find_spec("rasterio"):
+    if path.suffix.lower() not in DRIVERS or not find_spec("rasterio"):
         return False
     try:
         with open_raster(path) as data:

@@ -205,3 +205,11 @@ def test_a_raster_gets_the_names_that_were_given_and_no_outline_of_void(head, tm
     shapes, (_, names) = raw.read(tmp_path / "named" / "ortho.gpkg")[2:]
     assert set(names) == {"land"}
     assert sum(shape.area for shape in from_wkb(shapes)) == 0.25 * (mask == 0).sum()
+
+
+def test_a_file_that_names_others_is_none_under_another_suffix(head, tmp_path):  # noqa: F811
+    write(tmp_path / "ortho.tif", pixels(), **PLACE)
+    rasterio.shutil.copy(tmp_path / "ortho.tif", tmp_path / "a.vrt", driver="VRT")
+    (tmp_path / "a.vrt").rename(tmp_path / "hidden.tif")
+    result = segment(head, tmp_path / "masks", tmp_path / "hidden.tif")
+    assert (result.exit_code, "hidden.tif: image does not decode" in result.stderr) == (1, True)
