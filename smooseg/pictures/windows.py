@@ -100,14 +100,19 @@ class Unfinished:
     def __init__(self, folder: Path, windows: Windows, clusters: int, made_from: dict):
         self.folder, self.windows = folder, windows
         self.facts = made_from | {"shape": list(windows.shape), "ramp": windows.ramp}
-        sizes = {"ids": windows.shape, "seams": (2, clusters, windows.ramp, windows.shape[1])}
+        self.clusters = clusters
         self.rows = self.rows_done()
         if not self.rows:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-        mode: Literal["r+", "w+"] = "r+" if self.rows else "w+"
-        self.ids = np.memmap(folder / "ids", np.uint8, mode, shape=sizes["ids"])
-        self.seams = np.memmap(folder / "seams", np.float32, mode, shape=sizes["seams"])
+        self.open("r+" if self.rows else "w+")
+
+    def open(self, mode: Literal["r+", "w+"]) -> None:
+        """Map the files, of which nothing is in memory yet."""
+        height, width = self.windows.shape
+        self.ids = np.memmap(self.folder / "ids", np.uint8, mode, shape=(height, width))
+        seams = (2, self.clusters, self.windows.ramp, width)
+        self.seams = np.memmap(self.folder / "seams", np.float32, mode, shape=seams)
 
     @property
     def state(self) -> Path:
@@ -126,6 +131,7 @@ class Unfinished:
         """Note that a row of windows is done: what it gave is on disk before that is said."""
         self.ids.flush()
         self.seams.flush()
+        self.open("r+")  # what was written needs no memory from now on
         self.rows += 1
         with whole(self.state) as aside:
             aside.write_text(json.dumps({"rows": self.rows, "facts": self.facts}), "utf-8")
