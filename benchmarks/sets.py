@@ -81,13 +81,13 @@ def draw_scenes(folder: Path, scenes: int) -> None:
                 Image.fromarray(pixels).save(path)
 
 
-def folder_entry(folder: Path, classes: list[str]) -> dict:
+def folder_entry(path: str, classes: list[str]) -> dict:
     """Catalogue entry of a data set in the folder layout, its views being those of the published protocol."""
     views = {
         "train": {"split": "train", "crops": "five", "size": 224},
         "eval": {"split": "val", "crops": "whole", "size": 320},
     }
-    return {"layout": "folder", "path": str(folder.absolute()), "classes": classes, **views}
+    return {"layout": "folder", "path": path, "classes": classes, **views}
 
 
 def find_datasets(folder: Path) -> dict[str, dict]:
@@ -101,7 +101,7 @@ def find_datasets(folder: Path) -> dict[str, dict]:
     for readme in folder.glob("*/README.md"):
         lines = [line for line in readme.read_text().splitlines() if line.startswith("classes: ")]
         if lines and (readme.parent / "labels").is_dir():
-            found[readme.parent.name] = folder_entry(readme.parent, lines[0].removeprefix("classes: ").split(", "))
+            found[readme.parent.name] = folder_entry(readme.parent.name, lines[0].removeprefix("classes: ").split(", "))
     return dict(sorted(found.items()))
 
 
@@ -123,6 +123,6 @@ def find_cases(data: Path, out: Path, precision: str) -> list[Case]:
     cases = [Case(name, out, name, tuple(range(len(entry["classes"])))) for name, entry in datasets.items()]
     for name, scenes in SCENES.items():
         draw_scenes(out / "drawn" / name, scenes)
-        datasets[name] = folder_entry(out / "drawn" / name, KINDS)
+        datasets[name] = folder_entry(str((out / "drawn" / name).absolute()), KINDS)
     make_caches(datasets, data, out, precision)
     return cases + [Case(f"{dataset}, {name}", out, dataset, tuple(GROUPS[name])) for dataset, name in DEMOS]

@@ -9,7 +9,7 @@ GROUPS = 100  # small clusters of patches, which partitions are asked about and 
 FINE = 32, 0.5  # directions and whitening of the space in which these lie
 LEAST = 6  # clusters of a partition, however few are wanted: few large ones would cut through contents
 WHITENINGS = 0, 0.5, 1  # of the partitions' spaces, by turns
-REACH = 4  # times K directions at most in a partition's space
+REACH = 2  # times K directions in a partition's space
 PART = 8000  # patches that a partition is fitted on, drawn anew for each
 STEPS = 30  # of k-means at most
 SHRINKAGE = 0.1  # of the clusters' common covariance towards a multiple of the identity
@@ -44,12 +44,11 @@ def partition(space: np.ndarray, clusters: int, rng: np.random.Generator, part: 
 def random_partitions(
     sample: np.ndarray, spread: np.ndarray, clusters: int, number: int, finest: float, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Partitions that differ in patches, directions, whitening and number of clusters (K to ``finest`` times K)."""
+    """Partitions that differ in patches, whitening and number of clusters (K to ``finest`` times K)."""
     least = max(clusters, LEAST)
     for turn in range(number):
         asked = rng.integers(least, int(finest * least) + 1)
-        dimensions = max(4, rng.integers(clusters, REACH * clusters + 1))
-        space = whitened(sample, spread, dimensions, WHITENINGS[turn % len(WHITENINGS)])
+        space = whitened(sample, spread, REACH * least, WHITENINGS[turn % len(WHITENINGS)])
         yield partition(space, int(asked), rng, PART)
 
 

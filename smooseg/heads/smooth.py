@@ -20,7 +20,7 @@ from ..features.store import Store
 from ..running.device import default_device
 from ..running.progress import progress
 from .base import Head
-from .consensus import FINE, REACH, consensus, discriminant, unit
+from .consensus import FINE, LEAST, REACH, consensus, discriminant, unit
 from .snapshot import Snapshot
 
 RIDGE = 1e-4  # of the residuals' mean variance: keeps directions without any residual finite
@@ -99,7 +99,7 @@ class SmoothHead(Head):
         self, signal: np.ndarray, residual: np.ndarray, sample: torch.Tensor, seed: int
     ) -> tuple[np.ndarray, np.ndarray, dict]:
         """What random partitions agree on, and a discriminant of it that has relabelled the patches a few times."""
-        wanted = max(self.projection.shape[1], FINE[0], REACH * self.clusters)
+        wanted = max(self.projection.shape[1], FINE[0], REACH * max(self.clusters, LEAST))
         directions = self.project(signal, residual, min(wanted, self.channels))
         spread = np.sqrt(np.einsum("cd,ce,ed->d", directions, residual, directions))
         projections = (sample @ torch.from_numpy(directions)).numpy()
