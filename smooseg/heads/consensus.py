@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score
 
 GROUPS = 100  # small clusters of patches, which partitions are asked about and which are merged
 FINE = 32, 0.5  # directions and whitening of the space in which these lie
@@ -81,7 +82,7 @@ def merge(sizes: np.ndarray, profiles: np.ndarray, clusters: int, exponent: floa
 
 
 def consensus(
-    sample: np.ndarray, spread: np.ndarray, clusters: int, settings: dict, seed: int
+    sample: np.ndarray, spread: np.ndarray, clusters: int, settings: dict, rng: np.random.Generator
 ) -> tuple[np.ndarray, float]:
     """Cluster of each patch, merged from small groups of patches by how often random partitions keep them together.
 
@@ -89,12 +90,12 @@ def consensus(
         sample, spread: As for :func:`whitened`.
         clusters: K.
         settings: partitions (how many), finest and exponent.
-        seed: Of everything random.
+        rng: Source of everything random.
 
     Returns:
         int64 (patches,), and how often partitions part two patches of a cluster, 0 to 1.
     """
-    rng, number = np.random.default_rng(seed), settings["partitions"]
+    number = settings["partitions"]
     _, groups, counts = np.unique(
         partition(whitened(sample, spread, *FINE), GROUPS, rng), return_inverse=True, return_counts=True
     )
@@ -108,6 +109,23 @@ def consensus(
     means = np.stack([(sizes * (belongs == k)) @ profiles for k in range(belongs.max() + 1)])
     shares = np.bincount(belongs, sizes)
     return belongs[groups], float(1 - ((means**2).sum(1) / shares).sum())
+
+
+def most_typical(labelings: list[np.ndarray]) -> int:
+    """Number of the labeling of the same patches that agrees best with the others, by the adjusted Rand index."""
+    agreement = [[adjusted_rand_score(first, second) for second in labelings] for first in labelings]
+    return int(np.sum(agreement, axis=1).argmax())
+
+
+def refined(
+    patches: np.ndarray, labels: np.ndarray, clusters: int, times: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels, weights and bias of a discriminant that has labelled the patches it is fitted on again some times."""
+    weights, bias = discriminant(patches, labels, clusters)
+    for _ in range(times):
+        labels = (patches @ weights.T + bias).argmax(1)
+        weights, bias = discriminant(patches, labels, clusters)
+    return labels, weights, bias
 
 
 def discriminant(patches: np.ndarray, labels: np.ndarray, clusters: int) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ from ..features.store import Store
 from ..running.device import default_device
 from ..running.progress import progress
 from .base import Head
-from .consensus import FINE, LEAST, REACH, consensus, discriminant, unit
+from .consensus import FINE, LEAST, REACH, consensus, most_typical, refined, unit
 from .snapshot import Snapshot
 
 RIDGE = 1e-4  # of the residuals' mean variance: keeps directions without any residual finite
@@ -98,19 +98,20 @@ class SmoothHead(Head):
     def agree(
         self, signal: np.ndarray, residual: np.ndarray, sample: torch.Tensor, seed: int
     ) -> tuple[np.ndarray, np.ndarray, dict]:
-        """What random partitions agree on, and a discriminant of it that has relabelled the patches a few times."""
-        wanted = max(self.projection.shape[1], FINE[0], REACH * max(self.clusters, LEAST))
+        """A discriminant of what random partitions agree on: of several consensuses the one most like the others."""
+        s, wanted = self.settings, max(self.projection.shape[1], FINE[0], REACH * max(self.clusters, LEAST))
         directions = self.project(signal, residual, min(wanted, self.channels))
-        spread = np.sqrt(np.einsum("cd,ce,ed->d", directions, residual, directions))
+        spread = np.sqrt(np.einsum("cd,ce,ed->d", directions, residual, directions)).astype(np.float32)
         projections = (sample @ torch.from_numpy(directions)).numpy()
-        labels, loss = consensus(projections, spread.astype(np.float32), self.clusters, self.settings, seed)
-        patches = unit(projections[:, : self.projection.shape[1]])
-        weights, bias = discriminant(patches, labels, self.clusters)
-        for _ in range(self.settings["relabellings"]):
-            labels = (patches @ weights.T + bias).argmax(1)
-            weights, bias = discriminant(patches, labels, self.clusters)
-        logging.info("consensus: %d patches, %.4f of the pairs in a cluster parted", len(patches), loss)
-        return weights, bias, {"step": self.settings["partitions"], "loss": loss, "clusters": len(np.unique(labels))}
+        patches, found, losses = unit(projections[:, : self.projection.shape[1]]), [], []
+        for repeat in progress(range(s["repeats"]), unit="consensus", desc="smooth"):
+            labels, loss = consensus(projections, spread, self.clusters, s, np.random.default_rng([seed, repeat]))
+            found.append(refined(patches, labels, self.clusters, s["relabellings"]))
+            losses.append(loss)
+        chosen = most_typical([labels for labels, _, _ in found])
+        labels, weights, bias = found[chosen]
+        logging.info("consensus: %d patches, %.4f of the pairs in a cluster parted", len(patches), losses[chosen])
+        return weights, bias, {"step": s["partitions"], "loss": losses[chosen], "clusters": len(np.unique(labels))}
 
     def divide(
         self, signal: np.ndarray, residual: np.ndarray, sample: torch.Tensor, seed: int

@@ -6,7 +6,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import adjusted_rand_score
 
 from smooseg.heads import consensus as module
-from smooseg.heads.consensus import consensus, discriminant, merge, whitened
+from smooseg.heads.consensus import consensus, discriminant, merge, most_typical, refined, whitened
 
 SETTINGS = {"partitions": 12, "finest": 2, "exponent": 0.5}
 
@@ -36,7 +36,7 @@ def test_no_fewer_clusters_than_groups_are_made():
 
 def test_clusters_of_very_unequal_size_are_found():
     patches, truth = blobs([700, 200, 100])
-    labels, parted = consensus(patches, np.ones(8, np.float32), 3, SETTINGS, 0)
+    labels, parted = consensus(patches, np.ones(8, np.float32), 3, SETTINGS, np.random.default_rng(0))
     assert adjusted_rand_score(truth, labels) > 0.99
     assert parted > 0.2  # by partitions of more clusters than there are
 
@@ -44,7 +44,7 @@ def test_clusters_of_very_unequal_size_are_found():
 def test_partitions_that_agree_part_no_pair(monkeypatch):
     monkeypatch.setattr(module, "LEAST", 2)
     patches, truth = blobs([300, 300])
-    labels, parted = consensus(patches, np.ones(8, np.float32), 2, SETTINGS | {"finest": 1}, 0)
+    labels, parted = consensus(patches, np.ones(8, np.float32), 2, SETTINGS | {"finest": 1}, np.random.default_rng(0))
     assert adjusted_rand_score(truth, labels) == 1
     assert parted == pytest.approx(0, abs=1e-6)
 
@@ -52,7 +52,7 @@ def test_partitions_that_agree_part_no_pair(monkeypatch):
 @pytest.mark.filterwarnings("ignore:Number of distinct clusters")
 @pytest.mark.parametrize("patches", [np.ones((50, 4), np.float32), np.zeros((3, 4), np.float32)])
 def test_patches_without_any_difference_are_one_cluster(patches):
-    labels, _ = consensus(patches, np.ones(4, np.float32), 2, SETTINGS, 0)
+    labels, _ = consensus(patches, np.ones(4, np.float32), 2, SETTINGS, np.random.default_rng(0))
     assert set(labels) == {0}
     weights, bias = discriminant(patches, labels, 2)
     assert np.isfinite(weights).all()
@@ -72,6 +72,18 @@ def test_the_discriminant_decides_as_that_of_scikit_learn():
     found = (patches @ weights.T + bias).argmax(1)
     assert (found == reference.predict(patches)).mean() > 0.99  # which does not shrink the covariance
     assert 0.5 < np.linalg.norm(weights - weights.mean(0), axis=1).mean() < 1.5
+
+
+def test_relabelling_repairs_what_was_labelled_wrong():
+    patches, truth = blobs([300, 300])
+    wrong = np.where(np.arange(600) % 10 == 0, 1 - truth, truth)
+    assert (refined(patches, wrong, 2, 0)[0] == wrong).all()
+    assert (refined(patches, wrong, 2, 1)[0] == truth).all()
+
+
+def test_the_most_typical_labeling_is_like_the_others_under_any_names():
+    like, odd = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 0, 1, 0, 1])
+    assert most_typical([odd, like, 2 - like, np.array([0, 0, 1, 1, 2, 1])]) == 1
 
 
 def test_a_cluster_without_patches_is_never_chosen():
