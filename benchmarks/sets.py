@@ -99,7 +99,7 @@ def find_datasets(folder: Path) -> dict[str, dict]:
     drawn = {name for name, entry in shipped.items() if entry["generate"]}
     found = {name: shipped[name] for name in shipped.keys() - drawn if (folder / shipped[name]["path"]).is_dir()}
     for readme in folder.glob("*/README.md"):
-        lines = [line for line in readme.read_text().splitlines() if line.startswith("classes: ")]
+        lines = [line for line in readme.read_text("utf-8").splitlines() if line.startswith("classes: ")]
         if lines and (readme.parent / "labels").is_dir():
             found[readme.parent.name] = folder_entry(readme.parent.name, lines[0].removeprefix("classes: ").split(", "))
     return dict(sorted(found.items()))
@@ -110,7 +110,8 @@ def make_caches(datasets: dict[str, dict], data: Path, out: Path, precision: str
     listed = out / "suite.yaml"
     changes = {"data_root": str(data.absolute()), "results": str(out.absolute()), "extract": {"precision": precision}}
     config = read_config(SHIPPED)
-    listed.write_text(yaml.safe_dump(config | changes | {"datasets": config["datasets"] | datasets}))
+    merged = config | changes | {"datasets": config["datasets"] | datasets}
+    listed.write_text(yaml.safe_dump(merged), "utf-8")
     folders = [out.absolute() / "labels" / name / BACKBONE for name in datasets]
     wanted = [folder / f"{view}.zarr/complete.json" for folder, view in product(folders, VIEWS)]
     options = ["--cores", "all", "--quiet", "--configfile", listed.absolute(), "--", *wanted]

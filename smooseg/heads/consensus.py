@@ -99,12 +99,12 @@ def consensus(
     _, groups, counts = np.unique(
         partition(whitened(sample, spread, *FINE), GROUPS, rng), return_inverse=True, return_counts=True
     )
-    profiles = []
+    parts = []
     for labels in random_partitions(sample, spread, clusters, number, settings["finest"], rng):
         votes = np.zeros((len(counts), labels.max() + 1))
         np.add.at(votes, (groups, labels), 1)
-        profiles.append(votes / counts[:, None] / number**0.5)
-    sizes, profiles = counts / counts.sum(), np.concatenate(profiles, axis=1)
+        parts.append(votes / counts[:, None] / number**0.5)
+    sizes, profiles = counts / counts.sum(), np.concatenate(parts, axis=1)
     belongs = merge(sizes, profiles, clusters, settings["exponent"])
     means = np.stack([(sizes * (belongs == k)) @ profiles for k in range(belongs.max() + 1)])
     shares = np.bincount(belongs, sizes)

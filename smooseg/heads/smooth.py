@@ -64,6 +64,8 @@ class SmoothHead(Head):
     """A linear projection onto the smoothest directions, and a linear classifier of where a patch points in it."""
 
     projection: torch.Tensor
+    weights: torch.Tensor
+    bias: torch.Tensor
 
     def __init__(self, channels: int, clusters: int, settings: dict):
         super().__init__(channels, clusters, settings)
