@@ -14,7 +14,8 @@ from smooseg.features.store import Store, open_store
 from smooseg.images.datasets.base import VOID
 from smooseg.images.demo.drawing import draw_kinds
 from smooseg.images.demo.scenes import CLASS_OF, KINDS
-from smooseg.settings.catalogue import SHIPPED, load_catalogue, read_config
+from smooseg.settings.catalogue import load_catalogue, read_config
+from smooseg.settings.shipped import shipped
 
 BACKBONE, VIEWS = "dinov2_s14_focus", ("train", "eval")
 SCENES = {"scenes": 120, "few_scenes": 10}  # training scenes of the data sets that are drawn
@@ -95,9 +96,9 @@ def find_datasets(folder: Path) -> dict[str, dict]:
 
     They are those of the shipped catalogue that lie there, and folders whose README.md has a line ``classes: a, b``.
     """
-    shipped = load_catalogue()["datasets"]
-    drawn = {name for name, entry in shipped.items() if entry["generate"]}
-    found = {name: shipped[name] for name in shipped.keys() - drawn if (folder / shipped[name]["path"]).is_dir()}
+    catalogue = load_catalogue()["datasets"]
+    drawn = {name for name, entry in catalogue.items() if entry["generate"]}
+    found = {name: catalogue[name] for name in catalogue.keys() - drawn if (folder / catalogue[name]["path"]).is_dir()}
     for readme in folder.glob("*/README.md"):
         lines = [line for line in readme.read_text("utf-8").splitlines() if line.startswith("classes: ")]
         if lines and (readme.parent / "labels").is_dir():
@@ -109,13 +110,13 @@ def make_caches(datasets: dict[str, dict], data: Path, out: Path, precision: str
     """Run the workflow as far as the features and labels of some data sets; what is there is kept."""
     listed = out / "suite.yaml"
     changes = {"data_root": str(data.absolute()), "results": str(out.absolute()), "extract": {"precision": precision}}
-    config = read_config(SHIPPED)
+    config = read_config(shipped("config.yaml"))
     merged = config | changes | {"datasets": config["datasets"] | datasets}
     listed.write_text(yaml.safe_dump(merged), "utf-8")
     folders = [out.absolute() / "labels" / name / BACKBONE for name in datasets]
     wanted = [folder / f"{view}.zarr/complete.json" for folder, view in product(folders, VIEWS)]
     options = ["--cores", "all", "--quiet", "--configfile", listed.absolute(), "--", *wanted]
-    subprocess.run([sys.executable, "-m", "snakemake", *map(str, options)], cwd=SHIPPED.parent, check=True)
+    subprocess.run([sys.executable, "-m", "snakemake", *map(str, options)], cwd=shipped("Snakefile").parent, check=True)
 
 
 def find_cases(data: Path, out: Path, precision: str) -> list[Case]:

@@ -87,8 +87,8 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
 
     Wins and ranks leave the ceiling out; they are of mean accuracy and of mean mIoU on each set.
     """
-    groups = table.groupby(["head", "set"], sort=False)[["accuracy", "miou"]]
-    means, spread = groups.mean(), groups["accuracy"].std().unstack(0)
+    groups = table.groupby(["head", "set"], sort=False)
+    means, spread = groups[["accuracy", "miou"]].mean(), groups["accuracy"].std().unstack(0)
     text = {}
     for kind in means:
         by_head = means[kind].unstack(0)[list(dict.fromkeys(table["head"]))]
@@ -100,7 +100,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     both = text["accuracy"] + " / " + text["miou"]
     for name, values in (("mean", spread.mean()), ("largest", spread.max())):
         both.loc[f"spread, {name}"] = values.map("{:.1f}".format)
-    return both
+    return both.fillna("-")
 
 
 if __name__ == "__main__":
