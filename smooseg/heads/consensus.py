@@ -10,7 +10,7 @@ GROUPS = 100  # small clusters of patches, which partitions are asked about and 
 FINE = 32, 0.5  # directions and whitening of the space in which these lie
 LEAST = 6  # clusters of a partition, however few are wanted: few large ones would cut through contents
 WHITENINGS = 0, 0.5, 1  # of the partitions' spaces, by turns
-REACH = 2  # times K directions in a partition's space
+NARROW = 4  # directions of a partition's space at least; it has 2 K
 PART = 8000  # patches that a partition is fitted on, drawn anew for each
 STEPS = 30  # of k-means at most
 SHRINKAGE = 0.1  # of the clusters' common covariance towards a multiple of the identity
@@ -49,7 +49,7 @@ def random_partitions(
     least = max(clusters, LEAST)
     for turn in range(number):
         asked = rng.integers(least, int(finest * least) + 1)
-        space = whitened(sample, spread, REACH * least, WHITENINGS[turn % len(WHITENINGS)])
+        space = whitened(sample, spread, max(NARROW, 2 * clusters), WHITENINGS[turn % len(WHITENINGS)])
         yield partition(space, int(asked), rng, PART)
 
 

@@ -20,7 +20,7 @@ from ..features.store import Store
 from ..running.device import default_device
 from ..running.progress import progress
 from .base import Head
-from .consensus import FINE, LEAST, REACH, consensus, most_typical, refined, unit
+from .consensus import FINE, consensus, most_typical, refined, unit
 from .snapshot import Snapshot
 
 RIDGE = 1e-4  # of the residuals' mean variance: keeps directions without any residual finite
@@ -101,7 +101,7 @@ class SmoothHead(Head):
         self, signal: np.ndarray, residual: np.ndarray, sample: torch.Tensor, seed: int
     ) -> tuple[np.ndarray, np.ndarray, dict]:
         """A discriminant of what random partitions agree on: of several consensuses the one most like the others."""
-        s, wanted = self.settings, max(self.projection.shape[1], FINE[0], REACH * max(self.clusters, LEAST))
+        s, wanted = self.settings, max(self.projection.shape[1], FINE[0], 2 * self.clusters)
         directions = self.project(signal, residual, min(wanted, self.channels))
         spread = np.sqrt(np.einsum("cd,ce,ed->d", directions, residual, directions)).astype(np.float32)
         projections = (sample @ torch.from_numpy(directions)).numpy()
