@@ -255,7 +255,10 @@ def test_as_a_module_it_keeps_to_its_prefix_and_leaves_the_default_target_alone(
     assert Store(store).provenance["block"] == 2
     assert not (fresh.folder / "results").exists()
     refused = fresh.snakemake("one_all", "--snakefile=outer.smk", "--dry-run", results=str(fresh.folder / "absolute"))
-    assert "absolute is absolute, which a module's prefix cannot move; give a relative folder" in refused.stdout + refused.stderr
+    assert (
+        "absolute is absolute, which a module's prefix cannot move; give a relative folder"
+        in refused.stdout + refused.stderr
+    )
 
 
 def test_from_another_folder_the_configuration_beside_the_snakefile_is_taken(fresh):
