@@ -21,7 +21,7 @@ STARTS = 4  # of k-means
 
 
 def cluster_stability(store: Store, numbers: Sequence[int], *, subtract_mean: bool, budget: int) -> pd.DataFrame:
-    """Agreement between SmooSeg+ heads fitted on random halves of the views, for each number of clusters.
+    """Agreement between heads of SmooSeg+'s first version on random halves of the views, for each number of clusters.
 
     Args:
         store: Training features.

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from sklearn.cluster import KMeans, MiniBatchKMeans
+from sklearn.cluster import MiniBatchKMeans
 
 from ..features.reader import shuffled_batches
 from ..features.store import Store
@@ -18,48 +18,36 @@ from .snapshot import Snapshot
 BLOCK = 1 << 14  # patches embedded at once
 
 
-class CentroidHead(Head):
-    """A head whose clusters are the nearest of K centroids in some space of embeddings."""
+class KMeansHead(Head):
+    """Nearest centroid; the embedding is the normalised feature itself."""
 
     centroids: torch.Tensor
 
-    def __init__(self, channels: int, clusters: int, settings: dict, dimensions: int):
+    def __init__(self, channels: int, clusters: int, settings: dict):
         super().__init__(channels, clusters, settings)
-        self.register_buffer("centroids", torch.zeros(clusters, dimensions))
+        self.register_buffer("centroids", torch.zeros(clusters, channels))
+
+    def embed(self, features: torch.Tensor) -> torch.Tensor:
+        return F.normalize(features.float() - self.mean, dim=-1)
 
     def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
         # half the negative squared distance to each centroid, up to a constant
         return self.centroids, -0.5 * self.centroids.square().sum(-1)
-
-    def take_centroids(self, model: KMeans | MiniBatchKMeans, patches: int, seconds: float) -> pd.DataFrame:
-        """Keep a fitted model's centroids; returns the history of the fit, one row."""
-        self.centroids.copy_(torch.from_numpy(model.cluster_centers_))
-        steps = getattr(model, "n_steps_", model.n_iter_)  # of minibatches, or of all patches
-        logging.info("k-means: %d patches, inertia %.4f after %d steps", patches, model.inertia_, steps)
-        history = {
-            "step": steps,
-            "loss": model.inertia_ / patches,
-            "clusters": len(np.unique(model.labels_)),
-            "steps_per_second": steps / seconds,
-        }
-        return pd.DataFrame([history])
-
-
-class KMeansHead(CentroidHead):
-    """Nearest centroid; the embedding is the normalised feature itself."""
-
-    def __init__(self, channels: int, clusters: int, settings: dict):
-        super().__init__(channels, clusters, settings, channels)
-
-    def embed(self, features: torch.Tensor) -> torch.Tensor:
-        return F.normalize(features.float() - self.mean, dim=-1)
 
     def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
         """As :meth:`Head.learn`; it takes seconds, so there is no snapshot."""
         began = time.perf_counter()
         sample = embedded(self, sample_patches(store, self.settings["samples"], budget, seed))
         model = minibatch_kmeans(sample, self.clusters, self.settings, seed)
-        return self.take_centroids(model, len(sample), time.perf_counter() - began)
+        self.centroids.copy_(torch.from_numpy(model.cluster_centers_))
+        logging.info("k-means: %d patches, inertia %.4f after %d steps", len(sample), model.inertia_, model.n_steps_)
+        history = {
+            "step": model.n_steps_,  # of minibatches
+            "loss": model.inertia_ / len(sample),
+            "clusters": len(np.unique(model.labels_)),
+            "steps_per_second": model.n_steps_ / (time.perf_counter() - began),
+        }
+        return pd.DataFrame([history])
 
 
 @torch.no_grad()

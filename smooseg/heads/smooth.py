@@ -1,10 +1,11 @@
-"""SmooSeg+: the smoothness prior solved in closed form, then k-means; no gradient step.
+"""SmooSeg+: the smoothness prior solved in closed form, then a consensus of clusterings; no gradient step.
 
 With a linear embedding and squared distances instead of label penalties, the smoothness energy within
 images has an exact minimiser: directions along which an image's close patches agree although the data
 set varies, the first generalised eigenvectors of two covariances.
 """
 
+import logging
 import time
 
 import numpy as np
@@ -18,10 +19,12 @@ from ..features.reader import shuffled_batches
 from ..features.store import Store
 from ..running.device import default_device
 from ..running.progress import progress
-from .kmeans import CentroidHead
+from .base import Head
+from .consensus import FINE, consensus, most_typical, refined, unit
 from .snapshot import Snapshot
 
 RIDGE = 1e-4  # of the residuals' mean variance: keeps directions without any residual finite
+WIDE = 64  # directions of the discriminant
 FLOOR = 1e-6  # of the largest ratio or mean variance: what is below it is rounding, and no direction
 
 
@@ -57,27 +60,70 @@ def smooth_directions(signal: np.ndarray, residual: np.ndarray, dimensions: int)
     return np.ascontiguousarray((vectors * scales)[:, ::-1], np.float32)
 
 
-class SmoothHead(CentroidHead):
-    """A linear projection onto the smoothest directions, and the nearest centroid in it."""
+class SmoothHead(Head):
+    """A linear projection onto the smoothest directions, and a linear classifier of where a patch points in it."""
 
     projection: torch.Tensor
+    weights: torch.Tensor
+    bias: torch.Tensor
 
     def __init__(self, channels: int, clusters: int, settings: dict):
-        dimensions = min(settings["dimensions"] or 2 * clusters, channels)
-        super().__init__(channels, clusters, settings, dimensions)
-        self.register_buffer("projection", torch.zeros(channels, dimensions))
+        super().__init__(channels, clusters, settings)
+        wanted = settings["dimensions"] or (WIDE if settings["partitions"] else 2 * clusters)
+        self.register_buffer("projection", torch.zeros(channels, min(wanted, channels)))
+        self.register_buffer("weights", torch.zeros(clusters, self.projection.shape[1]))
+        self.register_buffer("bias", torch.zeros(clusters))
 
     def embed(self, features: torch.Tensor) -> torch.Tensor:
         return (features.float() - self.mean) @ self.projection
+
+    def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.weights, self.bias
 
     def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
         """As :meth:`Head.learn`; it takes seconds, so there is no snapshot."""
         began = time.perf_counter()
         signal, residual, sample = covariances(store, self.mean, self.settings, seed, budget)
-        directions = smooth_directions(signal, residual, self.projection.shape[1])
+        cluster = self.agree if self.settings["partitions"] else self.divide
+        weights, bias, history = cluster(signal, residual, sample, seed)
+        for buffer, values in ((self.weights, weights), (self.bias, bias)):
+            buffer.copy_(torch.from_numpy(values))
+        history["steps_per_second"] = history["step"] / (time.perf_counter() - began)
+        return pd.DataFrame([history])
+
+    def project(self, signal: np.ndarray, residual: np.ndarray, dimensions: int) -> np.ndarray:
+        """Directions, as :func:`smooth_directions` has them, the first of which become the projection."""
+        directions = smooth_directions(signal, residual, dimensions)
+        self.projection.copy_(torch.from_numpy(directions[:, : self.projection.shape[1]]))
+        return directions
+
+    def agree(
+        self, signal: np.ndarray, residual: np.ndarray, sample: torch.Tensor, seed: int
+    ) -> tuple[np.ndarray, np.ndarray, dict]:
+        """A discriminant of what random partitions agree on: of several consensuses the one most like the others."""
+        s, wanted = self.settings, max(self.projection.shape[1], FINE[0], 2 * self.clusters)
+        directions = self.project(signal, residual, min(wanted, self.channels))
+        spread = np.sqrt(np.einsum("cd,ce,ed->d", directions, residual, directions)).astype(np.float32)
+        projections = (sample @ torch.from_numpy(directions)).numpy()
+        patches, found, losses = unit(projections[:, : self.projection.shape[1]]), [], []
+        for repeat in progress(range(s["repeats"]), unit="consensus", desc="smooth"):
+            labels, loss = consensus(projections, spread, self.clusters, s, np.random.default_rng([seed, repeat]))
+            found.append(refined(patches, labels, self.clusters, s["relabellings"]))
+            losses.append(loss)
+        chosen = most_typical([labels for labels, _, _ in found])
+        labels, weights, bias = found[chosen]
+        logging.info("consensus: %d patches, %.4f of the pairs in a cluster parted", len(patches), losses[chosen])
+        return weights, bias, {"step": s["partitions"], "loss": losses[chosen], "clusters": len(np.unique(labels))}
+
+    def divide(
+        self, signal: np.ndarray, residual: np.ndarray, sample: torch.Tensor, seed: int
+    ) -> tuple[np.ndarray, np.ndarray, dict]:
+        """k-means, the first recipe: half the negative squared distance to each centroid, up to a constant."""
+        directions = self.project(signal, residual, self.projection.shape[1])
         model = smooth_kmeans(sample, directions, self.clusters, self.settings["starts"], seed)
-        self.projection.copy_(torch.from_numpy(directions))
-        return self.take_centroids(model, len(sample), time.perf_counter() - began)
+        centroids, loss = model.cluster_centers_, model.inertia_ / len(sample)
+        used = len(np.unique(model.labels_))
+        return centroids, -0.5 * (centroids**2).sum(1), {"step": model.n_iter_, "loss": loss, "clusters": used}
 
 
 def smooth_kmeans(sample: torch.Tensor, directions: np.ndarray, clusters: int, starts: int, seed: int) -> KMeans:

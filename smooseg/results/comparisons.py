@@ -43,7 +43,7 @@ def comparison_table(table: dict, scores: pd.DataFrame, training: pd.DataFrame, 
         supervised: Experiments whose head was trained with labels.
 
     Returns:
-        Columns method, experiment, uses_labels, seeds, training_seconds; for each postprocessing p
+        Columns method, experiment, uses_labels, published_labels, seeds, training_seconds; for each postprocessing p
         p_accuracy, p_accuracy_sd, p_miou, p_miou_sd, p_published_accuracy, p_published_miou.
     """
     rows = []
@@ -53,6 +53,7 @@ def comparison_table(table: dict, scores: pd.DataFrame, training: pd.DataFrame, 
             "method": entry["method"],
             "experiment": name,
             "uses_labels": name in supervised,
+            "published_labels": entry["labels"],
             "seeds": len(table["seeds"]) if name else 0,
             "training_seconds": training.loc[training["experiment"] == name, "training_seconds"].mean(),
         }

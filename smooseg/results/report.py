@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from ..running import machine
 from .plots.scores import POSTPROCESS
 
+PUBLISHED = {"unknown": "", "checkpoint": " ‡", "training": " §"}  # marks of published figures that labels came into
 DETAILS = {"segmentations", "confusion", "training_curves"}  # kinds of figures that are one for each head
 
 
@@ -109,7 +110,9 @@ def comparison(name: str, entry: dict, table: pd.DataFrame) -> dict:
                 {
                     "ours": "" if pd.isna(ours) else mean_and_spread(ours, record[f"{score}_sd"]),
                     "best": ours == best[score],
-                    "published": "" if pd.isna(published) else f"{published:.1f}",
+                    "published": ""
+                    if pd.isna(published)
+                    else f"{published:.1f}{PUBLISHED[record['published_labels']]}",
                 }
             )
         seconds = record["training_seconds"]

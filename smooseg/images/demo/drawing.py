@@ -1,6 +1,6 @@
 """Procedural outdoor scenes with exact labels: the embedded data set, drawn from a seed.
 
-A scene is painted back to front on a canvas that holds colours and class ids together, so labels
+A scene is painted back to front on a canvas that holds colours and kinds of things together, so labels
 are exact by construction: sky and clouds, a ground plane in perspective with grass, water and road,
 then trees and buildings from far to near, with shadows, haze and a camera's imperfections.
 """
@@ -12,7 +12,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from ...running.parallel import compute
-from .scenes import BUILDING, GRASS, ROAD, SKY, TREE, WATER, Scene, fractal
+from .scenes import BLOCK, BUILDING, CLASS_OF, CONIFER, FOREST, GRASS, ROAD, ROOF, SKY, TREE, WATER, Scene, fractal
 
 SEED_STRIDE = 100_000  # data sets of different seeds share no scene
 GRASSES = [(0.33, 0.50, 0.17), (0.44, 0.55, 0.22), (0.55, 0.54, 0.28), (0.28, 0.43, 0.18)]
@@ -96,14 +96,14 @@ def draw_forest(scene: Scene) -> None:
     mask = (scene.rows > scene.horizon - top) & (scene.rows <= scene.horizon + 2)
     leaves = np.array(LEAVES[rng.integers(len(LEAVES))], np.float32)
     texture = fractal(rng, scene.height, scene.width, 9, 3)[..., None]
-    scene.paint(mask, leaves * (0.6 + 0.9 * texture), TREE, far=rng.uniform(0.15, 0.45))
+    scene.paint(mask, leaves * (0.6 + 0.9 * texture), FOREST, far=rng.uniform(0.15, 0.45))
 
 
 def draw_shadow(scene: Scene, x: float, base: float, reach: float) -> None:
     """Darken the ground beside an object, away from the sun."""
     dx = (scene.columns - x + scene.sun * reach * 0.5) / reach
     dark = np.exp(-2 * (dx**2 + ((scene.rows - base) / (0.16 * reach + 1)) ** 2))
-    ground = (scene.label != SKY) & (scene.rows > scene.horizon)
+    ground = (scene.kind != SKY) & (scene.rows > scene.horizon)
     scene.colour *= 1 - 0.55 * (dark * ground)[..., None]
 
 
@@ -114,7 +114,8 @@ def draw_tree(scene: Scene, x: float, base: float, near: float) -> None:
     wide = tall * rng.uniform(0.28, 0.42)
     u, v = (scene.columns - x) / wide, (base - scene.rows) / tall  # v: 0 at the foot, 1 at the top
     rough = fractal(rng, scene.height, scene.width, max(wide / 2, 4), 4) - 0.5
-    if rng.random() < 0.3:
+    kind = CONIFER if rng.random() < 0.3 else TREE
+    if kind == CONIFER:
         crown = (v > 0.12) & (v < 0.92) & (np.abs(u) + 0.35 * rough + 0.08 * np.abs(np.sin(22 * v)) < 0.75 * (1 - v))
         light = 0.75 - 0.45 * u * scene.sun
     else:
@@ -128,10 +129,10 @@ def draw_tree(scene: Scene, x: float, base: float, near: float) -> None:
     draw_shadow(scene, x, base, 1.3 * wide)
     far = 0.35 * (1 - near) ** 3
     trunk = (np.abs(u) < 0.09) & (v >= 0) & (v < 0.55)
-    scene.paint(trunk, np.array((0.27, 0.20, 0.14), np.float32) * (0.7 + 0.6 * rough + 0.3)[..., None], TREE, far)
+    scene.paint(trunk, np.array((0.27, 0.20, 0.14), np.float32) * (0.7 + 0.6 * rough + 0.3)[..., None], kind, far)
     leaves = np.array(LEAVES[rng.integers(len(LEAVES))], np.float32)
     detail = fractal(rng, scene.height, scene.width, max(3 + 8 * near, 3), 2)
-    scene.paint(crown, leaves * np.clip(light * (0.45 + 1.1 * detail), 0.15, 2.2)[..., None], TREE, far)
+    scene.paint(crown, leaves * np.clip(light * (0.45 + 1.1 * detail), 0.15, 2.2)[..., None], kind, far)
 
 
 def draw_building(scene: Scene, x: float, base: float, near: float) -> None:
@@ -154,10 +155,10 @@ def draw_building(scene: Scene, x: float, base: float, near: float) -> None:
     panes = (np.abs(across - 0.5) < rng.uniform(0.18, 0.34)) & (np.abs(up - 0.55) < rng.uniform(0.18, 0.30))
     lit = rng.random((16, 16))[(v * floors).astype(int).clip(0, 15), (u * bays).astype(int).clip(0, 15)]
     glass = np.array((0.22, 0.27, 0.33), np.float32) + 0.30 * lit[..., None] * scene.haze
-    scene.paint(body, np.where(panes[..., None], glass, facade), BUILDING, far)
+    scene.paint(body, np.where(panes[..., None], glass, facade), BUILDING if house else BLOCK, far)
     roof = np.array(ROOFS[rng.integers(len(ROOFS))], np.float32) * grain
     ridge = 0.55 * np.clip(1 - np.abs(u - 0.5) / 0.56, 0, 1) if house else np.where(np.abs(u - 0.5) < 0.52, 0.04, 0)
-    scene.paint((v >= 1) & (v < 1 + ridge), roof, BUILDING, far)
+    scene.paint((v >= 1) & (v < 1 + ridge), roof, ROOF, far)
 
 
 def draw_objects(scene: Scene) -> None:
@@ -170,19 +171,19 @@ def draw_objects(scene: Scene) -> None:
     for near, across, i in places:
         base = scene.horizon + near * (scene.height - scene.horizon)
         x = across * scene.width
-        if scene.label[int(base), int(x)] not in (WATER, ROAD):
+        if scene.kind[int(base), int(x)] not in (WATER, ROAD):
             kinds[order[i]](scene, x, base, near)
 
 
-def draw_scene(seed: int, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-    """One scene.
+def draw_kinds(seed: int, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """One scene and what is where in it.
 
     Args:
         seed: Fixes it entirely.
         width, height: In pixels.
 
     Returns:
-        uint8 (height, width, 3) image and uint8 (height, width) class ids.
+        uint8 (height, width, 3) image and uint8 (height, width) ids of :data:`~smooseg.images.demo.scenes.KINDS`.
     """
     rng = np.random.default_rng(seed)
     scene = Scene(rng, width, height)
@@ -197,7 +198,13 @@ def draw_scene(seed: int, width: int, height: int) -> tuple[np.ndarray, np.ndarr
     draw_objects(scene)
     image = gaussian_filter(scene.colour, (0.4, 0.4, 0)) * rng.uniform(0.85, 1.1)
     image += rng.normal(0, 0.012, image.shape)  # sensor noise
-    return (np.clip(image, 0, 1) * 255).astype(np.uint8), scene.label
+    return (np.clip(image, 0, 1) * 255).astype(np.uint8), scene.kind
+
+
+def draw_scene(seed: int, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """One scene and its class ids, see :func:`draw_kinds`."""
+    image, kinds = draw_kinds(seed, width, height)
+    return image, CLASS_OF[kinds]
 
 
 def write_scene(folder: Path, split: str, seed: int, width: int, height: int) -> None:

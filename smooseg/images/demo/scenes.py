@@ -1,11 +1,13 @@
-"""A canvas of colours and class ids with a camera above a ground plane, for procedural scenes."""
+"""A canvas of colours and kinds with a camera above a ground plane, for procedural scenes."""
 
 import numpy as np
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
 CLASSES = ["sky", "water", "grass", "tree", "building", "road"]
-SKY, WATER, GRASS, TREE, BUILDING, ROAD = range(len(CLASSES))
+KINDS = [*CLASSES, "conifer", "forest", "block", "roof"]  # finer than classes: benchmarks make other data sets of them
+SKY, WATER, GRASS, TREE, BUILDING, ROAD, CONIFER, FOREST, BLOCK, ROOF = range(len(KINDS))
+CLASS_OF = np.array([*range(len(CLASSES)), TREE, TREE, BUILDING, BUILDING], np.uint8)
 NOISE_SIDE = 256  # pixels of the noise tile that the ground repeats
 
 # light: (zenith, horizon, tint of everything the light falls on)
@@ -33,7 +35,7 @@ def fractal(rng: np.random.Generator, height: int, width: int, cell: float, octa
 
 
 class Scene:
-    """A canvas of colours and class ids with a camera above a ground plane.
+    """A canvas of colours and kinds with a camera above a ground plane.
 
     Args:
         rng: Source of every choice.
@@ -43,18 +45,18 @@ class Scene:
     def __init__(self, rng: np.random.Generator, width: int, height: int):
         self.rng, self.width, self.height = rng, width, height
         self.colour = np.zeros((height, width, 3), np.float32)
-        self.label = np.full((height, width), SKY, np.uint8)
+        self.kind = np.full((height, width), SKY, np.uint8)
         self.horizon = int(height * rng.uniform(0.30, 0.55))
         self.zenith, self.haze, self.tint = (np.array(c, np.float32) for c in LIGHTS[rng.integers(len(LIGHTS))])
         self.sun = rng.choice([-1, 1])  # side the light comes from
         self.rows, self.columns = np.mgrid[0:height, 0:width].astype(np.float32)
         self.near = np.clip((self.rows - self.horizon) / (height - self.horizon), 0, 1)  # 0 horizon, 1 at our feet
 
-    def paint(self, mask: np.ndarray, colour: np.ndarray, label: int, far: float = 0.0) -> None:
+    def paint(self, mask: np.ndarray, colour: np.ndarray, kind: int, far: float = 0.0) -> None:
         """Paint a mask (bool) in a colour, (3,) or (height, width, 3), hazier the farther (0..1) it is."""
         colour = np.broadcast_to(colour, self.colour.shape)[mask]
         self.colour[mask] = colour * self.tint * (1 - far) + self.haze * far
-        self.label[mask] = label
+        self.kind[mask] = kind
 
     def ground_noise(self, scale: float, stretch: float = 1.0) -> np.ndarray:
         """Noise in 0..1 that lies on the ground plane, float32 (height, width)."""

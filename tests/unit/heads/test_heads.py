@@ -98,6 +98,13 @@ def test_a_head_finds_separate_kinds(data, fit):
     assert {"step", "loss", "clusters", "steps_per_second"} <= set(history)
 
 
+def test_smooseg_plus_without_partitions_is_k_means_in_its_directions(data):
+    head, _ = HEADS["smooth"].fit(data[0], KINDS, settings("smooth", partitions=0), seed=0, budget=BUDGET)
+    assert accuracy(head, *data[1:]) > 90
+    assert head.projection.shape == (data[0].shape[2], 2 * KINDS)
+    torch.testing.assert_close(head.bias, -0.5 * head.weights.square().sum(1))
+
+
 def test_the_seed_decides_the_head(fit):
     first, second, third = (fit[1](seed, **short(fit[0]))[0].state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(first[key], second[key]) for key in first)

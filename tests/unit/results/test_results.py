@@ -35,8 +35,8 @@ TABLE = {
     "seeds": [0, 1],
     "postprocess": ["crf"],
     "rows": [
-        {"method": "ours", "experiment": "e", "published": PUBLISHED},
-        {"method": "theirs", "experiment": None, "published": PUBLISHED},
+        {"method": "ours", "experiment": "e", "published": PUBLISHED, "labels": "checkpoint"},
+        {"method": "theirs", "experiment": None, "published": PUBLISHED, "labels": "training"},
     ],
 }
 
@@ -147,7 +147,8 @@ def test_what_saw_labels_is_marked_and_no_competitor_in_the_report(records, tmp_
     )
     page = (tmp_path / "report.html").read_text()
     assert "62.0 ± 2.8" in page
-    assert page.count('<td class="published">63.2</td>') == 2  # of ours, and of a method without ours
+    assert '<td class="published">63.2 ‡</td>' in page  # of ours
+    assert '<td class="published">63.2 §</td>' in page  # of a method without ours
     assert "ours †" in page
     for place in ("<td>e †</td>", "<th>e † · raw</th>", "<td>e †, seed 0</td>"):
         assert place in page
