@@ -19,7 +19,7 @@ NAMES = click.option("--names", type=FILE, help="CSV of what the clusters are ca
 @OUT
 @click.option("--weights", type=FILE, help="The backbone's weights; those in the head's results folder if not given.")
 @NAMES
-@click.option("--crf", is_flag=True, help="Refine by the dense CRF: edges follow the image, at about a second each.")
+@click.option("--crf", is_flag=True, help="Refine by the dense CRF: edges follow the image, at a fifth of a second each.")
 @click.option(
     "--size",
     type=click.IntRange(16, 4096),
