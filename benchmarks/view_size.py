@@ -22,7 +22,7 @@ from smooseg.heads import Head, SmoothHead
 from smooseg.images.datasets import open_dataset
 from smooseg.images.datasets.base import VOID
 from smooseg.pictures.masks import scaled_ids
-from smooseg.pictures.photos import read_view, upright_size
+from smooseg.pictures.photos import PhotoView, upright_size
 from smooseg.pictures.shapes import ShapedBackbone, view_shape
 from smooseg.running.device import default_device
 
@@ -49,7 +49,7 @@ def near_border(label: np.ndarray) -> np.ndarray:
 
 def view_features(backbone: ShapedBackbone, path: Path, shape: tuple[int, int]) -> torch.Tensor:
     """Features of an image's view and of its mirror image."""
-    view = read_view(path, shape, RESAMPLE, None)
+    view = PhotoView(path, shape, RESAMPLE, None).read(slice(0, shape[0]), slice(0, shape[1]))
     pair = torch.from_numpy(np.stack([view, view[:, ::-1]]))
     return backbone.prepare_shape(shape, default_device())(pair).cpu()
 

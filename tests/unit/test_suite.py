@@ -6,7 +6,9 @@ import pytest
 
 from benchmarks.sets import GROUPS, Case, Grouped, find_datasets
 from benchmarks.suite import parsed_head, summary
+from benchmarks.view_size import TRIMAP, near_border
 from smooseg.features.store import open_store
+from smooseg.images.datasets import VOID
 from smooseg.images.demo.drawing import draw_kinds, draw_scene
 from smooseg.images.demo.scenes import CLASSES, KINDS
 from tests.conftest import make_store
@@ -64,3 +66,13 @@ def test_the_summary_averages_seeds_and_leaves_the_ceiling_out_of_ranks():
     assert table.loc["mean rank", "b"] == "1.50 / 1.50"
     assert table.loc["wins", "linear"] != "2 / 2"
     assert table.loc["spread, largest", "a"] == "7.1"
+
+
+def test_pixels_near_a_border_are_as_many_on_either_side_and_void_has_none():
+    label = np.zeros((4, 40), np.uint8)
+    label[:, 20:] = 1
+    label[:, 34:] = VOID
+    near = near_border(label)
+    assert (near == near[0]).all()
+    assert np.flatnonzero(near[0]).tolist() == list(range(20 - TRIMAP, 20 + TRIMAP))
+    assert not near_border(label[:, 20:]).any()
