@@ -65,7 +65,8 @@ def loop(engine: str | None, head_path: Path, images: range) -> tuple[float, flo
         images: Which images.
     """
     torch.set_num_threads(1)
-    keep_freed_memory() if engine else None  # as refine_block does
+    if engine:
+        keep_freed_memory()  # as refine_block does
     function, crf = (refine, crf_settings(engine)) if engine else (straightforward, crf_settings("pydensecrf"))
     began, spent, maps = time.perf_counter(), [], []
     (head, _), store, views = load_head(head_path), open_store(FEATURES / "eval.zarr", {}), evaluated_views()
