@@ -23,7 +23,7 @@ DRIVERS = {  # of GDAL by suffix: a VRT names other files, so that none may come
 PERCENTILES = 2, 98  # of a band's values, which become 0 and 255: what viewers of rasters take
 SAMPLE = 2048  # rows and columns, at most, that percentiles are taken of, evenly spread over the image
 CACHE_MB = "128"  # of GDAL: more than a row of windows at full scale, also of a raster that is stored by rows
-INSTALL = "pip install 'smooseg[raster]'"
+INSTALL = "pip install rasterio pyogrio shapely"
 
 
 @contextmanager
