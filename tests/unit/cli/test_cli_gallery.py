@@ -17,7 +17,7 @@ from tests.unit.cli.test_cli_segment import SIZE, head, ids, photos, picture, ru
 
 
 @pytest.fixture
-def page(head, photos):  # noqa: F811
+def page(head, photos):
     """A gallery of the photos."""
     result = CliRunner().invoke(main, ["gallery", str(head), str(photos)])
     assert result.exit_code == 0, result.output
@@ -26,7 +26,7 @@ def page(head, photos):  # noqa: F811
     return path
 
 
-def test_each_cluster_is_shown_by_its_patches_and_pictures(head, page):  # noqa: F811
+def test_each_cluster_is_shown_by_its_patches_and_pictures(head, page):
     text = page.read_text()
     shares = [float(share) for share in re.findall(r"</b> ([\d.]+) %", text)]
     assert len(shares) == 3 and shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(100, abs=0.2)
@@ -43,13 +43,13 @@ def test_each_cluster_is_shown_by_its_patches_and_pictures(head, page):  # noqa:
     assert "http" not in text
 
 
-def names_csv(path, names, head):  # noqa: F811
+def names_csv(path, names, head):
     rows = [f"{i},{name},{file_sha256(head)[:12]}" for i, name in enumerate(names)]
     path.write_text("\n".join(["cluster,name,head", *rows]))
     return path
 
 
-def test_masks_have_the_names_that_were_given(head, tmp_path):  # noqa: F811
+def test_masks_have_the_names_that_were_given(head, tmp_path):
     picture().save(tmp_path / "a.png")
     arguments = (tmp_path / "a.png", "--head", head, "--size", SIZE)
     assert run(*arguments, "--out", tmp_path / "raw").exit_code == 0
@@ -81,7 +81,7 @@ def test_masks_have_the_names_that_were_given(head, tmp_path):  # noqa: F811
         ("cluster,name,head\n0,a,0\n1,b,0\n2,c,0\n", "names clusters of another head (0, this is "),
     ],
 )
-def test_names_that_do_not_fit_are_one_sentence(head, tmp_path, text, problem):  # noqa: F811
+def test_names_that_do_not_fit_are_one_sentence(head, tmp_path, text, problem):
     (tmp_path / "names.csv").write_text(text)
     picture().save(tmp_path / "a.png")
     result = run(tmp_path / "a.png", "--head", head, "--out", tmp_path / "out", "--names", tmp_path / "names.csv")
@@ -89,7 +89,7 @@ def test_names_that_do_not_fit_are_one_sentence(head, tmp_path, text, problem): 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_head_that_no_fit_wrote_needs_pictures(head, photos, tmp_path):  # noqa: F811
+def test_a_head_that_no_fit_wrote_needs_pictures(head, photos, tmp_path):
     result = CliRunner().invoke(main, ["gallery", str(head), "--out", str(tmp_path / "g.html")])
     assert "is not of a smooseg fit, whose pictures are known; give pictures" in result.stderr
     (photos / "text.jpg").write_text("no picture")
@@ -111,7 +111,7 @@ TYPE = """(() => {
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no browser")
-def test_the_page_works_on_a_phone_and_what_is_typed_is_saved(head, page, tmp_path):  # noqa: F811
+def test_the_page_works_on_a_phone_and_what_is_typed_is_saved(head, page, tmp_path):
     with Browser() as browser:
         for width in (360, 1200):
             assert problems(browser.look(page, width=width, dark=width == 360)) == []

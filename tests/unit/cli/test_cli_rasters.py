@@ -33,7 +33,7 @@ def pixels(seed=0):
     return np.asarray(picture(WIDTH, HEIGHT, seed)).transpose(2, 0, 1)
 
 
-def segment(head, out, *images):  # noqa: F811
+def segment(head, out, *images):
     return run(*images, "--head", head, "--out", out, "--scale", 1, "--tile", SIZE)
 
 
@@ -42,7 +42,7 @@ def mask_of(path):
         return data.read(1)
 
 
-def test_a_mask_lies_where_its_raster_does_with_colours_and_names(head, tmp_path):  # noqa: F811
+def test_a_mask_lies_where_its_raster_does_with_colours_and_names(head, tmp_path):
     write(tmp_path / "ortho.tif", pixels(), **PLACE)
     picture(WIDTH, HEIGHT).save(tmp_path / "photo.png")
     out = tmp_path / "masks"
@@ -80,7 +80,7 @@ def check_polygons(path, mask):
 
 
 @pytest.mark.parametrize("kind", ["four", "planar", "float", "vrt"])
-def test_rasters_that_pillow_does_not_read_get_masks(head, tmp_path, kind):  # noqa: F811
+def test_rasters_that_pillow_does_not_read_get_masks(head, tmp_path, kind):
     values = pixels().astype(np.uint16) * 40
     path = tmp_path / "deep.tif"
     if kind == "planar":
@@ -114,7 +114,7 @@ def test_values_are_scaled_by_percentiles_of_the_whole_raster(tmp_path):
     assert Raster(deep, bits=12).read((0, 8), (0, 8), (8, 8))[0, 0].tolist() == [128] * 3  # as the head's own
 
 
-def test_pixels_without_a_value_are_void(head, tmp_path):  # noqa: F811
+def test_pixels_without_a_value_are_void(head, tmp_path):
     values = pixels().astype(np.int16)
     values[:, :, 128:] = -999
     out = tmp_path / "masks"
@@ -126,7 +126,7 @@ def test_pixels_without_a_value_are_void(head, tmp_path):  # noqa: F811
     check_polygons(out / "half.gpkg", mask)
 
 
-def test_bands_can_be_chosen(head, tmp_path):  # noqa: F811
+def test_bands_can_be_chosen(head, tmp_path):
     values = pixels()
     path = write(tmp_path / "swapped.tif", np.concatenate([values[:1] * 0, values[::-1]]), **PLACE)
     write(tmp_path / "plain.tif", values, **PLACE)
@@ -152,7 +152,7 @@ def test_a_raster_is_read_in_parts_as_whole(tmp_path):
     assert abs(half - mean).max() <= 1
 
 
-def test_without_rasterio_one_sentence_says_what_to_install(head, tmp_path, monkeypatch):  # noqa: F811
+def test_without_rasterio_one_sentence_says_what_to_install(head, tmp_path, monkeypatch):
     path = write(tmp_path / "deep.tif", np.zeros((4, 64, 64), np.uint16), **PLACE)
     monkeypatch.setattr(rasters, "find_spec", lambda name: None)
     monkeypatch.setattr("smooseg.pictures.photos.find_spec", lambda name: None)
@@ -171,7 +171,7 @@ def test_areas_are_square_metres_where_coordinates_are_lengths(tmp_path):
     assert Raster(degrees).square_metres is None
 
 
-def test_a_damaged_raster_is_named(head, tmp_path):  # noqa: F811
+def test_a_damaged_raster_is_named(head, tmp_path):
     path = write(
         tmp_path / "cut.tif", np.random.default_rng(0).integers(0, 9, (4, 512, 512)).astype(np.uint16), **PLACE
     )
@@ -182,7 +182,7 @@ def test_a_damaged_raster_is_named(head, tmp_path):  # noqa: F811
     assert (tmp_path / "masks" / "good.png").is_file() and not (tmp_path / "masks" / "cut.tif").exists()
 
 
-def test_masks_of_rasters_are_no_pictures(head, tmp_path):  # noqa: F811
+def test_masks_of_rasters_are_no_pictures(head, tmp_path):
     photos = tmp_path / "photos"
     photos.mkdir()
     write(photos / "ortho.tif", pixels(), **PLACE)
@@ -194,7 +194,7 @@ def test_masks_of_rasters_are_no_pictures(head, tmp_path):  # noqa: F811
     assert "ortho.tif: lies there and is no mask of smooseg's" in refused.stderr
 
 
-def test_a_raster_gets_the_names_that_were_given_and_no_outline_of_void(head, tmp_path):  # noqa: F811
+def test_a_raster_gets_the_names_that_were_given_and_no_outline_of_void(head, tmp_path):
     (tmp_path / "names.csv").write_text("cluster,name\n0,land\n1,void\n2,land\n")
     path = write(tmp_path / "ortho.tif", pixels(), **PLACE)
     assert segment(head, tmp_path / "raw", path).exit_code == 0
@@ -207,7 +207,7 @@ def test_a_raster_gets_the_names_that_were_given_and_no_outline_of_void(head, tm
     assert sum(shape.area for shape in from_wkb(shapes)) == 0.25 * (mask == 0).sum()
 
 
-def test_a_file_that_names_others_is_none_under_another_suffix(head, tmp_path):  # noqa: F811
+def test_a_file_that_names_others_is_none_under_another_suffix(head, tmp_path):
     write(tmp_path / "ortho.tif", pixels(), **PLACE)
     rasterio.shutil.copy(tmp_path / "ortho.tif", tmp_path / "a.vrt", driver="VRT")
     (tmp_path / "a.vrt").rename(tmp_path / "hidden.tif")
