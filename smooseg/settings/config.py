@@ -196,7 +196,7 @@ def check_dataset(where: str, dataset: dict) -> None:
         open_dataset(dataset | {"root": dataset["path"]})
     except SmoosegError as error:
         raise SmoosegError(f"config: {where}: {error}") from None
-    if dataset["void"] < len(dataset["classes"]):
+    if dataset["void"] < len(dataset["classes"]) and not dataset["labels"]["ids"]:
         raise SmoosegError(f"config: {where}.void is {dataset['void']}, which is also a class's id")
     if dataset["generate"]:
         splits = dataset["train"]["split"], dataset["eval"]["split"]

@@ -76,7 +76,8 @@ def dataset_settings(name):
 def reading_settings(name, view):
     """What reading a view's labels depends on."""
     settings = dataset_settings(name)
-    return {key: settings[key] for key in ("layout", "root", "classes", "void")} | {"split": settings[view]["split"]}
+    keys = ("layout", "root", "classes", "void", "labels")
+    return {key: settings[key] for key in keys} | {"split": settings[view]["split"]}
 
 
 def existing(dataset, paths):
