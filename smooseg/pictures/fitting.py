@@ -60,6 +60,7 @@ def make_config(
     steps: int | None,
     seed: int,
     crf: bool,
+    called: Path | None,
 ) -> dict:
     """A configuration of one experiment on the pictures of its folder.
 
@@ -71,6 +72,7 @@ def make_config(
     if weights["path"]:
         settings = settings | {"weights": weights | {"path": str(Path(weights["path"]).absolute())}}
     experiment = {"dataset": DATASET, "backbone": name, "head": head, "clusters": classes}
+    experiment |= {"names": str(called.absolute())} if called else {}
     config = {
         "run": "fit",
         "data_root": ".",
@@ -152,7 +154,7 @@ def fit_pictures(
         classed, meanings = read_label_table(label_table)
     else:
         classed = class_names or (label_classes(labels, list(labelled.values()), void) if labels else [])
-    config = make_config(classes, classed, void, meanings, head, backbone, steps, seed, crf)
+    config = make_config(classes, classed, void, meanings, head, backbone, steps, seed, crf, names)
     cores = cores or usable_cores()
     dataset = open_dataset(config["datasets"][DATASET] | {"root": out / DATASET})
     photos = check_pictures(photos, labelled, dataset, cores, skip_bad)

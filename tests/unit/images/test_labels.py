@@ -104,7 +104,7 @@ def test_a_label_may_have_any_suffix_but_an_image_has_one_label(tmp_path):
 
 
 def table(path: Path, text: str) -> Path:
-    path.write_text(text)
+    path.write_text(text, "utf-8")
     return path
 
 
