@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ..errors import SmoosegError
 from .base import Head, read_head, save_head
+from .hp import HPHead
 from .kmeans import KMeansHead
 from .linear import LinearHead
 from .smooseg import SmooSegHead
@@ -12,6 +13,7 @@ from .snapshot import Snapshot
 from .stego import StegoHead
 
 HEADS: dict[str, type[Head]] = {
+    "hp": HPHead,
     "kmeans": KMeansHead,
     "linear": LinearHead,
     "smooseg": SmooSegHead,

@@ -41,6 +41,18 @@ QUICK = {
         "b_random": 0.5,
         "subtract_mean": True,
     },
+    "hp": {
+        "steps": 80,
+        "batch": 8,
+        "dimensions": 16,
+        "pool": 64,
+        "renew": 5,
+        "warmup": 10,
+        "anchors": 8,
+        "lr": 1e-3,
+        "lr_probe": 0.05,
+        "subtract_mean": True,
+    },
     "linear": {"steps": 60, "subtract_mean": False},
 }
 PIXELS = 2  # along a side of a patch, in the labels that the linear probe is given
