@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ..errors import SmoosegError
 from .base import Head, read_head, save_head
+from .eagle import EagleHead
 from .hp import HPHead
 from .kmeans import KMeansHead
 from .linear import LinearHead
@@ -13,6 +14,7 @@ from .snapshot import Snapshot
 from .stego import StegoHead
 
 HEADS: dict[str, type[Head]] = {
+    "eagle": EagleHead,
     "hp": HPHead,
     "kmeans": KMeansHead,
     "linear": LinearHead,

@@ -41,6 +41,17 @@ QUICK = {
         "b_random": 0.5,
         "subtract_mean": True,
     },
+    "eagle": {
+        "steps": 80,
+        "batch": 8,
+        "dimensions": 16,
+        "patches": 12,
+        "samples": 8,
+        "warmup": 20,
+        "lr": 1e-3,
+        "lr_probe": 0.05,
+        "subtract_mean": True,
+    },
     "hp": {
         "steps": 80,
         "batch": 8,
