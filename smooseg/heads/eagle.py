@@ -15,11 +15,10 @@ from ..errors import SmoosegError
 from ..features.reader import shuffled_batches
 from ..features.store import Store
 from ..running.device import default_device
-from .base import Head
 from .eicue import EIGENVECTORS, EigenClusters, eigenvectors, object_loss, patch_weights
 from .losses import random_partners
-from .probe import ClusterProbe
-from .projector import Projector, channel_dropout
+from .probed import ProbedHead
+from .projector import channel_dropout
 from .snapshot import Snapshot
 from .stego import correspondences, random_patches
 from .training import minimise
@@ -49,20 +48,8 @@ def adaptive_loss(
     return -((closeness - shift) * correspondence.clamp(0, LARGEST)).mean()
 
 
-class EagleHead(Head):
-    """Projector trained on correspondences and objects; nearest centre of a cluster probe by cosine."""
-
-    def __init__(self, channels: int, clusters: int, settings: dict):
-        super().__init__(channels, clusters, settings)
-        self.projector = Projector(channels, settings["dimensions"], nn.ReLU)
-        self.probe = ClusterProbe(clusters, settings["dimensions"])
-
-    def embed(self, features: torch.Tensor) -> torch.Tensor:
-        centred = features.float() - self.mean
-        return self.projector(centred, centred)
-
-    def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.probe.classifier()
+class EagleHead(ProbedHead):
+    """Projector trained on correspondences and objects, and a cluster probe."""
 
     def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
         if store.shape[1] <= EIGENVECTORS:

@@ -16,11 +16,10 @@ from torch.utils.checkpoint import checkpoint
 from ..features.reader import shuffled_batches
 from ..features.store import Store
 from ..running.device import default_device
-from .base import Head
 from .hidden_positives import contrastive_loss, hidden_positives, neighbour_weights, reach
 from .kmeans import sample_patches
-from .probe import ClusterProbe
-from .projector import Projector, channel_dropout
+from .probed import ProbedHead
+from .projector import channel_dropout
 from .snapshot import Snapshot
 from .stego import random_patches
 from .training import clip_gradients, minimise
@@ -29,20 +28,8 @@ CLIP = 10.0  # norm of the projector's gradients at most
 DECAY = 0.1  # of the projector's weights
 
 
-class HPHead(Head):
-    """Projector trained on hidden positives; nearest centre of a cluster probe by cosine."""
-
-    def __init__(self, channels: int, clusters: int, settings: dict):
-        super().__init__(channels, clusters, settings)
-        self.projector = Projector(channels, settings["dimensions"], nn.ReLU)
-        self.probe = ClusterProbe(clusters, settings["dimensions"])
-
-    def embed(self, features: torch.Tensor) -> torch.Tensor:
-        centred = features.float() - self.mean
-        return self.projector(centred, centred)
-
-    def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.probe.classifier()
+class HPHead(ProbedHead):
+    """Projector trained on hidden positives, and a cluster probe."""
 
     def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
         s, device, generator = self.settings, default_device(), torch.Generator().manual_seed(seed)
