@@ -80,6 +80,15 @@ def minimise(
     return pd.DataFrame(training.history)
 
 
+def clip_gradients(optimizer: torch.optim.Optimizer, module: nn.Module, norm: float) -> None:
+    """Before each step of an optimizer, scale a module's gradients down to a norm that they exceed."""
+
+    def clip(*_: object) -> None:
+        nn.utils.clip_grad_norm_(module.parameters(), norm)
+
+    optimizer.register_step_pre_hook(clip)
+
+
 class Training:
     """All that the next step depends on, apart from the batches' place, which is the step's number.
 
