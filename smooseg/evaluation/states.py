@@ -46,12 +46,12 @@ def step_of(path: Path) -> int:
 
 
 @torch.inference_mode()
-def pixel_scores(head: Head, features: Store, labels: Store, classes: int) -> Scores:
-    """Scores of a head whose clusters are matched to classes one to one; no label map is kept."""
+def pixel_scores(head: Head, features: Store, labels: Store, classes: int, *, matched: bool = True) -> Scores:
+    """Scores of a head's clusters, matched to classes one to one unless they are the classes; no label map is kept."""
     total = np.zeros((head.clusters, classes), np.int64)
     for start, stop in labels.blocks(CHUNK):
         maps = labels.read(start, stop)
         logits = image_logits(head, features, 2 * start, 2 * stop, maps.shape[1])
         for label, image in zip(maps, logits, strict=True):
             total += confusion_matrix(image.argmax(0).numpy(), label, head.clusters, classes)
-    return score(total, match_clusters(total))
+    return score(total, match_clusters(total) if matched else np.arange(classes))
