@@ -22,6 +22,7 @@ def write(folder: MaskFolder, out: Path) -> None:
         aside.write_text(json.dumps(labels, indent=1), "utf-8")
     with whole(out / FILES[0]) as aside, open(aside, "w", encoding="utf-8") as file:
         file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n')
+        file.write(ElementTree.tostring(meta(labels), "unicode") + "\n")
         for number, mask, ids in folder.read():
             place = {"id": number - 1, "name": mask.picture, "width": mask.width, "height": mask.height}
             image = element("image", place)
@@ -32,6 +33,18 @@ def write(folder: MaskFolder, out: Path) -> None:
                 image.append(element("mask", said | {"z_order": 0}))
             file.write(ElementTree.tostring(image, "unicode") + "\n")
         file.write("</annotations>\n")
+
+
+def meta(labels: list[dict]) -> ElementTree.Element:
+    """What the file says of its task: the labels."""
+    root = element("meta", {})
+    listed = ElementTree.SubElement(ElementTree.SubElement(root, "task"), "labels")
+    for label in labels:
+        one = ElementTree.SubElement(listed, "label")
+        for key in ("name", "color", "type"):
+            ElementTree.SubElement(one, key).text = label[key]
+        ElementTree.SubElement(one, "attributes")
+    return root
 
 
 def element(name: str, attributes: dict) -> ElementTree.Element:

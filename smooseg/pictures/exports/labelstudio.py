@@ -1,7 +1,7 @@
 """Label Studio: tasks.json, whose predictions are brush masks, and labels.xml, the labeling interface they belong to.
 
-The run lengths are written here: of the libraries that do so, Label Studio's SDK wants an older numpy than ours and forty
-packages more, and what came before it installs a package called tests.
+The run lengths are written here: Label Studio's SDK, which has them, wants an older numpy than ours and forty packages
+more, and what came before it installs a package called tests.
 """
 
 import json

@@ -136,7 +136,7 @@ def test_cityscapes_is_read_by_torchvision(masks, wanted):
 def damage(masks):
     (masks / "a.png").write_bytes((masks / "a.png").read_bytes()[:150])
     Image.new("P", (3, 3)).save(masks / "b.v2.png")
-    Image.fromarray(np.full((90, 700), 9, np.uint8), "P").save(masks / "more" / "c.png")
+    Image.fromarray(np.full((90, 700), 9, np.uint8)).save(masks / "more" / "c.png")
 
 
 def outside(masks):
