@@ -4,6 +4,7 @@ import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -46,12 +47,14 @@ class Dataset(ABC):
         void: Raw label value that means "no class", where ``labels`` say nothing else of it.
         labels: What the values of label files mean where they are not class ids: lists of ids and of colours
             (#RRGGBB) by class name, or void.
+        settings: The layout's own, as :attr:`schema` describes them, with every default filled in.
 
     Raises:
         SmoosegError: If the layout fixes its classes, and ``classes``, ``void`` or ``labels`` say otherwise, or labels
             contradict themselves.
     """
 
+    schema: ClassVar[dict] = {}  # JSON schema of the layout's own settings
     CLASSES: tuple[str, ...] = ()  # class names, where the layout fixes them
     CLASS_OF: tuple[int, ...] = ()  # class of raw label values 0, 1, …, where they are not the class ids
 
@@ -61,8 +64,9 @@ class Dataset(ABC):
         classes: list[str] | tuple[str, ...] = (),
         void: int = VOID,
         labels: dict[str, dict[str, list]] | None = None,
+        settings: dict | None = None,
     ):
-        self.root = Path(root)
+        self.root, self.settings = Path(root), settings or {}
         self.classes = list(classes or self.CLASSES)
         self.void = void
         if self.CLASSES and (tuple(self.classes) != self.CLASSES or void != VOID):
