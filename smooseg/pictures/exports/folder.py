@@ -1,15 +1,17 @@
 """What lies in a folder of masks: their classes, and whose masks they are."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
 from ...errors import SmoosegError, raise_listed
 from ...images.datasets import VOID
+from ...images.datasets.labelfiles import colour_number, colour_text
 from ...images.decoding import open_image
 from ...running.progress import progress
 from ..work import LEGEND, SHARES
@@ -58,19 +60,27 @@ class MaskFolder:
 
     def __init__(self, path: Path):
         self.path = path
-        legend = [(int(row["id"]), row["name"], row["colour"]) for row in self.rows(LEGEND)]
+        legend = self.rows(LEGEND, lambda row: (int(row["id"]), row["name"], colour_number(row["colour"])))
         self.names = {i: name for i, name, _ in legend if i != VOID}
-        self.colours = {i: colour for i, _, colour in legend}
+        self.colours = {i: colour_text(colour) for i, _, colour in legend}
 
-    def rows(self, name: str) -> list[dict[str, str]]:
-        """Rows of a table in the folder."""
+    def rows(self, name: str, read: Callable[[dict], Any]) -> list:
+        """What a function makes of the rows of a table in the folder."""
         try:
             with open(self.path / name, newline="", encoding="utf-8") as file:
-                return list(csv.DictReader(file))
+                return [read(row) for row in csv.DictReader(file)]
+        except (KeyError, ValueError, TypeError) as error:
+            raise SmoosegError(f"{self.path / name}: is no table as smooseg writes it ({error})") from error
         except OSError as error:
             raise SmoosegError(
                 f"{self.path / name}: cannot be read ({error.strerror}); give a folder that smooseg wrote masks to"
             ) from error
+
+    def mask(self, row: dict[str, str]) -> MaskFile:
+        """The mask that a row of shares means."""
+        name = PurePosixPath(row["mask"])
+        picture = name.with_suffix(Path(row["image"]).suffix)
+        return MaskFile(self.path / name, picture, int(row["width"]), int(row["height"]))
 
     @cached_property
     def masks(self) -> list[MaskFile]:
@@ -80,12 +90,9 @@ class MaskFolder:
             SmoosegError: Naming every mask that cannot be used.
         """
         found, problems = [], []
-        for row in progress(self.rows(SHARES), unit="mask", desc="check"):
-            name = PurePosixPath(row["mask"])
-            picture = name.with_suffix(Path(row["image"]).suffix)
-            mask = MaskFile(self.path / name, picture, int(row["width"]), int(row["height"]))
+        for mask in progress(self.rows(SHARES, self.mask), unit="mask", desc="check"):
             try:
-                if name.is_absolute() or ".." in name.parts:
+                if mask.picture.is_absolute() or ".." in mask.picture.parts:
                     raise SmoosegError(f"{mask.path}: lies outside the folder of masks")
                 unknown = set(np.unique(mask.ids()).tolist()) - {VOID, *self.names}
                 if unknown:

@@ -151,6 +151,10 @@ BAD = [
         ".*c.png: holds ids \\[9\\], which legend.csv does not name",
     ),
     (outside, "These masks cannot be exported: .*/../c.png: lies outside the folder of masks"),
+    (
+        lambda masks: (masks / "legend.csv").write_text("id,name,colour\n0,a,red\n", "utf-8"),
+        "legend.csv: is no table as smooseg writes it \\(invalid literal",
+    ),
     (lambda masks: (masks / "legend.csv").unlink(), "legend.csv: cannot be read .*; give a folder that smooseg wrote"),
     (
         lambda masks: masks.with_name("out").joinpath("gtFine").mkdir(parents=True),
