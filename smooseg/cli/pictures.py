@@ -164,6 +164,28 @@ def gallery(head: Path, images: tuple[str, ...], out: Path | None, weights: Path
         raise SmoosegError(f"{len(problems)} of the images given could not be used; each is named above")
 
 
+@click.command()
+@click.argument("masks", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--to", required=True, type=click.Choice(["cityscapes", "coco", "cvat", "labelstudio"]), help="Format to write."
+)
+@OUT
+def export(masks: Path, to: str, out: Path) -> None:
+    """Write the MASKS of a folder, as smooseg segment and fit leave it, for annotation tools and training code.
+
+    coco: annotations.json with a run-length mask for each class in each picture. cvat: annotations.xml (CVAT for images
+    1.1) and labels.json, a task's raw labels. labelstudio: tasks.json with predictions, and labels.xml, the labeling
+    interface. cityscapes: PNGs of ids and of colours below gtFine/train. Names and colours are those of legend.csv,
+    void is no class. What was written is printed.
+
+    Example: smooseg export work/masks --to cvat --out cvat
+    """
+    from ..pictures.exporting import export as write_export
+
+    for path in write_export(masks, to, out):
+        click.echo(path)
+
+
 def split_names(text: str) -> list[str]:
     """Names of classes between commas.
 
