@@ -4,6 +4,8 @@ from pathlib import Path
 
 from ..errors import SmoosegError
 from .base import Head, read_head, save_head
+from .cause import CauseHead
+from .equss import EqussHead
 from .kmeans import KMeansHead
 from .linear import LinearHead
 from .smooseg import SmooSegHead
@@ -12,6 +14,8 @@ from .snapshot import Snapshot
 from .stego import StegoHead
 
 HEADS: dict[str, type[Head]] = {
+    "cause": CauseHead,
+    "equss": EqussHead,
     "kmeans": KMeansHead,
     "linear": LinearHead,
     "smooseg": SmooSegHead,

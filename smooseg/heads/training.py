@@ -78,6 +78,16 @@ def minimise(
     return pd.DataFrame(training.history)
 
 
+def clip_gradients(optimizer: torch.optim.Optimizer, limit: float) -> None:
+    """Scale all gradients down before every step, so that their common norm is at most ``limit``."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+    def clip(*_) -> None:
+        nn.utils.clip_grad_norm_(parameters, limit)
+
+    optimizer.register_step_pre_hook(clip)
+
+
 class Training:
     """All that the next step depends on, apart from the batches' place, which is the step's number.
 
