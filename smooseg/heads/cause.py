@@ -9,6 +9,7 @@ last stage; here no label and no gradient of a probe reaches it.
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from sklearn.cluster import kmeans_plusplus
 from torch import nn
 
 from ..errors import SmoosegError
@@ -40,9 +41,7 @@ class Decoder(nn.Module):
     def __init__(self, channels: int, side: int, dropout: float):
         super().__init__()
         self.positions = nn.Parameter(torch.randn(side**2, channels))
-        self.within, self.across = (
-            nn.MultiheadAttention(channels, 1, dropout, batch_first=True) for _ in range(2)
-        )
+        self.within, self.across = (nn.MultiheadAttention(channels, 1, dropout, batch_first=True) for _ in range(2))
         self.hidden, self.out = nn.Linear(channels, HIDDEN), nn.Linear(HIDDEN, channels)
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(3))
         self.dropout = nn.Dropout(dropout)
@@ -83,7 +82,7 @@ class Network(nn.Module):
         self.dropout = nn.Dropout(settings["dropout"])
 
     def forward(self, features: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
-        """Embeddings (..., dimensions) of centred features (..., channels); a decoder wants (batch, patches, channels)."""
+        """Embeddings (..., dimensions) of centred features (..., channels); with a decoder, of whole views."""
         if self.decoder is not None:
             features = self.decoder(features, codebook)
         return self.projector(self.dropout(features), self.dropout(features))
@@ -115,13 +114,11 @@ class CauseHead(Head):
         self.settle_grid(grid_side(store.shape[1]))
         device, generator = default_device(), torch.Generator().manual_seed(seed)
         s, stages = self.settings, Stages(self, generator).to(device)
-        optimizer = torch.optim.Adam(stages.groups(), lr=s["lr"], fused=True)
-        clip_gradients(optimizer, s["clip"])
         history = minimise(
             stages,
             lambda skip: shuffled_batches(store, s["batch"], budget, seed, device, skip),
             stages.energy,
-            optimizer,
+            stages.optimizer(),
             s["steps"],
             [generator, drawing(device)],
             snapshot,
@@ -170,14 +167,18 @@ class Stages(nn.Module):
                 f"one of the three stages; take more steps, or other shares"
             )
 
-    def groups(self) -> list[dict]:
-        """What each stage trains: a stage's loss has gradients of its own group alone, and nothing else moves."""
-        trained = [*self.front_door.student.parameters(), *self.front_door.projection.parameters()]
-        return [
+    def optimizer(self) -> torch.optim.Optimizer:
+        """A new one: a stage's loss has gradients of its own group alone, and nothing else moves."""
+        s, door = self.settings, self.front_door
+        network = [*door.student.parameters(), *door.projection.parameters()]
+        groups = [
             {"name": "codebook", "params": [self.head.codebook]},
-            {"name": "network", "params": trained, "weight_decay": self.settings["weight_decay"]},
+            {"name": "network", "params": network, "weight_decay": s["weight_decay"]},
             {"name": "centres", "params": [self.head.centres]},
         ]
+        optimizer = torch.optim.Adam(groups, lr=s["lr"], fused=True)
+        clip_gradients(optimizer, network, s["clip"])
+        return optimizer
 
     def energy(self, views: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """Loss of a batch (batch, patches, channels) in the present stage, and its parts for the history."""
@@ -190,10 +191,21 @@ class Stages(nn.Module):
             loss = modularity_loss(patches_at(features, positions), head.codebook)
             return loss, {"mediator": loss}
         with torch.no_grad():
+            if taken == self.contrast_end and self.settings["start"] == "embeddings":
+                self.start_centres(head.network(features, head.codebook).flatten(0, 1))
             embeddings = head.network.embed_at(features, head.codebook, positions)
         loss = modularity_loss(embeddings, head.centres)
         counts = nearest_codes(embeddings, head.centres).flatten().bincount()
         return loss, {"modularity": loss, "clusters": (counts > 0).sum()}
+
+    def start_centres(self, embeddings: torch.Tensor) -> None:
+        """Start the centres from embeddings (n, dimensions) that lie far apart, as k-means++ draws them."""
+        unit, seed = (
+            F.normalize(embeddings, dim=-1).cpu().numpy(),
+            int(torch.randint(2**31, (), generator=self.generator)),
+        )
+        centres, _ = kmeans_plusplus(unit, self.head.clusters, random_state=seed)
+        self.head.centres.copy_(torch.from_numpy(centres))
 
     def after_step(self) -> None:
         """Count the step; after one of the contrast, the teacher follows."""

@@ -14,6 +14,7 @@ from ..features.store import Store
 from .probe import ClusterProbe
 from .snapshot import Snapshot
 from .stego import CorrespondenceHead
+from .training import clip_gradients
 
 
 class ProductQuantiser(nn.Module):
@@ -89,13 +90,19 @@ class EqussHead(CorrespondenceHead):
         history |= {"quantisation": quantisation, "probe": probe, "clusters": self.probe.clusters_in_use}
         return correspondence + s["quantisation_weight"] * quantisation + probe, history
 
-    def groups(self) -> list[dict]:
+    def optimizer(self) -> torch.optim.Optimizer:
         s = self.settings
-        trained = [*self.projector.parameters(), *self.quantiser.parameters()]
-        return [
-            {"name": "projector", "params": trained, "lr": s["lr"]},
-            {"name": "centres", "params": self.probe.parameters(), "lr": s["lr_centres"]},
+        groups = [
+            {
+                "name": "projector",
+                "params": [*self.projector.parameters(), *self.quantiser.parameters()],
+                "lr": s["lr"],
+            },
+            {"name": "centres", "params": [*self.probe.parameters()], "lr": s["lr_centres"]},
         ]
+        optimizer = torch.optim.Adam(groups, fused=True)
+        clip_gradients(optimizer, groups[0]["params"], s["clip"])
+        return optimizer
 
     def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
         return self.train_projector(store, budget, seed, snapshot)

@@ -1,4 +1,4 @@
-"""CAUSE's front-door contrast: a student learns which patches' codebook vectors are alike, from a teacher and a bank."""
+"""CAUSE's front-door contrast: a student learns which patches have like codes, from a teacher and a bank."""
 
 from copy import deepcopy
 

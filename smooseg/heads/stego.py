@@ -20,7 +20,7 @@ from .kmeans import embedded, minibatch_kmeans, sample_patches
 from .losses import random_partners
 from .projector import Projector, channel_dropout
 from .snapshot import Snapshot
-from .training import clip_gradients, minimise
+from .training import minimise
 
 POOLED = 32  # views pooled at once
 BLOCK = 1024  # rows of the similarity of pooled features computed at once
@@ -164,25 +164,23 @@ class CorrespondenceHead(Head):
         """Loss of a batch, and its parts for the history; arguments as those of :meth:`sampled`."""
         return self.correspondence(*self.sampled(views, neighbours, generator), generator)
 
-    def groups(self) -> list[dict]:
-        """What is trained, and how fast."""
-        return [{"name": "projector", "params": self.projector.parameters(), "lr": self.settings["lr"]}]
+    def optimizer(self) -> torch.optim.Optimizer:
+        """A new one of all that is trained."""
+        groups = [{"name": "projector", "params": self.projector.parameters(), "lr": self.settings["lr"]}]
+        return torch.optim.Adam(groups, fused=True)
 
     def train_projector(self, store: Store, budget: int, seed: int, snapshot: Snapshot | None) -> pd.DataFrame:
         """Take the steps, and return their history; what was held of the store is let go of."""
         s, device = self.settings, default_device()
         self.to(device)
         of_neighbours, of_patches = (torch.Generator().manual_seed(seed) for _ in range(2))
-        optimizer = torch.optim.Adam(self.groups(), fused=True)
-        if "clip" in s:
-            clip_gradients(optimizer, s["clip"])
         return minimise(
             self,
             lambda skip: neighbour_batches(
                 store, s["batch"], s["neighbours"], budget, seed, device, of_neighbours, skip
             ),
             lambda batch: self.energy(*batch, of_patches),
-            optimizer,
+            self.optimizer(),
             s["steps"],
             [of_neighbours, of_patches],
             snapshot,

@@ -78,9 +78,8 @@ def minimise(
     return pd.DataFrame(training.history)
 
 
-def clip_gradients(optimizer: torch.optim.Optimizer, limit: float) -> None:
-    """Scale all gradients down before every step, so that their common norm is at most ``limit``."""
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+def clip_gradients(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], limit: float) -> None:
+    """Before every step, scale the gradients of some parameters down so that their common norm is at most ``limit``."""
 
     def clip(*_) -> None:
         nn.utils.clip_grad_norm_(parameters, limit)
