@@ -127,14 +127,18 @@ class CauseHead(Head):
         return history.assign(clusters=int(history["clusters"].iloc[-1]))
 
     def settle_grid(self, side: int) -> None:
-        """Give the decoder query positions for views of this side, unless the settings say which, and check the block.
+        """Check that views of this side will do, and give a decoder their query positions, unless the settings say which.
 
         Raises:
-            SmoosegError: If a block is larger than a view.
+            SmoosegError: If a block is larger than a view, or a batch has fewer patches than there are clusters.
         """
-        if self.settings["block"] > side:
+        block, batch = self.settings["block"], self.settings["batch"]
+        if block > side:
+            raise SmoosegError(f"cause: block is {block}, but a view has {side} x {side} patches; take at most {side}")
+        if batch * side**2 < self.clusters:
             raise SmoosegError(
-                f"cause: block is {self.settings['block']}, but a view has {side} x {side} patches; take at most {side}"
+                f"cause: {self.clusters} clusters cannot start from the {batch * side**2} patches of a batch; take a "
+                f"larger batch than {batch}"
             )
         if self.network.decoder is not None and self.settings["grid"] is None:
             self.settings = self.settings | {"grid": side}
@@ -200,10 +204,8 @@ class Stages(nn.Module):
 
     def start_centres(self, embeddings: torch.Tensor) -> None:
         """Start the centres from embeddings (n, dimensions) that lie far apart, as k-means++ draws them."""
-        unit, seed = (
-            F.normalize(embeddings, dim=-1).cpu().numpy(),
-            int(torch.randint(2**31, (), generator=self.generator)),
-        )
+        unit = F.normalize(embeddings, dim=-1).cpu().numpy()
+        seed = int(torch.randint(2**31, (), generator=self.generator))
         centres, _ = kmeans_plusplus(unit, self.head.clusters, random_state=seed)
         self.head.centres.copy_(torch.from_numpy(centres))
 

@@ -77,7 +77,7 @@ class Bank(nn.Module):
         counts = codes.bincount(minlength=len(self.added))
         rank = torch.arange(len(codes), device=codes.device) - (counts.cumsum(0) - counts)[codes]
         kept = counts // 2
-        keep = (rank < kept[codes]) & (rank >= kept[codes] - size)
+        keep = (rank < kept[codes]) & (rank >= kept[codes] - size)  # each place is written once
         code, place = codes[keep], ((self.added[codes] + rank) % size)[keep]
         self.rows[code, place] = rows[order[keep]]
         self.added += kept
