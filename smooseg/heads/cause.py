@@ -127,7 +127,7 @@ class CauseHead(Head):
         return history.assign(clusters=int(history["clusters"].iloc[-1]))
 
     def settle_grid(self, side: int) -> None:
-        """Check that views of this side will do, and give a decoder their query positions, unless the settings say which.
+        """Check that views of this side will do, and give a decoder positions for them, unless the settings say which.
 
         Raises:
             SmoosegError: If a block is larger than a view, or a batch has fewer patches than there are clusters.
