@@ -5,7 +5,9 @@ from pathlib import Path
 from ..errors import SmoosegError
 from ..running.plugins import load_plugin, plugins
 from .base import Head, read_head, save_head
+from .cause import CauseHead
 from .eagle import EagleHead
+from .equss import EqussHead
 from .hp import HPHead
 from .kmeans import KMeansHead
 from .linear import LinearHead
@@ -17,6 +19,8 @@ from .stego import StegoHead
 HEADS: dict[str, type[Head]] = {
     "eagle": EagleHead,
     "hp": HPHead,
+    "cause": CauseHead,
+    "equss": EqussHead,
     "kmeans": KMeansHead,
     "linear": LinearHead,
     "smooseg": SmooSegHead,

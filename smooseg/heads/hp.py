@@ -41,7 +41,7 @@ class HPHead(ProbedHead):
             {"name": "probe", "params": self.probe.parameters(), "lr": s["lr_probe"]},
         ]
         optimizer = torch.optim.AdamW(groups, weight_decay=0, fused=True)
-        clip_gradients(optimizer, self.projector, CLIP)
+        clip_gradients(optimizer, list(self.projector.parameters()), CLIP)
 
         def batches(skip: int) -> Iterator[tuple[int, torch.Tensor]]:
             return enumerate(shuffled_batches(store, s["batch"], budget, seed, device, skip), skip)

@@ -80,11 +80,11 @@ def minimise(
     return pd.DataFrame(training.history)
 
 
-def clip_gradients(optimizer: torch.optim.Optimizer, module: nn.Module, norm: float) -> None:
-    """Before each step of an optimizer, scale a module's gradients down to a norm that they exceed."""
+def clip_gradients(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], limit: float) -> None:
+    """Before every step, scale the gradients of some parameters down so that their common norm is at most ``limit``."""
 
-    def clip(*_: object) -> None:
-        nn.utils.clip_grad_norm_(module.parameters(), norm)
+    def clip(*_) -> None:
+        nn.utils.clip_grad_norm_(parameters, limit)
 
     optimizer.register_step_pre_hook(clip)
 

@@ -66,6 +66,30 @@ QUICK = {
         "subtract_mean": True,
     },
     "linear": {"steps": 60, "subtract_mean": False},
+    "cause": {
+        "steps": 120,
+        "batch": 8,
+        "block": 2,
+        "codes": 16,
+        "dimensions": 16,
+        "projection": 16,
+        "bank": 4,
+        "subtract_mean": True,
+    },
+    "equss": {
+        "steps": 60,
+        "batch": 8,
+        "dimensions": 16,
+        "patches": 8,
+        "lr": 1e-3,
+        "lr_centres": 5e-2,
+        "books": 4,
+        "words": 8,
+        "b_within": 0.3,
+        "b_neighbour": 0.3,
+        "b_random": 0.5,
+        "subtract_mean": True,
+    },
 }
 PIXELS = 2  # along a side of a patch, in the labels that the linear probe is given
 

@@ -20,7 +20,7 @@ from tests.unit.heads.test_heads import KINDS, settings
 
 STEPS, STOP = 12, 7
 HELD = 10**9
-TRAINED = ("smooseg", "stego", "linear", "hp", "eagle")  # by gradients
+TRAINED = ("smooseg", "stego", "linear", "hp", "eagle", "cause", "equss")  # by gradients
 
 
 class Stopped(Exception):
