@@ -122,7 +122,7 @@ def proposals(features: np.ndarray, threshold: float, covered: float) -> np.ndar
 
     Args:
         features: float32 (patches, channels).
-        threshold: psi: share of the largest cosine to the first patch, below which a patch is left out.
+        threshold: psi: cosine to the first patch, below which a patch is left out.
         covered: Share of patches in a mask at which no more are sought.
 
     Returns:
@@ -132,10 +132,10 @@ def proposals(features: np.ndarray, threshold: float, covered: float) -> np.ndar
     free, masks = np.ones(len(features), bool), []
     while 1 - free.mean() < covered and len(masks) < VOID - 1:
         along = np.abs(units[free] @ principal_direction(features[free]))
-        closeness = np.where(free, units @ units[np.flatnonzero(free)[along.argmax()]], 0)
-        closeness[np.flatnonzero(free)[along.argmax()]] = 1  # also where its feature is 0
-        mask = np.where(closeness < threshold * closeness.max(), 0, closeness) / closeness.max()
-        masks.append(mask.clip(0))
+        first = np.flatnonzero(free)[along.argmax()]
+        cosines = units @ units[first]
+        cosines[first] = 1  # also where its feature is 0, so that every mask takes a patch
+        masks.append(np.where(free & (cosines >= threshold), cosines, 0))
         free &= masks[-1] == 0
     return np.array(masks, np.float32)
 

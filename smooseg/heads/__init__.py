@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from ..errors import SmoosegError
-from .base import Head, read_head, save_head
+from .base import KINDS, Head, build_head, read_head, save_head
 from .kmeans import KMeansHead
 from .linear import LinearHead
+from .primaps import PrimapsHead
 from .smooseg import SmooSegHead
 from .smooth import SmoothHead
 from .snapshot import Snapshot
@@ -14,10 +15,13 @@ from .stego import StegoHead
 HEADS: dict[str, type[Head]] = {
     "kmeans": KMeansHead,
     "linear": LinearHead,
+    "primaps": PrimapsHead,
     "smooseg": SmooSegHead,
     "smooth": SmoothHead,
     "stego": StegoHead,
 }
+
+KINDS.update(HEADS)
 
 __all__ = ["HEADS", "Head", "Snapshot", "load_head", "save_head"]
 
@@ -30,7 +34,7 @@ def load_head(path: Path) -> tuple[Head, dict]:
     """
     facts, state = read_head(path)
     try:
-        head = HEADS[facts["head"]](facts["channels"], facts["clusters"], facts["settings"])
+        head = build_head(facts)
         head.load_state_dict(state)
     except (KeyError, RuntimeError) as error:
         raise SmoosegError(f"{path}: does not fit its own configuration ({error})") from error

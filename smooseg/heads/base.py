@@ -23,6 +23,9 @@ NARROW = 0.8  # share of a cluster's patches in one view, from which it is that 
 TOLERATED = 0.2  # share of such clusters: some things are in one picture only
 
 
+KINDS: dict[str, type["Head"]] = {}  # heads by name, which the package fills: no head needs to import another
+
+
 class Head(nn.Module, ABC):
     """Maps patch features to embeddings, and the direction of an embedding to cluster logits.
 
@@ -32,6 +35,7 @@ class Head(nn.Module, ABC):
         settings: The head's hyperparameters, with every default filled in.
     """
 
+    cosine = True  # whether the classifier takes directions of embeddings; else it takes embeddings as they are
     mean: torch.Tensor
 
     def __init__(self, channels: int, clusters: int, settings: dict):
@@ -85,12 +89,13 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weights (K, dimensions) and bias (K,): a normalised embedding z has logits ``weights @ z + bias``."""
+        """Weights (K, dimensions) and bias (K,): an embedding z, normalised where ``cosine``, has logits
+        ``weights @ z + bias``."""
 
     def logits(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Cluster logits (..., K) of embeddings (..., dimensions), in the range of a cosine."""
         weights, bias = self.classifier()
-        return F.normalize(embeddings, dim=-1) @ weights.T + bias
+        return (F.normalize(embeddings, dim=-1) if self.cosine else embeddings) @ weights.T + bias
 
 
 @torch.inference_mode()
@@ -114,6 +119,17 @@ def doubt_clusters(head: Head, store: Store) -> None:
             "few tell crops apart, not contents; ask for fewer clusters, or give more images",
             *(used, head.clusters, narrow, store.views),
         )
+
+
+def head_facts(head: Head) -> dict:
+    """What :func:`build_head` takes."""
+    name = next(name for name, kind in KINDS.items() if kind is type(head))
+    return {"head": name, "channels": head.channels, "clusters": head.clusters, "settings": head.settings}
+
+
+def build_head(facts: dict) -> Head:
+    """A head as it was before it was fitted."""
+    return KINDS[facts["head"]](facts["channels"], facts["clusters"], facts["settings"])
 
 
 def save_head(head: Head, name: str, experiment: dict, path: Path) -> None:

@@ -129,6 +129,13 @@ def feature_needs(dataset, backbone):
     }
 
 
+def mask_settings(backbone):
+    """What mask proposals depend on, apart from the cache and the CRF."""
+    chosen = config["masks"]["subtract_mean"]
+    subtract = config["backbones"][backbone]["subtract_mean"] if chosen is None else chosen
+    return config["masks"] | {"subtract_mean": subtract}
+
+
 def of_experiment(pattern, view="eval"):
     """Input function: a path pattern with the wildcards of an experiment's data set and backbone filled in."""
 
