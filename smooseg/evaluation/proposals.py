@@ -129,7 +129,7 @@ def proposals(features: np.ndarray, threshold: float, covered: float) -> np.ndar
         float32 (masks, patches) in 0..1, disjoint; at most 254.
     """
     units = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    free, masks = np.ones(len(features), bool), []
+    free, masks = np.ones(len(features), bool), list[np.ndarray]()
     while 1 - free.mean() < covered and len(masks) < VOID - 1:
         along = np.abs(units[free] @ principal_direction(features[free]))
         first = np.flatnonzero(free)[along.argmax()]

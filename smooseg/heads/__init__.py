@@ -6,6 +6,7 @@ from ..errors import SmoosegError
 from .base import KINDS, Head, build_head, read_head, save_head
 from .kmeans import KMeansHead
 from .linear import LinearHead
+from .ppap import PpapHead
 from .primaps import PrimapsHead
 from .smooseg import SmooSegHead
 from .smooth import SmoothHead
@@ -15,6 +16,7 @@ from .stego import StegoHead
 HEADS: dict[str, type[Head]] = {
     "kmeans": KMeansHead,
     "linear": LinearHead,
+    "ppap": PpapHead,
     "primaps": PrimapsHead,
     "smooseg": SmooSegHead,
     "smooth": SmoothHead,

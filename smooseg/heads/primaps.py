@@ -66,9 +66,7 @@ def focal_loss(logits: torch.Tensor, labels: torch.Tensor, exponent: float) -> t
     return F.nll_loss(log_probabilities, labels, weights, ignore_index=VOID, reduction="sum") / labels.numel()
 
 
-def upsampled(
-    embeddings: torch.Tensor, magnitudes: torch.Tensor, directions: torch.Tensor, size: int
-) -> torch.Tensor:
+def upsampled(embeddings: torch.Tensor, magnitudes: torch.Tensor, directions: torch.Tensor, size: int) -> torch.Tensor:
     """Logits of every pixel: those of patches upsampled, which is the same as upsampling embeddings, and K maps, not d.
 
     Args:

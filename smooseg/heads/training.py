@@ -78,6 +78,18 @@ def minimise(
     return pd.DataFrame(training.history)
 
 
+def clip_gradients(
+    optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], norm: float
+) -> torch.optim.Optimizer:
+    """The optimiser, which from now on shortens the gradient of some parameters to a norm before each step."""
+
+    def clip(*_) -> None:
+        nn.utils.clip_grad_norm_(parameters, norm)
+
+    optimizer.register_step_pre_hook(clip)
+    return optimizer
+
+
 class Training:
     """All that the next step depends on, apart from the batches' place, which is the step's number.
 

@@ -28,6 +28,15 @@ QUICK = {
         "lr_prototypes": 5e-3,
     },
     "kmeans": {"samples": 1000},
+    "ppap": {
+        "decoder": "projector",
+        "steps": 60,
+        "batch": 8,
+        "dimensions": 16,
+        "patches_per_anchor": 4,
+        "lr_clusters": 0.05,
+        "subtract_mean": True,
+    },
     "primaps": {"steps": 60, "start_steps": 20, "batch": 8, "subtract_mean": True, "points": None},
     "smooth": {"samples": 1000, "subtract_mean": True},
     "stego": {
@@ -88,6 +97,7 @@ def fit(request, data, labels, masks):
     supervision = {"labels": labels} if request.param in SUPERVISED else {}
     declared = load_schema()["$defs"]["heads"][request.param].get("inputs", [])
     supervision |= {"masks": masks} if "masks" in declared else {}
+    supervision |= {"weights": None} if "weights" in declared else {}  # a projector reads none
 
     def fit(seed=0, **changes):
         changed = settings(request.param, **changes)
