@@ -128,8 +128,8 @@ def shuffled_batches(
         skip: Batches to leave out at the start, unread: what a training that goes on has had.
 
     Yields:
-        (size, patches, channels) in the store's dtype, or rows for :meth:`Joined.parts`. Use a batch before asking for the next one: it may
-        lie in a buffer that is read into again.
+        (size, patches, channels) in the store's dtype, or rows for :meth:`Joined.parts`. Use a batch before asking
+        for the next one: it may lie in a buffer that is read into again.
     """
     parts, drawn = [], 0
     for views, order, start in buffers(store, budget, seed, device, skip * size):
