@@ -7,7 +7,6 @@ Source:
     Hahn et al. 2024 (PriMaPs-EM), Section 3.1.
 """
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -88,9 +87,7 @@ def propose_block(
     def masks_of(i: int) -> np.ndarray:
         return view_masks(patches[i], pixels[i], settings, crf)
 
-    masks = np.stack(in_threads(masks_of, range(len(rows)), threads))
-    logging.info("views %d to %d: %.1f masks each", start, start + len(rows), np.mean([m.max() for m in masks]))
-    output.write(start, masks)
+    output.write(start, np.stack(in_threads(masks_of, range(len(rows)), threads)))
 
 
 def view_masks(features: np.ndarray, pixels: np.ndarray, settings: dict, crf: dict) -> np.ndarray:
@@ -149,8 +146,10 @@ def principal_direction(features: np.ndarray) -> np.ndarray:
     centred = (features - features.mean(0)).astype(np.float64)
     wide = len(centred) < centred.shape[1]  # the smaller of both products has the same eigenvalues
     product = centred @ centred.T if wide else centred.T @ centred
-    (vector,) = eigh(product, subset_by_index=[len(product) - 1] * 2)[1].T
-    direction = centred.T @ vector if wide else vector
+    vectors = eigh(product, subset_by_index=[len(product) - 1] * 2)[1]
+    if not vectors.size:  # LAPACK can miss it among equal eigenvalues; all of them cost three times as much
+        vectors = eigh(product)[1]
+    direction = centred.T @ vectors[:, -1] if wide else vectors[:, -1]
     return (direction / max(np.linalg.norm(direction), np.finfo(np.float64).tiny)).astype(np.float32)
 
 

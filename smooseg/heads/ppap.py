@@ -90,7 +90,7 @@ class PpapHead(Head):
             weights: Safetensors file of the backbone, for the decoder that is a block.
         """
         s, device, generator = self.settings, default_device(), torch.Generator().manual_seed(seed)
-        frozen = self.take_block(store, weights, seed) if s["decoder"] == "block" else None
+        frozen = self.take_block(store, weights) if s["decoder"] == "block" else None
         self.to(device)
         network = [*self.decoder.parameters(), *self.projection.parameters()]
         trained = [parameter for parameter in network if parameter.requires_grad]
@@ -108,7 +108,7 @@ class PpapHead(Head):
             snapshot,
         )
 
-    def take_block(self, store: Store, weights: Path, seed: int) -> NextBlock:
+    def take_block(self, store: Store, weights: Path) -> NextBlock:
         """Begin as the backbone's block after the cached one, and return that as it stays.
 
         Raises:
@@ -123,14 +123,16 @@ class PpapHead(Head):
         self.decoder = NextBlock(model, cached, weights)
         frozen = deepcopy(self.decoder).requires_grad_(False).to(default_device())
         if self.settings["subtract_mean"]:
-            self.shift.copy_(mean_output(frozen, store, seed))
+            self.shift.copy_(mean_output(frozen, store))
         return frozen
 
 
 @torch.inference_mode()
-def mean_output(block: NextBlock, store: Store, seed: int) -> torch.Tensor:
-    """Mean of a block's patches over some views of the tokens that enter it: float32 (channels,)."""
-    batches, means = shuffled_batches(store, store.chunk, store.chunk * store.row_bytes, seed, default_device()), []
-    for _ in range(-(-min(MEAN_VIEWS, store.views) // store.chunk)):
-        means.append(block(next(batches).float()).mean((0, 1)).cpu())
-    return torch.stack(means).mean(0)
+def mean_output(block: NextBlock, store: Store) -> torch.Tensor:
+    """Mean of a block's patches over views from all of a store, of the tokens that enter it: float32 (channels,)."""
+    chunks = store.blocks(store.chunk)
+    patches = [
+        block(torch.from_numpy(store.read(start, stop)).to(default_device(), torch.float32)).flatten(0, 1)
+        for start, stop in chunks[:: -(-store.views // MEAN_VIEWS)]
+    ]
+    return torch.cat(patches).mean(0).cpu()

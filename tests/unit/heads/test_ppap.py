@@ -100,7 +100,7 @@ def test_anchors_without_a_positive_add_nothing():
     torch.testing.assert_close(contrast(anchors, units(5, 4, 1), one, ~none, 0.8), alone)
 
 
-def test_nothing_is_learnt_of_the_clusters_by_what_they_follow(data):  # noqa: F811
+def test_nothing_is_learnt_of_the_clusters_by_what_they_follow(data):
     head = PpapHead(32, KINDS, settings("ppap"))
     for part, decoder, probe in (("cluster", False, True), ("contrast", True, False)):
         head.zero_grad(set_to_none=True)
@@ -111,7 +111,7 @@ def test_nothing_is_learnt_of_the_clusters_by_what_they_follow(data):  # noqa: F
 
 
 @pytest.fixture
-def tokens(tmp_path, tiny_checkpoint) -> Store:  # noqa: F811
+def tokens(tmp_path, tiny_checkpoint) -> Store:
     """Tokens that enter the tiny model's last block."""
     features, _ = clustered_features(20, TOKENS, CHANNELS)
     facts = {"model": TINY_MODEL, "block": -2, "prefix": 1, "weights_sha256": file_sha256(tiny_checkpoint)}
@@ -127,7 +127,7 @@ def fit_block(tokens: Store, weights: Path, **changes) -> PpapHead:
     return HEADS["ppap"].fit(tokens, KINDS, block_settings(**changes), seed=0, budget=BUDGET, weights=weights)[0]
 
 
-def test_the_block_after_the_cached_one_goes_on_as_the_backbone_does(tiny_checkpoint):  # noqa: F811
+def test_the_block_after_the_cached_one_goes_on_as_the_backbone_does(tiny_checkpoint):
     model = timm.create_model(TINY_MODEL, num_classes=0).eval()
     model.load_state_dict(load_file(tiny_checkpoint))
     images = torch.randn(2, 3, 160, 160)
@@ -148,7 +148,7 @@ def test_the_block_after_the_cached_one_goes_on_as_the_backbone_does(tiny_checkp
     assert patches.shape == found.shape
 
 
-def test_the_block_is_trained_and_the_norm_is_not(tokens, tiny_checkpoint, tmp_path):  # noqa: F811
+def test_the_block_is_trained_and_the_norm_is_not(tokens, tiny_checkpoint, tmp_path):
     head = fit_block(tokens, tiny_checkpoint, subtract_mean=True)
     published = NextBlock(TINY_MODEL, -2, tiny_checkpoint)
     trained = dict(head.decoder.named_parameters())
@@ -171,7 +171,7 @@ def test_the_block_is_trained_and_the_norm_is_not(tokens, tiny_checkpoint, tmp_p
         ({"weights_sha256": "another"}, "was made with other weights"),
     ],
 )
-def test_caches_that_no_block_can_follow_are_one_sentence(tokens, tiny_checkpoint, changes, said):  # noqa: F811
+def test_caches_that_no_block_can_follow_are_one_sentence(tokens, tiny_checkpoint, changes, said):
     tokens.provenance |= changes
     with pytest.raises(SmoosegError, match=said):
         fit_block(tokens, tiny_checkpoint)

@@ -107,7 +107,7 @@ def test_maps_stay_with_their_views(tmp_path, budget_chunks, points):
     assert sorted(seen[:37]) == list(range(37))
 
 
-def test_principal_directions_are_those_of_the_covariance(data):  # noqa: F811
+def test_principal_directions_are_those_of_the_covariance(data):
     head = PrimapsHead(32, KINDS, settings("primaps"))
     found = principal_directions(head, data[0], 5, 10**6, BUDGET, 0).double()
     rows = data[1].flatten(0, 1).double()
@@ -116,12 +116,12 @@ def test_principal_directions_are_those_of_the_covariance(data):  # noqa: F811
     assert (found.gather(1, found.abs().argmax(1, keepdim=True)) > 0).all()
 
 
-def test_more_clusters_than_dimensions_are_one_sentence(data, masks):  # noqa: F811
+def test_more_clusters_than_dimensions_are_one_sentence(data, masks):
     with pytest.raises(SmoosegError, match="33 clusters need embeddings of as many dimensions; these have 32"):
         HEADS["primaps"].fit(data[0], 33, settings("primaps"), seed=0, budget=BUDGET, masks=masks)
 
 
-def test_k_means_comes_first_and_moves_directions_alone(data, masks):  # noqa: F811
+def test_k_means_comes_first_and_moves_directions_alone(data, masks):
     baseline, trained = (
         HEADS["primaps"].fit(data[0], KINDS, settings("primaps", steps=steps), seed=0, budget=BUDGET, masks=masks)[0]
         for steps in (0, 30)
@@ -150,7 +150,7 @@ def test_the_average_is_a_copy_then_a_mean_then_moves_slowly():
     assert seen[100] == pytest.approx(0.98 * seen[99] + 0.02 * 100)
 
 
-def test_both_sets_of_prototypes_can_predict(data, masks):  # noqa: F811
+def test_both_sets_of_prototypes_can_predict(data, masks):
     head, _ = HEADS["primaps"].fit(data[0], KINDS, settings("primaps"), seed=0, budget=BUDGET, masks=masks)
     averaged, _ = head.classifier()
     head.settings = head.settings | {"prototypes": "running"}
@@ -164,12 +164,12 @@ def test_both_sets_of_prototypes_can_predict(data, masks):  # noqa: F811
 
 
 @pytest.fixture(scope="module")
-def stego(data) -> Head:  # noqa: F811
+def stego(data) -> Head:
     head, _ = HEADS["stego"].fit(data[0], KINDS, settings("stego", steps=5), seed=0, budget=BUDGET)
     return head
 
 
-def test_on_another_head_it_begins_as_that_and_holds_it(data, masks, stego, tmp_path):  # noqa: F811
+def test_on_another_head_it_begins_as_that_and_holds_it(data, masks, stego, tmp_path):
     before = {key: value.clone() for key, value in stego.state_dict().items()}
     made = {"seed": 0, "budget": BUDGET, "masks": masks, "base": stego}
     head, _ = HEADS["primaps"].fit(data[0], KINDS, settings("primaps", steps=1, lr=1e-9), **made)
@@ -185,7 +185,7 @@ def test_on_another_head_it_begins_as_that_and_holds_it(data, masks, stego, tmp_
         assert torch.equal(loaded.logits(loaded.embed(data[1])), trained.logits(trained.embed(data[1])))
 
 
-def test_a_base_of_other_clusters_is_one_sentence(data, masks, stego):  # noqa: F811
+def test_a_base_of_other_clusters_is_one_sentence(data, masks, stego):
     with pytest.raises(SmoosegError, match="a primaps head of 4 clusters cannot be put on one of 3"):
         HEADS["primaps"].fit(data[0], 4, settings("primaps"), seed=0, budget=BUDGET, masks=masks, base=stego)
 
