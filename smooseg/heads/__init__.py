@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from ..errors import SmoosegError
-from .base import KINDS, Head, build_head, read_head, save_head
+from .base import Head, read_head, save_head
 from .kmeans import KMeansHead
 from .linear import LinearHead
+from .names import HEADS, build_head, find_head
 from .ppap import PpapHead
 from .primaps import PrimapsHead
 from .smooseg import SmooSegHead
@@ -13,7 +14,7 @@ from .smooth import SmoothHead
 from .snapshot import Snapshot
 from .stego import StegoHead
 
-HEADS: dict[str, type[Head]] = {
+HEADS |= {
     "kmeans": KMeansHead,
     "linear": LinearHead,
     "ppap": PpapHead,
@@ -23,9 +24,7 @@ HEADS: dict[str, type[Head]] = {
     "stego": StegoHead,
 }
 
-KINDS.update(HEADS)
-
-__all__ = ["HEADS", "Head", "Snapshot", "load_head", "save_head"]
+__all__ = ["HEADS", "Head", "Snapshot", "find_head", "load_head", "save_head"]
 
 
 def load_head(path: Path) -> tuple[Head, dict]:

@@ -4,6 +4,7 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pandas as pd
 import torch
@@ -23,9 +24,6 @@ NARROW = 0.8  # share of a cluster's patches in one view, from which it is that 
 TOLERATED = 0.2  # share of such clusters: some things are in one picture only
 
 
-KINDS: dict[str, type["Head"]] = {}  # heads by name, which the package fills: no head needs to import another
-
-
 class Head(nn.Module, ABC):
     """Maps patch features to embeddings, and the direction of an embedding to cluster logits.
 
@@ -35,6 +33,7 @@ class Head(nn.Module, ABC):
         settings: The head's hyperparameters, with every default filled in.
     """
 
+    schema: ClassVar[dict] = {}  # of another package's head: settings, needs, inputs; ours are in the workflow's schema
     cosine = True  # whether the classifier takes directions of embeddings; else it takes embeddings as they are
     mean: torch.Tensor
 
@@ -53,7 +52,7 @@ class Head(nn.Module, ABC):
         seed: int,
         budget: int,
         snapshot: Snapshot | None = None,
-        **supervision: Store,
+        **inputs: Any,
     ) -> tuple["Head", pd.DataFrame]:
         """Train a new head on a store alone.
 
@@ -64,16 +63,17 @@ class Head(nn.Module, ABC):
             seed: Fixes initialisation and order.
             budget: Bytes of features to hold in memory.
             snapshot: Where a long training keeps its state, and goes on from; the result is the same without.
-            supervision: ``labels`` of the same views, for :data:`smooseg.settings.config.SUPERVISED` heads alone.
+            inputs: What else its schema asks for: ``weights``, the backbone's safetensors file. ``labels`` of the
+                same views are for :data:`smooseg.settings.heads.SUPERVISED` heads alone.
 
         Returns:
             The head on the CPU in evaluation mode, and its history (one row per recorded step).
         """
         torch.manual_seed(seed)
         head = cls(store.shape[-1], clusters, settings)
-        if settings["subtract_mean"]:
+        if settings.get("subtract_mean"):
             head.mean.copy_(mean_feature(store))
-        history = head.learn(store, seed=seed, budget=budget, snapshot=snapshot, **supervision)
+        history = head.learn(store, seed=seed, budget=budget, snapshot=snapshot, **inputs)
         head = head.cpu().eval()
         if store.views <= FEW_VIEWS:
             doubt_clusters(head, store)
@@ -119,17 +119,6 @@ def doubt_clusters(head: Head, store: Store) -> None:
             "few tell crops apart, not contents; ask for fewer clusters, or give more images",
             *(used, head.clusters, narrow, store.views),
         )
-
-
-def head_facts(head: Head) -> dict:
-    """What :func:`build_head` takes."""
-    name = next(name for name, kind in KINDS.items() if kind is type(head))
-    return {"head": name, "channels": head.channels, "clusters": head.clusters, "settings": head.settings}
-
-
-def build_head(facts: dict) -> Head:
-    """A head as it was before it was fitted."""
-    return KINDS[facts["head"]](facts["channels"], facts["clusters"], facts["settings"])
 
 
 def save_head(head: Head, name: str, experiment: dict, path: Path) -> None:

@@ -10,20 +10,14 @@ from snakemake.utils import available_cpu_count
 
 from smooseg.settings.catalogue import read_config
 from smooseg.settings.held import HELD
-from smooseg.settings.config import (
-    SUPERVISED,
-    compared,
-    dataset_root,
-    resolve,
-    run_jobs,
-    sweep_jobs,
-    table_jobs,
-)
+from smooseg.settings.config import compared, dataset_root, load_schema, resolve, run_jobs, sweep_jobs, table_jobs
+from smooseg.settings.heads import SUPERVISED, head_schema
 from smooseg.images.datasets import open_dataset
 from smooseg.errors import SmoosegError, raise_listed
 from smooseg.running.files import FOLDER, share_folder
 from smooseg.running.fingerprint import source_hash, tree_state
 from smooseg.running.machine import interpreter_problem, usable_cores
+from smooseg.running.plugins import code_of
 
 if problem := interpreter_problem():
     raise WorkflowError(problem)
@@ -40,6 +34,7 @@ ALL_CORES = workflow.resource_settings.cores or usable_cores()
 if workflow.local_exec and ALL_CORES == available_cpu_count():  # what Snakemake makes of "all" knows no quota
     ALL_CORES = usable_cores()
     workflow.register_resource("_cores", ALL_CORES)
+SCHEMA = load_schema()
 RESULTS = config["results"]  # as rules write it
 PLACED = str(workflow.modifier.modify_path(RESULTS))  # where that lies: below the prefix of who uses this as a module
 if os.path.isabs(RESULTS) and workflow.modifier.modify_path("results") != "results":
@@ -85,7 +80,9 @@ def dataset_settings(name):
 def reading_settings(name, view):
     """What reading a view's labels depends on."""
     settings = dataset_settings(name)
-    return {key: settings[key] for key in ("layout", "root", "classes", "void")} | {"split": settings[view]["split"]}
+    return {key: settings[key] for key in ("layout", "root", "settings", "classes", "void")} | {
+        "split": settings[view]["split"]
+    }
 
 
 def existing(dataset, paths):
@@ -174,12 +171,26 @@ def weights_file(wildcards):
 
 
 def training_inputs(wildcards):
-    """What every head is trained from: a finished cache and what it was made from."""
-    return {
+    """What a head is trained from: a finished cache and what it was made from, and what else its schema asks for."""
+    inputs = {
         "complete": of_experiment(rules.finish_features.output.complete, "train")(wildcards),
         "manifest": of_experiment(rules.index_views.output[0], "train")(wildcards),
         "facts": of_experiment(rules.fetch_weights.output.facts)(wildcards),
     }
+    further = {
+        "weights": of_experiment(rules.fetch_weights.output.weights),
+        "masks": of_experiment(rules.propose_masks.output.complete),
+        "base": base_head,
+    }
+    head = head_schema(SCHEMA, config["experiments"][wildcards.experiment]["head"])
+    found = {name: further[name](wildcards) for name in head.get("inputs", [])}
+    return inputs | {name: path for name, path in found.items() if path}
+
+
+def base_head(wildcards):
+    """The head that an experiment's is put on, of the same seed; None where it is put on features."""
+    base = config["experiments"][wildcards.experiment]["settings"]["base"]
+    return base and rules.train_head.output.head.format(experiment=base, seed=wildcards.seed)
 
 
 def code(*modules):

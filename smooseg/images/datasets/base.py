@@ -5,6 +5,7 @@ import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
@@ -48,16 +49,24 @@ class Dataset(ABC):
         root: Folder that holds the data set.
         classes: Class names; class ``i`` is called ``classes[i]``. A layout with :attr:`CLASSES` needs none.
         void: Raw label value that means "no class".
+        settings: The layout's own, as :attr:`schema` describes them, with every default filled in.
 
     Raises:
         SmoosegError: If the layout fixes its classes, and ``classes`` or ``void`` say otherwise.
     """
 
+    schema: ClassVar[dict] = {}  # JSON schema of the layout's own settings
     CLASSES: tuple[str, ...] = ()  # class names, where the layout fixes them
     CLASS_OF: tuple[int, ...] = ()  # class of raw label values 0, 1, …, where they are not the class ids
 
-    def __init__(self, root: str | Path, classes: list[str] | tuple[str, ...] = (), void: int = VOID):
-        self.root = Path(root)
+    def __init__(
+        self,
+        root: str | Path,
+        classes: list[str] | tuple[str, ...] = (),
+        void: int = VOID,
+        settings: dict | None = None,
+    ):
+        self.root, self.settings = Path(root), settings or {}
         self.classes = list(classes or self.CLASSES)
         self.void = void
         if self.CLASSES and (tuple(self.classes) != self.CLASSES or void != VOID):
