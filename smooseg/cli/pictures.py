@@ -73,7 +73,8 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, bands: s
     "--classes", required=True, type=click.IntRange(2, 255), help="Clusters to find: what the masks tell apart."
 )
 @OUT
-@click.option("--labels", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of label PNGs.")
+@click.option("--labels", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of label files.")
+@click.option("--label-table", type=FILE, help="CSV of what ids or colours in --labels mean: name, id, colour.")
 @click.option("--class-names", help="Names of the label ids 0, 1, …, with commas between them.")
 @click.option(
     "--void", type=click.IntRange(0, 255), default=255, show_default=True, help="Label id that is not scored."
@@ -103,9 +104,11 @@ def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names:
     --labels the report. The same command goes on where it was stopped; with other options, what they change is done
     again.
 
-    With --labels, a PNG of class ids of the same name (below subfolders as the masks are) and size as its upright
-    image, classes are scored where there is one, and masks show classes: those of --class-names, else the ids that
-    the labels hold. There may be more or fewer of them than clusters. No label is used in training.
+    With --labels, a PNG, TIFF or BMP of class ids of the same name (below subfolders as the masks are) and size as its
+    upright image, classes are scored where there is one, and masks show classes: those of --class-names, else the ids
+    that the labels hold. With --label-table, a CSV with the columns name and id, colour (#RRGGBB) or r, g and b, other
+    ids and colours are classes; rows of one name are one class, and those called void are not scored. There may be
+    more or fewer classes than clusters. No label is used in training.
 
     Example: smooseg fit photos --classes 6 --out work
     """
@@ -159,6 +162,28 @@ def gallery(head: Path, images: tuple[str, ...], out: Path | None, weights: Path
     click.echo(out)
     if problems:
         raise SmoosegError(f"{len(problems)} of the images given could not be used; each is named above")
+
+
+@click.command()
+@click.argument("masks", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--to", required=True, type=click.Choice(["cityscapes", "coco", "cvat", "labelstudio"]), help="Format to write."
+)
+@OUT
+def export(masks: Path, to: str, out: Path) -> None:
+    """Write the MASKS of a folder, as smooseg segment and fit leave it, for annotation tools and training code.
+
+    coco: annotations.json with a run-length mask for each class in each picture. cvat: annotations.xml (CVAT for images
+    1.1) and labels.json, a task's raw labels. labelstudio: tasks.json with predictions, and labels.xml, the labeling
+    interface. cityscapes: PNGs of ids and of colours below gtFine/train. Names and colours are those of legend.csv,
+    void is no class. What was written is printed.
+
+    Example: smooseg export work/masks --to cvat --out cvat
+    """
+    from ..pictures.exporting import export as write_export
+
+    for path in write_export(masks, to, out):
+        click.echo(path)
 
 
 def split_names(text: str) -> list[str]:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from ..errors import SmoosegError
 from .base import Head, read_head, save_head
+from .eagle import EagleHead
+from .hp import HPHead
 from .kmeans import KMeansHead
 from .linear import LinearHead
 from .names import HEADS, build_head, find_head
@@ -15,6 +17,8 @@ from .snapshot import Snapshot
 from .stego import StegoHead
 
 HEADS |= {
+    "eagle": EagleHead,
+    "hp": HPHead,
     "kmeans": KMeansHead,
     "linear": LinearHead,
     "ppap": PpapHead,

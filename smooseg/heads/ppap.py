@@ -96,13 +96,15 @@ class PpapHead(Head):
         trained = [parameter for parameter in network if parameter.requires_grad]
         groups = [
             {"name": "decoder", "params": trained, "lr": s["lr"], "weight_decay": s["weight_decay"]},
-            {"name": "clusters", "params": self.probe.parameters(), "lr": s["lr_clusters"], "weight_decay": 0.0},
+            {"name": "probe", "params": self.probe.parameters(), "lr": s["lr_probe"], "weight_decay": 0.0},
         ]
+        optimizer = torch.optim.AdamW(groups, fused=True)
+        clip_gradients(optimizer, nn.ModuleList([self.decoder, self.projection]), s["clip"])
         return minimise(
             self,
             lambda skip: shuffled_batches(store, s["batch"], budget, seed, device, skip),
             lambda batch: self.energy(batch, frozen, generator),
-            clip_gradients(torch.optim.AdamW(groups, fused=True), trained, s["clip"]),
+            optimizer,
             s["steps"],
             [generator],
             snapshot,

@@ -14,6 +14,7 @@ from ..running import machine
 from .plots.scores import POSTPROCESS
 
 PUBLISHED = {"unknown": "", "checkpoint": " ‡", "training": " §"}  # marks of published figures that labels came into
+PIXELS = {"all": "", "dropped": " ◊"}  # and of those that leave pixels out
 DETAILS = {"segmentations", "confusion", "training_curves"}  # kinds of figures that are one for each head
 
 
@@ -41,34 +42,44 @@ def mean_and_spread(mean: float, spread: float) -> str:
     return f"{mean:.1f}" if pd.isna(spread) else f"{mean:.1f} ± {spread:.1f}"
 
 
-def marked(name: str, uses_labels: bool) -> str:
-    """A name, with a dagger if its head was trained with labels."""
-    return f"{name} †" if uses_labels else name
+def marked(name: str, uses_labels: bool, merged: bool = False) -> str:
+    """A name, with a dagger if its head was trained with labels, and with a pilcrow if its clusters were merged."""
+    return f"{name}{' †' if uses_labels else ''}{' ¶' if merged else ''}"
+
+
+def is_blind(table: pd.DataFrame) -> pd.Series:
+    """Rows of a table whose heads nobody helped: not trained with labels, and not merged by hand."""
+    return ~(table["uses_labels"] | table["merged_by_hand"]).astype(bool)
 
 
 def summary_rows(summary: pd.DataFrame) -> list[dict]:
-    """Rows of the summary for the page; the best that saw no label is marked, for each data set and postprocessing."""
+    """Rows of the summary for the page; the best without any help is marked, for each data set and postprocessing."""
     rows = []
     for _, group in summary.groupby(["dataset", "postprocess"], sort=False):
-        blind = group[~group["uses_labels"]]
+        blind = group[is_blind(group)]
         for row in group.to_dict("records"):
+            helped = row["uses_labels"] or row["merged_by_hand"]
             rows.append(
                 row
                 | {
-                    "experiment": marked(row["experiment"], row["uses_labels"]),
+                    "experiment": marked(row["experiment"], row["uses_labels"], row["merged_by_hand"]),
                     "postprocess": POSTPROCESS[row["postprocess"]],
                     "accuracy": mean_and_spread(row["accuracy"], row["accuracy_sd"]),
                     "miou": mean_and_spread(row["miou"], row["miou_sd"]),
-                    "best_accuracy": not row["uses_labels"] and row["accuracy"] == blind["accuracy"].max(),
-                    "best_miou": not row["uses_labels"] and row["miou"] == blind["miou"].max(),
+                    "best_accuracy": not helped and row["accuracy"] == blind["accuracy"].max(),
+                    "best_miou": not helped and row["miou"] == blind["miou"].max(),
+                    "many_to_one": [
+                        "" if pd.isna(row[score]) else mean_and_spread(row[score], row[f"{score}_sd"])
+                        for score in ("many_to_one_accuracy", "many_to_one_miou")
+                    ],
                 }
             )
     return rows
 
 
 def winners(summary: pd.DataFrame) -> list[dict]:
-    """For each data set, which experiment without labels has the best accuracy and the best mIoU, and which is next."""
-    found, blind = [], summary[~summary["uses_labels"].astype(bool)]
+    """For each data set, which experiment without any help has the best accuracy and the best mIoU, and the next."""
+    found, blind = [], summary[is_blind(summary)]
     for dataset, group in blind.groupby("dataset", sort=False):
         for score in ("accuracy", "miou"):
             first = group.loc[group[score].idxmax()]
@@ -100,29 +111,34 @@ def comparison(name: str, entry: dict, table: pd.DataFrame) -> dict:
         table: What :func:`smooseg.results.comparisons.comparison_table` gave.
     """
     scores = [f"{postprocess}_{score}" for postprocess in entry["postprocess"] for score in ("accuracy", "miou")]
+    chosen = [name for name in ("best_accuracy", "best_miou") if name in table]
     best = table.loc[~table["uses_labels"], scores].max()
     rows: list[dict] = []
     for record in table.to_dict("records"):
         cells = []
         for score in scores:
-            ours, published = record[score], record[score.replace("_", "_published_", 1)]
+            published = record[score.replace("_", "_published_", 1)]
+            marks = PUBLISHED[record["published_labels"]] + PIXELS[record["published_pixels"]]
             cells.append(
                 {
-                    "ours": "" if pd.isna(ours) else mean_and_spread(ours, record[f"{score}_sd"]),
-                    "best": ours == best[score],
-                    "published": ""
-                    if pd.isna(published)
-                    else f"{published:.1f}{PUBLISHED[record['published_labels']]}",
+                    "ours": shown(record, score),
+                    "best": record[score] == best[score],
+                    "published": "" if pd.isna(published) else f"{published:.1f}{marks}",
                 }
             )
         seconds = record["training_seconds"]
         time = "" if pd.isna(seconds) else f"{seconds / 60:.1f}"
         method = marked(record["method"], record["uses_labels"])
-        rows.append({"method": method, "time": time, "cells": cells})
+        rows.append({"method": method, "time": time, "cells": cells} | {"chosen": [shown(record, s) for s in chosen]})
     return {"name": name, "title": entry["title"], "seeds": entry["seeds"], "rows": rows} | {
         "postprocess": entry["postprocess"],
         "published": any(cell["published"] for row in rows for cell in row["cells"]),
     }
+
+
+def shown(record: dict, score: str) -> str:
+    """A score of a row with its spread, or nothing."""
+    return "" if pd.isna(record[score]) else mean_and_spread(record[score], record[f"{score}_sd"])
 
 
 def criteria_rows(table: pd.DataFrame) -> list[dict]:
@@ -227,6 +243,8 @@ def write_report(
     path.write_text(
         environment.get_template(template.name).render(
             summary=summary_rows(summary),
+            merged=summary["merged_by_hand"].any(),
+            many_to_one=summary["many_to_one_accuracy"].notna().any(),
             winners=winners(summary),
             class_header=header,
             class_rows=rows,

@@ -10,7 +10,7 @@ SUPERVISED = {"linear"}  # heads that are trained with labels; everything else n
 
 def head_names(schema: dict) -> list[str]:
     """Our heads and those of other packages."""
-    return [*schema["$defs"]["heads"], *plugins("heads")]
+    return sorted([*schema["$defs"]["heads"], *plugins("heads")])
 
 
 def head_schema(schema: dict, name: str) -> dict:

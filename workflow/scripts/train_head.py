@@ -19,7 +19,7 @@ if __name__ == "__main__":
         circumstances = {"code": params.code, "memory_gb": params.memory_gb}
         if "base" in given:
             circumstances["base"] = file_sha256(inputs.base)
-        snapshot = Snapshot(output, experiment | circumstances, stores)
+        snapshot = Snapshot(output, experiment | circumstances, stores, snakemake.config["train"]["states"])
         head, history = find_head(entry["head"]).fit(
             store,
             entry["clusters"],
@@ -31,4 +31,4 @@ if __name__ == "__main__":
         )
         save_head(head, entry["head"], experiment, output)
         history.to_parquet(snakemake.output.history)
-        snapshot.remove()
+        snapshot.remove(snakemake.output.get("states"))

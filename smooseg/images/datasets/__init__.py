@@ -37,12 +37,12 @@ def open_dataset(settings: dict) -> Dataset:
     """Build the data set that a resolved entry of config.yaml describes
 
     Args:
-        settings: layout, root and the layout's own settings; classes and void where labels are to be read.
+        settings: layout, root and the layout's own settings; classes, void and labels where labels are to be read.
 
     Raises:
         SmoosegError: If the classes are not those of a layout that fixes them.
     """
-    own = {"settings": settings["settings"]} if settings.get("settings") else {}  # of a layout that has some
+    own = {key: settings[key] for key in ("labels", "settings") if settings.get(key)}  # which some layouts alone know
     return find_layout(settings["layout"])(
         settings["root"], settings.get("classes", []), settings.get("void", VOID), **own
     )

@@ -1,5 +1,6 @@
 """``smooseg fit``: the whole workflow on people's own pictures, through real snakemake with a tiny backbone."""
 
+import csv
 import fcntl
 import json
 import logging
@@ -24,10 +25,12 @@ from smooseg.pictures.photos import find_photos
 from smooseg.pictures.placing import check_pictures, find_labels, label_classes, place_pictures
 from smooseg.settings import shipped
 from tests.conftest import write_images
+from tests.unit.cli.test_cli_gallery import names_csv
 from tests.unit.cli.test_cli_segment import ids, picture
 from tests.workflow.project import TINY
 
 KEPT = "what is done is kept, and the same command goes on from it"
+COLOURS = np.array([[0, 0, 9], [9, 0, 0]], np.uint8)  # of ids 0 and 1
 TURNED = 6  # EXIF orientation: to be shown, the picture is turned right
 
 
@@ -76,7 +79,12 @@ def times(folder) -> dict[str, int]:
 
 
 def test_pictures_of_every_kind_get_masks_and_only_what_changed_is_done_again(place, capfd):
-    result = fit("photos", "--labels", "labels", "--class-names", "above, below", "--quiet", classes=3)
+    (place / "table.csv").write_text("name,r,g,b\nabove,0,0,9\nbelow,9,0,0\nvoid,0,0,0\n")
+    scored = ("photos", "--labels", "labels", "--label-table", "table.csv")
+    for path in (place / "labels").iterdir():
+        Image.fromarray(COLOURS[np.asarray(Image.open(path))]).save(path.with_suffix(".bmp"))
+        path.unlink()
+    result = fit(*scored, "--quiet", classes=3)
     assert result.exit_code == 0, result.output
     head = "out/results/experiments/kmeans/0/head.safetensors"
     assert result.stdout.split() == ["out/masks", head, "out/results/report.html"]
@@ -89,6 +97,7 @@ def test_pictures_of_every_kind_get_masks_and_only_what_changed_is_done_again(pl
     assert "above" in (out / "masks" / "legend.csv").read_text()
     assert (out / "results" / "report.html").is_file()
     scores = json.loads((out / "results/experiments/kmeans/0/raw.json").read_text())
+    assert scores["many_to_one_accuracy"] >= scores["accuracy"]
     assert (len(scores["assignment"]), sorted(scores["assignment"]), list(scores["iou"])) == (
         3,
         [-1, 0, 1],
@@ -97,13 +106,31 @@ def test_pictures_of_every_kind_get_masks_and_only_what_changed_is_done_again(pl
     assert not list((out / "pictures" / "labels" / "train").glob("*"))  # no label lies where heads are trained
 
     before = times(out / "results") | times(out / "masks") | times(out / "pictures")
-    again = fit("photos", "--labels", "labels", "--class-names", "above, below", classes=3)
+    again = fit(*scored, classes=3)
     assert "2 of 6 pictures have a label and were scored" in again.stderr
     assert "6 masks in out/masks, 6 of them from an earlier run" in again.stderr
     assert "Nothing to be done" in capfd.readouterr().err
     after = times(out / "results") | times(out / "masks") | times(out / "pictures")
     tables = {path for path in after if path.endswith(".csv")}
     assert {path for path in after if after[path] != before.get(path)} <= tables
+
+    names_csv(place / "names.csv", ["a", "b", "a"], place / head)
+    result = fit(*scored, "--names", "names.csv", "--quiet", classes=3)
+    assert result.exit_code == 0, result.output
+    merged, confusion = json.loads((out / "results/experiments/kmeans/0/raw.json").read_text()), scores["confusion"]
+    of_a, of_b = merged["assignment"][:2]
+    assert merged["assignment"] == [of_a, of_b, of_a] and {of_a, of_b} == {0, 1}
+    right = confusion[0][of_a] + confusion[1][of_b] + confusion[2][of_a]
+    assert merged["accuracy"] == pytest.approx(100 * right / np.sum(confusion))
+    assert (merged["confusion"], merged["many_to_one_miou"]) == (confusion, None)
+    (row,) = csv.DictReader((out / "results/tables/scores.csv").open())
+    assert (row["merged_by_hand"], float(row["accuracy"])) == ("True", pytest.approx(merged["accuracy"]))
+    legend = [line["name"] for line in csv.DictReader((out / "masks/legend.csv").open())]
+    assert legend == ["a", "b"]
+    shares = list(csv.DictReader((out / "masks/shares.csv").open()))
+    assert len(shares) == 6 and all(float(row["a"]) + float(row["b"]) == pytest.approx(100) for row in shares)
+    before = times(out / "results") | times(out / "masks") | times(out / "pictures")
+    assert before[(out / head.removeprefix("out/")).as_posix()] == after[(out / head.removeprefix("out/")).as_posix()]
 
     for end in (".png", ".overlay.jpg"):  # of a picture that is gone
         (out / "masks" / f"gone{end}").write_bytes((out / "masks" / f"palette{end}").read_bytes())
@@ -216,7 +243,11 @@ BAD = [
     (cut, (), r"cannot be used: .*a\.v2\.jpg: image does not decode.*dot\.png: is 1x1 pixels, too small for five"),
     (tall_label, LABELS, r"labels/turned\.png: label is 80x96, its image 96x80"),
     (strange_ids, (*LABELS, "--class-names", "above,below"), r"labels/a\.v2\.png: label ids \[7\] are outside 0\.\.1"),
-    (None, ("--labels", "photos/more"), r"photos/more: holds no label; that of photos/a\.v2\.jpg would be a\.v2\.png"),
+    (
+        None,
+        ("--labels", "photos/more"),
+        r"photos/more: holds no label; that of photos/a\.v2\.jpg would be a\.v2\.png \(\.tif, \.bmp\)",
+    ),
     (None, ("--class-names", "a,b"), r"2 names of classes were given: they name the ids of labels"),
     (
         one_id,
@@ -229,6 +260,31 @@ BAD = [
         None,
         ("--class-names", "sky,,field"),
         r"--class-names 'sky,,field': the name of id 1 is empty; each id needs one",
+    ),
+    (
+        None,
+        ("--label-table", "config.yaml"),
+        r"config\.yaml: names the classes of --labels; give those, and no --class",
+    ),
+    (
+        None,
+        (*LABELS, "--label-table", "config.yaml"),
+        r"config\.yaml: is no table with the columns name, and id, colour",
+    ),
+    (
+        lambda folder: (folder / "t.csv").write_text("name,colour\nsky,blue\n"),
+        (*LABELS, "--label-table", "t.csv"),
+        r"t\.csv: is no table .* \(blue is no colour as #4682B4\)",
+    ),
+    (
+        lambda folder: (folder / "t.csv").write_text("name,id\nsky,\n"),
+        (*LABELS, "--label-table", "t.csv"),
+        r"t\.csv: is no table .* \(line 2 lacks a name or a value\)",
+    ),
+    (
+        lambda folder: (folder / "t.csv").write_text("name,id\nsky,0\nvoid,1\n"),
+        (*LABELS, "--label-table", "t.csv"),
+        r"t\.csv: names 1 classes; there must be two, beside void",
     ),
     (None, ("--class-names", "a, b,a"), r"--class-names 'a, b,a': a is the name of ids 0 and 2; keep one"),
     (cut_all, ("--skip-bad",), r"cannot be used: .*cmyk\.JPEG: image does not decode"),

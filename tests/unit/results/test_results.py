@@ -9,9 +9,16 @@ from click.testing import CliRunner
 from PIL import Image
 
 from smooseg.cli import main
-from smooseg.results.comparisons import CRITERIA, MEASURES, comparison_table, criteria_table, sweep_table
+from smooseg.results.comparisons import (
+    CRITERIA,
+    MEASURES,
+    comparison_table,
+    criteria_table,
+    read_best_states,
+    sweep_table,
+)
 from smooseg.results.plots.sweeps import plot_sweep
-from smooseg.results.report import comparison, winners, write_report
+from smooseg.results.report import comparison, summary_rows, winners, write_report
 from smooseg.results.tables import class_table, collect_scores, score_table, summary_table
 from tests.conftest import ROOT, make_store
 
@@ -24,8 +31,11 @@ COLUMNS = [
     "split",
     "postprocess",
     "uses_labels",
+    "merged_by_hand",
     "accuracy",
     "miou",
+    "many_to_one_accuracy",
+    "many_to_one_miou",
 ]
 
 
@@ -35,10 +45,13 @@ TABLE = {
     "seeds": [0, 1],
     "postprocess": ["crf"],
     "rows": [
-        {"method": "ours", "experiment": "e", "published": PUBLISHED, "labels": "checkpoint"},
-        {"method": "theirs", "experiment": None, "published": PUBLISHED, "labels": "training"},
+        {"method": "ours", "experiment": "e", "published": PUBLISHED, "labels": "checkpoint", "pixels": "all"},
+        {"method": "theirs", "experiment": None, "published": PUBLISHED, "labels": "training", "pixels": "all"},
     ],
 }
+
+
+BEST = read_best_states([])  # no states were kept
 
 
 @pytest.fixture
@@ -50,7 +63,7 @@ def records(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps({"accuracy": accuracy, "miou": 20.0, "iou": {"sky": 80.0, "car": None}}))
             paths.append(str(path))
-    experiments = {"e": {"dataset": "d", "backbone": "b", "head": "smooseg"}}
+    experiments = {"e": {"dataset": "d", "backbone": "b", "head": "smooseg", "names": None}}
     return collect_scores(paths, experiments, {"e": "val"}, [])
 
 
@@ -72,9 +85,37 @@ def test_class_table_keeps_classes_that_never_occur(records):
     assert table[table["class"] == "car"]["iou"].isna().all()
 
 
+def test_the_best_state_by_labels_stands_in_a_column_of_its_own(records, tmp_path):
+    for seed, miou in ((0, [10.0, 30.0, 20.0]), (1, [40.0, 30.0, 20.0])):
+        path = tmp_path / "e" / str(seed) / "states.csv"
+        path.parent.mkdir(parents=True)
+        pd.DataFrame({"step": [5, 10, 15], "accuracy": [90.0, 50.0, 60.0], "miou": miou}).to_csv(path, index=False)
+    (tmp_path / "k" / "0").mkdir(parents=True)
+    (tmp_path / "k" / "0" / "states.csv").write_text("step,accuracy,miou\n")  # not trained in steps
+    best = read_best_states([str(tmp_path / place / "states.csv") for place in ("e/0", "e/1", "k/0")])
+    assert best[["step", "accuracy", "miou"]].to_numpy().tolist() == [[10, 50, 30], [5, 90, 40]]
+    training = pd.DataFrame({"experiment": ["e", "e"], "training_seconds": [60.0, 120.0]})
+    table = comparison_table(TABLE, score_table(records), training, best, [])
+    assert table[["best_accuracy", "best_miou"]].iloc[0].tolist() == [70, 35]
+    assert [row["chosen"] for row in comparison("mine", TABLE, table)["rows"]] == [
+        ["70.0 ± 28.3", "35.0 ± 7.1"],
+        ["", ""],
+    ]
+    without = comparison_table(TABLE, score_table(records), training, BEST, [])
+    assert "best_miou" not in without
+    assert [row["chosen"] for row in comparison("mine", TABLE, without)["rows"]] == [[], []]
+
+
+def test_figures_that_leave_pixels_out_are_marked(records):
+    training = pd.DataFrame({"experiment": ["e"], "training_seconds": [60.0]})
+    rows = [row | {"pixels": "dropped", "labels": "checkpoint"} for row in TABLE["rows"]]
+    table = comparison_table(TABLE | {"rows": rows}, score_table(records), training, BEST, [])
+    assert comparison("mine", TABLE, table)["rows"][0]["cells"][0]["published"] == "63.2 ‡ ◊"
+
+
 def test_comparison_sets_ours_beside_published(records):
     training = pd.DataFrame({"experiment": ["e", "e"], "training_seconds": [60.0, 120.0]})
-    table = comparison_table(TABLE, score_table(records), training, [])
+    table = comparison_table(TABLE, score_table(records), training, BEST, [])
     ours, theirs = table.to_dict("records")
     assert (ours["crf_accuracy"], ours["crf_published_accuracy"], ours["training_seconds"]) == (62, 63.2, 90)
     assert ours["crf_accuracy_sd"] == pytest.approx(8**0.5)
@@ -82,7 +123,7 @@ def test_comparison_sets_ours_beside_published(records):
     assert (theirs["seeds"], theirs["crf_published_accuracy"]) == (0, 63.2)
     shown = comparison("mine", TABLE, table)
     assert [row["cells"][0]["best"] for row in shown["rows"]] == [True, False]
-    labelled = comparison_table(TABLE, score_table(records), training, ["e"])
+    labelled = comparison_table(TABLE, score_table(records), training, BEST, ["e"])
     assert not any(cell["best"] for row in comparison("mine", TABLE, labelled)["rows"] for cell in row["cells"])
 
 
@@ -130,7 +171,7 @@ def test_what_saw_labels_is_marked_and_no_competitor_in_the_report(records, tmp_
     Image.new("RGB", (8, 8)).save(figure)
     table = score_table(records)
     history = pd.DataFrame([{"step": 10, "loss": 0.5, "clusters": 2, "steps_per_second": 3.0}])
-    compared = comparison_table(TABLE, table, pd.DataFrame(columns=["experiment", "training_seconds"]), ["e"])
+    compared = comparison_table(TABLE, table, pd.DataFrame(columns=["experiment", "training_seconds"]), BEST, ["e"])
     write_report(
         ROOT / "workflow/report/report.html.j2",
         summary_table(table.assign(uses_labels=True)),
@@ -168,10 +209,22 @@ def test_winners_are_the_best_without_labels_and_who_is_next():
             ("with labels", "raw", 90.0, 0.1, 80.0, True),
         ],
         columns=["experiment", "postprocess", "accuracy", "accuracy_sd", "miou", "uses_labels"],
-    ).assign(dataset="d", miou_sd=0.5)
+    ).assign(dataset="d", miou_sd=0.5, merged_by_hand=False)
     accuracy, miou = winners(summary)
     assert (accuracy["first"], accuracy["second"]) == ("a with CRF, 62.0 ± 1.0", "b without CRF, 55.0")
     assert (miou["first"], miou["second"]) == ("b without CRF, 31.0 ± 0.5", "a without CRF, 30.0 ± 0.5")
+
+
+def test_what_was_merged_by_hand_is_marked_and_no_competitor():
+    row = {"dataset": "d", "postprocess": "raw", "uses_labels": False, "accuracy_sd": np.nan, "miou_sd": np.nan}
+    row |= {"miou": 50.0, "many_to_one_accuracy": np.nan, "many_to_one_miou": np.nan}
+    given = [("a", 60.0, False), ("a merged", 70.0, True)]
+    summary = pd.DataFrame([row | {"experiment": e, "accuracy": a, "merged_by_hand": m} for e, a, m in given])
+    assert [(r["experiment"], r["best_accuracy"]) for r in summary_rows(summary)] == [
+        ("a", True),
+        ("a merged ¶", False),
+    ]
+    assert {best["first"] for best in winners(summary)} == {"a without CRF, 60.0", "a without CRF, 50.0"}
 
 
 def test_the_command_prints_the_table_or_says_what_to_run(records, tmp_path):
@@ -184,6 +237,7 @@ def test_the_command_prints_the_table_or_says_what_to_run(records, tmp_path):
     printed = runner.invoke(main, ["scores", "--results", str(tmp_path)])
     assert printed.exit_code == 0
     assert "64.0" in printed.output
+    assert "many_to_one" not in printed.output  # no head has more clusters than classes
     assert "report.html" in printed.output
 
 
