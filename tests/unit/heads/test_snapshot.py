@@ -20,7 +20,8 @@ from tests.unit.heads.test_heads import KINDS, settings
 
 STEPS, STOP = 12, 7
 HELD = 10**9
-TRAINED = ("smooseg", "stego", "linear", "hp", "eagle", "cause", "equss")  # by gradients
+TRAINED = ("smooseg", "stego", "linear", "hp", "eagle", "cause", "equss", "primaps", "ppap")  # by gradients
+START = {"primaps": {"start_steps": 5, "steps": STEPS - 5}}  # of k-means: a kill hits what follows it
 
 
 class Stopped(Exception):
@@ -36,10 +37,11 @@ class Case:
         make_store(folder / "s.zarr", features)
         make_store(folder / "l.zarr", truth.astype("uint8").reshape(-1, side, side))
         self.store, labels = open_store(folder / "s.zarr", {}), open_store(folder / "l.zarr", {})
-        self.supervision = {"labels": labels} if name == "linear" else {}
+        inputs = {"linear": {"labels": labels}, "primaps": {"masks": labels}, "ppap": {"weights": None}}
+        self.supervision = inputs.get(name, {})
         self.name, self.path = name, folder / "heads" / "head.safetensors"
         self.budget = HELD if held else 4 * self.store.chunk * self.store.row_bytes
-        self.settings = settings(name, steps=STEPS)
+        self.settings = settings(name, **({"steps": STEPS} | START.get(name, {})))
 
     def snapshot(self, states: int = 0, **facts) -> Snapshot:
         return Snapshot(self.path, {"seed": 0, "settings": self.settings} | facts, [self.store], states)
