@@ -190,7 +190,7 @@ class Stages(nn.Module):
         if self.mediator_end <= taken < self.contrast_end:
             loss = self.front_door.loss(features, head.network, head.codebook.detach(), self.generator)
             return loss, {"contrast": loss}
-        positions = draw_patches(*features.shape[:2], self.settings["block"], self.generator)
+        positions = draw_patches(len(features), features.shape[1], self.settings["block"], self.generator)
         if taken < self.mediator_end:
             loss = modularity_loss(patches_at(features, positions), head.codebook)
             return loss, {"mediator": loss}

@@ -1,6 +1,7 @@
 """CAUSE's front-door contrast: a student learns which patches have like codes, from a teacher and a bank."""
 
 from copy import deepcopy
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -94,13 +95,13 @@ class FrontDoor(nn.Module):
     def __init__(self, teacher: nn.Module, settings: dict):
         super().__init__()
         self.settings = settings
-        self.student = deepcopy(teacher).requires_grad_(True)
+        self.student: Any = deepcopy(teacher).requires_grad_(True)
         self.projection = nn.Linear(settings["dimensions"], settings["projection"])
         self.teacher_projection = deepcopy(self.projection).requires_grad_(False)
         self.bank = Bank(settings["codes"], settings["bank"], settings["projection"])
 
     def loss(
-        self, features: torch.Tensor, teacher: nn.Module, codebook: torch.Tensor, generator: torch.Generator
+        self, features: torch.Tensor, teacher: Any, codebook: torch.Tensor, generator: torch.Generator
     ) -> torch.Tensor:
         """Contrast of the student with the teacher on a batch and on the bank, mean over images; fills the bank.
 
@@ -110,7 +111,8 @@ class FrontDoor(nn.Module):
             codebook: (codes, channels).
             generator: Of patches, and of what the bank keeps.
         """
-        positions = draw_patches(*features.shape[:2], self.settings["block"], generator)
+        views, patches, _ = features.shape
+        positions = draw_patches(views, patches, self.settings["block"], generator)
         student = self.projection(self.student.embed_at(features, codebook, positions))
         with torch.no_grad():
             projected = self.teacher_projection(teacher.embed_at(features, codebook, positions))

@@ -143,7 +143,7 @@ class HiddenPositives(nn.Module):
         number = min(self.settings["anchors"] or patches, patches)
         order = torch.rand(batch, patches, generator=generator).argsort(1)[:, :number].to(features.device)
         drawn = torch.rand(number, batch * patches, generator=generator).to(features.device) < self.settings["share"]
-        found = []
+        found: list[tuple[torch.Tensor, ...]] = []
         for image in range(batch):
             anchors = image * patches + order[image]
             agnostic, specific = (hidden_positives(*of, anchors) for of in reaches)

@@ -99,7 +99,7 @@ class PpapHead(Head):
             {"name": "probe", "params": self.probe.parameters(), "lr": s["lr_probe"], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, fused=True)
-        clip_gradients(optimizer, nn.ModuleList([self.decoder, self.projection]), s["clip"])
+        clip_gradients(optimizer, [*self.decoder.parameters(), *self.projection.parameters()], s["clip"])
         return minimise(
             self,
             lambda skip: shuffled_batches(store, s["batch"], budget, seed, device, skip),
