@@ -1,5 +1,6 @@
 """People's own pictures."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -10,6 +11,7 @@ from ..running.files import require_text
 IMAGES = click.argument("images", nargs=-1, required=True)
 OUT = click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FEW = 3  # pictures, folders and globs that are typed out again in an advice
 NAMES = click.option("--names", type=FILE, help="CSV of what the clusters are called, as smooseg gallery saves it.")
 
 
@@ -101,7 +103,7 @@ def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names:
     OUT gets config.yaml, pictures (links to yours), results of the workflow, and masks as smooseg segment writes them.
     Printed are the folder of masks and overlays, the head, which smooseg segment takes for other images, and with
     --labels the report. The same command goes on where it was stopped; with other options, what they change is done
-    again.
+    again. Said meanwhile is one line for each stage, with bars on a terminal; with --verbose, all that Snakemake says.
 
     With --labels, a PNG of class ids of the same name (below subfolders as the masks are) and size as its upright
     image, classes are scored where there is one, and masks show classes: those of --class-names, else the ids that
@@ -118,7 +120,22 @@ def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names:
         click.echo(f"{fitted.scored} of {len(fitted.outcome.shares)} pictures have a label and were scored", err=True)
     for path in filter(None, (fitted.masks, fitted.head, fitted.report)):
         click.echo(path)
+    if context.meta.get("volume") != "quiet":
+        say_next(images, fitted.head, out)
     require_all(fitted.outcome)
+
+
+def say_next(images: tuple[str, ...], head: Path, out: Path) -> None:
+    """Print what can be done with a fitted head, as commands to type."""
+    given = shlex.join(images) if len(images) <= FEW else f"{shlex.join(images[:1])} …"
+    head, named, more = (shlex.quote(str(path)) for path in (head, out / "named", out / "more"))
+    click.echo("What to do next:", err=True)
+    for what, command in (
+        ("look at the clusters, name them", f"smooseg gallery {head}"),
+        ("masks with these names", f"smooseg segment {given} --head {head} --out {named} --names names.csv"),
+        ("masks of other pictures", f"smooseg segment MORE --head {head} --out {more}"),
+    ):
+        click.echo(f"  {what}:\n    {command}", err=True)
 
 
 def split_bands(text: str) -> tuple[int, ...]:

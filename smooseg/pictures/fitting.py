@@ -12,6 +12,7 @@ import yaml
 from ..errors import SmoosegError, raise_listed
 from ..images.datasets import VOID, open_dataset
 from ..running.files import whole
+from ..running.jobs import LEVEL
 from ..running.machine import cache_variables, interpreter_problem, usable_cores
 from ..running.processes import run_attended
 from ..settings.catalogue import find_backbone
@@ -26,8 +27,8 @@ from .segmenter import Segmenter
 CONFIG, DATASET, MASKS = "config.yaml", "pictures", "masks"  # what lies in the folder, beside the workflow's results
 HEADER = "# Written by smooseg fit. To run the workflow from here: snakemake --cores all --snakefile"
 STANDARD_ERROR = 2  # its file descriptor
-RAISED = r"^\w+(?:Error|Exception)(?: in .*)?:\n((?:(?!  File ).+\n?)+)"  # how Snakemake says what stopped it
-QUIETLY = ("--quiet", "host", "progress", "reason")  # what Snakemake leaves out unless all is asked for
+# Snakemake says stages alone; that it takes a profile it would say, too, so what the profile sets stands here
+STAGES = ("--logger", "smooseg", "--workflow-profile", "none", "--rerun-incomplete", "--nolock")
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,8 @@ def fit_pictures(
     write_config(config, out)
     place_pictures(photos, labelled, dataset.root)
     path = Path("results", "experiments", head, str(seed), "head.safetensors")
-    run_workflow(out, [] if labels else [str(path)], cores, loudness)
+    weights = Path("results", "weights", f"{config['experiments'][head]['backbone']}.safetensors")
+    run_workflow(out, ["all"] * bool(labels) + [str(path), str(weights)], cores, loudness)
     remove_other_masks(photos, out / MASKS)
     outcome = segment_photos(photos, Segmenter(out / path, crf=crf, names=names), out / MASKS, [], BATCH)
     return Fitted(out / path, out / MASKS, out / "results" / "report.html" if labels else None, outcome, len(labelled))
@@ -180,18 +182,19 @@ def run_workflow(folder: Path, targets: list[str], cores: int, loudness: str | N
 
     Args:
         folder: With its config.yaml.
-        targets: Files or rules; everything if empty.
+        targets: Files or rules.
         cores: How many.
-        loudness: What Snakemake says on standard error: "quiet" nothing, None the stages, "verbose" all.
+        loudness: What is said on standard error: "quiet" nothing, None the stages, "verbose" all that Snakemake says.
 
     Raises:
         SmoosegError: If it stops.
     """
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(shipped("Snakefile")), "--cores", str(cores)]
-    command += () if loudness == "verbose" else QUIETLY
-    paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    command += () if loudness == "verbose" else STAGES
+    paths = [str(PACKAGE.parent), str(shipped("workflow/logger")), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | cache_variables(folder / "results" / "cache")
     environment |= {"PYTHONPATH": os.pathsep.join(paths)}  # jobs take this library
+    environment |= {} if loudness == "verbose" else {LEVEL: "WARNING"}
     streams = {"stdout": subprocess.PIPE if loudness == "quiet" else STANDARD_ERROR, "stderr": subprocess.STDOUT}
     text = {"encoding": "utf-8", "errors": "replace"}
     status, said = run_attended([*command, "--", *targets], cwd=folder, env=environment, **streams, **text)
@@ -205,6 +208,6 @@ def why_stopped(folder: Path, said: str | None) -> str:
     more = f"; {logs} holds what each stage said" if logs.is_dir() else ""
     if said is None:
         return f"for the reason above{more}"
-    ours = re.findall(r"^error: (.*)", said, re.MULTILINE)  # of scripts, else Snakemake's own
-    reasons = ours or [" ".join(text.split()) for text in re.findall(RAISED, said, re.MULTILINE)]
-    return f"({'; '.join(dict.fromkeys(reasons)) or said}){more}"
+    reasons = re.findall(r"^error: (.*)", said, re.MULTILINE)
+    failed = re.findall(r"^failed: .*; its log: (.*)", said, re.MULTILINE)
+    return f"({'; '.join(dict.fromkeys(reasons)) or said}){f'; {failed[0]} says more' if failed else more}"
