@@ -83,7 +83,7 @@ def run_set(case: Case, entry: dict, data: Path, sizes: list[int], images: int, 
     """One row for each size and seed: accuracy, mIoU, accuracy near borders, median CPU seconds of an image."""
     store, settings, rows = case.features("train"), settings_of("smooth", {}), []
     heads = [SmoothHead.fit(store, case.classes, settings, seed=seed, budget=BUDGET)[0] for seed in seeds]
-    backbone = ShapedBackbone(*(store.provenance[key] for key in ("model", "block", "norm", "precision")))
+    backbone = ShapedBackbone.of(store.provenance)
     backbone.load(case.folder / "weights" / f"{BACKBONE}.safetensors")
     dataset = open_dataset(entry | {"root": data / entry["path"]})
     entries = dataset.entries(entry["eval"]["split"])

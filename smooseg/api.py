@@ -17,6 +17,7 @@ from .running.fingerprint import source_hash
 from .running.machine import keep_to_usable_cores
 from .settings.catalogue import find_backbone
 from .settings.config import SUPERVISED, checked, load_schema
+from .settings.held import HELD
 
 
 class Images(Dataset):
@@ -97,7 +98,7 @@ def extract(
     listed = out / "manifests" / f"{name}.parquet"
     listed.parent.mkdir(parents=True, exist_ok=True)
     manifest.to_parquet(listed)
-    chosen = {key: settings[key] for key in ("model", "block", "norm")} | {"resample": resample, "precision": precision}
+    chosen = {key: settings[key] for key in HELD} | {"resample": resample, "precision": precision}
     features = Features(images, out, name, settings, feature_needs(chosen, listed, facts))
     code = " ".join(source_hash(module) for module in ("features.backbones", "images.imaging"))
     store = plan_features(

@@ -32,15 +32,17 @@ def measure_head(head: Head, store: Store, seed: int = 0) -> dict:
         Appendix A asks for a bimodal penalty, neither all 0 nor all 1).
     """
     used, sums = torch.zeros(head.clusters), torch.zeros(head.clusters, head.channels)
-    agreeing, samples, side = [], [], round(store.shape[1] ** 0.5)
-    drawn = torch.randperm(store.shape[1], generator=torch.Generator().manual_seed(seed))[:PATCHES]
+    prefix = store.provenance.get("prefix", 0)
+    patches = store.shape[1] - prefix
+    agreeing, samples, side = [], [], round(patches**0.5)
+    drawn = torch.randperm(patches, generator=torch.Generator().manual_seed(seed))[:PATCHES]
     every = -(-store.views // (2 * IMAGES))
     for start, stop in store.blocks(store.chunk):
         features = torch.from_numpy(store.read(start, stop))
         logits = head.logits(head.embed(features)).float()
         clusters = logits.argmax(-1)
         used += clusters.flatten().bincount(minlength=head.clusters)
-        unit = F.normalize(features.float() - head.mean, dim=-1)
+        unit = F.normalize(features[:, prefix:].float() - head.mean, dim=-1)
         sums.index_add_(0, clusters.flatten(), unit.flatten(0, 1))
         mirrored = clusters[1::2].unflatten(1, (side, side)).flip(2).flatten(1)
         agreeing.append((clusters[0::2] == mirrored).float().mean(1))

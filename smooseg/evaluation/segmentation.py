@@ -16,14 +16,15 @@ def averaged_embeddings(head: Head, features: torch.Tensor, shape: tuple[int, in
 
     Args:
         head: A fitted head.
-        features: (2 * images, patches, channels): every image's view, then its mirror image.
+        features: (2 * images, tokens, channels): every image's view, then its mirror image.
         shape: Rows and columns of patches; None for square views.
 
     Returns:
         float32 (images, dimensions, rows, columns).
     """
-    side = round(features.shape[1] ** 0.5)
-    grids = head.embed(features).unflatten(1, shape or (side, side))
+    embeddings = head.embed(features)
+    side = round(embeddings.shape[1] ** 0.5)
+    grids = embeddings.unflatten(1, shape or (side, side))
     return (grids[0::2] + grids[1::2].flip(2)).div(2).permute(0, 3, 1, 2)
 
 

@@ -1,7 +1,8 @@
-"""Frozen backbones from timm: built from a weights file, giving patch features of one block."""
+"""Frozen backbones from timm: built from a weights file, giving patch features of some blocks."""
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import timm
 import torch
@@ -9,7 +10,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from ..errors import SmoosegError
-from .provenance import block_index
+from ..settings.held import HELD
+from .provenance import block_indices
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -62,7 +64,7 @@ def some(names: list[str]) -> str:
 
 
 class Backbone(nn.Module):
-    """Patch features of one block of a frozen network.
+    """Patch features of one or several blocks of a frozen network.
 
     In a vision transformer a block is a transformer block, and a patch one of its patches. In a network of several
     scales, as a ResNet, it is a stage as timm counts them (the stem is ResNet's first of five), and a patch is a
@@ -70,36 +72,78 @@ class Backbone(nn.Module):
 
     Args:
         model: Name of a timm model.
-        block: Block whose output is taken; negative counts from the last.
+        block: Block whose output is taken, or several to concatenate; negative counts from the last.
         norm: Whether the model's final norm is applied to it.
         precision: Key of :data:`DTYPES`.
+        features: "tokens" takes a block's output, "keys" those of its attention, without norm and position.
+        prefix: Whether (or how many of) the tokens before the patches stay.
 
     Raises:
-        SmoosegError: If there is no such block, or no final norm to apply to it.
+        SmoosegError: If the model lacks such a block, a final norm to apply to it, a class token, or keys.
     """
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, model: str, block: int, norm: bool, precision: str):
+    def __init__(
+        self,
+        model: str,
+        block: int | list[int],
+        norm: bool,
+        precision: str,
+        features: str = "tokens",
+        prefix: int | bool = False,
+    ):
         super().__init__()
         self.model = create_model(model)
         depth = len(self.model.feature_info)
-        self.block, self.norm, self.dtype = block_index(model, block, depth), norm, DTYPES[precision]
-        self.tokens = hasattr(self.model, "num_prefix_tokens")  # else it gives maps
+        self.blocks, self.norm, self.dtype = block_indices(model, block, depth), norm, DTYPES[precision]
+        self.tokens, self.prefix = hasattr(self.model, "num_prefix_tokens"), bool(prefix)  # without tokens: maps
         final = getattr(self.model, "norm", nn.Identity())
-        if norm and (isinstance(final, nn.Identity) or not (self.tokens or self.block == depth - 1)):
-            raise SmoosegError(f"{model} has no final norm to apply to block {block}: set the backbone's norm to false")
+        last = features == "tokens" and (self.tokens or self.blocks == [depth - 1])
+        if norm and (isinstance(final, nn.Identity) or not last):
+            raise SmoosegError(
+                f"{model} has no final norm to apply to {features} of block {block}: set the backbone's norm to false"
+            )
+        if prefix and not getattr(self.model, "num_prefix_tokens", 0):
+            raise SmoosegError(f"{model} has no class token: set the backbone's prefix to false")
+        self.keys = self.watch_keys(model) if features == "keys" else None
         config = self.model.pretrained_cfg
         self.register_buffer("mean", 255 * torch.tensor(config["mean"]).view(3, 1, 1), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(config["std"]).view(3, 1, 1), persistent=False)
 
-    def load(self, path: Path) -> "Backbone":
+    @classmethod
+    def of(cls, needs: dict) -> Self:
+        """The backbone that gives a store's features, by its provenance."""
+        return cls(precision=needs["precision"], **{key: needs[key] for key in HELD if key in needs})
+
+    def watch_keys(self, name: str) -> dict[int, torch.Tensor]:
+        """Where each forward pass leaves the keys of the chosen blocks: (views, tokens, channels), by block.
+
+        Raises:
+            SmoosegError: If the model has no attention that tells them.
+        """
+        kept: dict[int, torch.Tensor] = {}
+
+        def keep(number: int, parts: int, module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
+            kept[number] = output.chunk(parts, -1)[parts // 2]  # of queries, keys and values the middle
+
+        for number in self.blocks:
+            attention = getattr(getattr(self.model, "blocks", {number: None})[number], "attn", None)
+            fused, alone = (getattr(attention, part, None) for part in ("qkv", "k_proj"))
+            if fused is None and alone is None:
+                raise SmoosegError(
+                    f"{name}: block {number} has no attention keys: set the backbone's features to tokens"
+                )
+            (fused or alone).register_forward_hook(partial(keep, number, 3 if fused else 1))
+        return kept
+
+    def load(self, path: Path) -> Self:
         """Load a weights file strictly, and return self."""
         load_strictly(self.model, load_file(path), path)
         return self
 
-    def prepare(self, size: int, device: torch.device) -> "Backbone":
+    def prepare(self, size: int, device: torch.device) -> Self:
         """Fix the view size (a position grid is interpolated once, here), precision and device."""
         if hasattr(self.model, "set_input_size"):
             self.model.set_input_size(img_size=(size, size))
@@ -113,16 +157,24 @@ class Backbone(nn.Module):
             pixels: uint8 (views, size, size, 3) on any device.
 
         Returns:
-            float16 (views, patches, channels), patches in row-major order, prefix tokens dropped.
+            float16 (views, patches, channels), patches in row-major order, after the prefix tokens where they stay.
         """
         images = pixels.to(self.mean.device, non_blocking=True).permute(0, 3, 1, 2).to(self.dtype)
         images = (images - self.mean) / self.std
-        (features,) = self.model.forward_intermediates(
+        outputs = self.model.forward_intermediates(
             images,
-            indices=[self.block],
+            indices=self.blocks,
             norm=self.norm,
             stop_early=True,
             output_fmt="NLC" if self.tokens else "NCHW",
             intermediates_only=True,
+            **({"return_prefix_tokens": True} if self.prefix else {}),
         )
-        return (features if self.tokens else features.flatten(2).mT).to(torch.float16)
+        if self.keys is not None:
+            start = 0 if self.prefix else self.model.num_prefix_tokens
+            outputs = [self.keys.pop(number)[:, start:] for number in self.blocks]
+        elif self.prefix:
+            outputs = [torch.cat([prefix, patches], 1) for patches, prefix in outputs]
+        elif not self.tokens:
+            outputs = [output.flatten(2).mT for output in outputs]
+        return torch.cat(outputs, -1).to(torch.float16)

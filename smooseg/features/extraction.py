@@ -63,7 +63,7 @@ def extract_features(
     )
     if not blocks:
         return
-    model = Backbone(needs["model"], needs["block"], needs["norm"], needs["precision"]).load(weights)
+    model = Backbone.of(needs).load(weights)
     model.prepare(needs["size"], device)
     with (
         ThreadPoolExecutor(1) as writer,
@@ -75,7 +75,7 @@ def extract_features(
         ):
             features = model(torch.from_numpy(pixels)).cpu().numpy()
             if void is not None:
-                cover_void(features, void, needs["patch"])
+                cover_void(features[:, needs["prefix"] :], void, needs["patch"])
             if writing is not None:
                 writing.result()
             writing = writer.submit(write_block, store, start, features, manifest)

@@ -25,6 +25,7 @@ def plan_features(
     Raises:
         SmoosegError: If the disk has no room for it, or a store of other needs must stay.
     """
-    shape = (views, (needs["size"] // needs["patch"]) ** 2, needs["channels"])
+    tokens = needs["prefix"] + (needs["size"] // needs["patch"]) ** 2
     made_with = {package: version(package) for package in ("smooseg", "torch", "timm")} | {"batch": batch}
-    return create_store(path, shape, "float16", CHUNK, needs | {"code": code, CIRCUMSTANCES: made_with}, codec, replace)
+    facts = needs | {"code": code, CIRCUMSTANCES: made_with}
+    return create_store(path, (views, tokens, needs["channels"]), "float16", CHUNK, facts, codec, replace)

@@ -19,43 +19,58 @@ def round_to_patch(size: int, patch: int) -> int:
     return -(-size // patch) * patch
 
 
-def block_index(model: str, block: int, depth: int) -> int:
-    """Number of a block from the first, where a negative one counts from the last.
+def block_indices(model: str, block: int | list[int], depth: int) -> list[int]:
+    """Numbers of one or several blocks from the first, in the network's order; negative ones count from the last.
 
     Raises:
-        SmoosegError: If the model has no such block.
+        SmoosegError: If the model has no such block, or one is named twice.
     """
-    if not -depth <= block < depth:
-        raise SmoosegError(f"{model}: block {block} is outside its {depth} blocks")
-    return block % depth
+    blocks = [block] if isinstance(block, int) else block
+    for number in blocks:
+        if not -depth <= number < depth:
+            raise SmoosegError(f"{model}: block {number} is outside its {depth} blocks")
+    indices = sorted({number % depth for number in blocks})
+    if len(indices) < len(blocks):
+        raise SmoosegError(f"{model}: blocks {blocks} name one of its {depth} blocks twice")
+    return indices
 
 
 def feature_needs(settings: dict, manifest: Path, facts: Path) -> dict:
     """Provenance that decides a feature store's content, apart from the code.
 
     Args:
-        settings: model, block, norm, resample and precision, from the configuration.
+        settings: resample and precision, and of the backbone's entry :data:`smooseg.settings.held.HELD`.
         manifest: Parquet file of the views.
         facts: JSON file of what :func:`smooseg.features.weights.fetch_weights` returned.
 
     Returns:
-        The settings, sha256 of manifest and weights, patch and size (pixels), channels, bits (the most that an
-        image's values use), and scale (pixels of a view for one of its image, the median of all views).
+        The settings, with the number of prefix tokens before the patches; sha256 of manifest and weights, patch and
+        size (pixels), channels, bits (the most that an image's values use), and scale (pixels of a view for one of its
+        image, the median of all views).
 
     Raises:
-        SmoosegError: If the model has no such block.
+        SmoosegError: If the model has no such block or no class token, or the blocks' patches differ in size.
     """
     views, weights = pd.read_parquet(manifest), json.loads(Path(facts).read_text("utf-8"))
-    blocks = weights["blocks"]
-    shape = blocks[block_index(settings["model"], settings["block"], len(blocks))]
+    model, blocks = settings["model"], weights["blocks"]
+    chosen = [blocks[index] for index in block_indices(model, settings["block"], len(blocks))]
+    patches = {block["patch"] for block in chosen}
+    if len(patches) > 1:
+        raise SmoosegError(
+            f"{model}: blocks {settings['block']} have patches of {sorted(patches)} pixels; take blocks of one size"
+        )
+    if settings["prefix"] and not weights["prefix"]:
+        raise SmoosegError(f"{model} has no class token: set the backbone's prefix to false")
+    patch = patches.pop()
     return settings | {
+        "prefix": weights["prefix"] if settings["prefix"] else 0,
         "manifest_sha256": manifest_sha256(views),
         "weights_sha256": weights["sha256"],
-        "patch": shape["patch"],
-        "channels": shape["channels"],
+        "patch": patch,
+        "channels": sum(block["channels"] for block in chosen),
         "bits": int(views["bits"].max()),
         "scale": float((views["size"] / (views["right"] - views["left"])).median()),
-        "size": round_to_patch(int(views["size"].iloc[0]), shape["patch"]),
+        "size": round_to_patch(int(views["size"].iloc[0]), patch),
     }
 
 

@@ -28,8 +28,8 @@ def fetch_weights(model: str, weights: dict, output: Path) -> dict:
         output: Safetensors file to write; it appears whole or not at all.
 
     Returns:
-        Facts for the provenance: model, patch (pixels) and channels of each block's features, source, and sha256
-        of the written file.
+        Facts for the provenance: model, patch (pixels) and channels of each block's features, number of prefix tokens,
+        source, and sha256 of the written file.
 
     Raises:
         SmoosegError: If the weights cannot be had, fail their checksum, or do not fit the model.
@@ -42,7 +42,8 @@ def fetch_weights(model: str, weights: dict, output: Path) -> dict:
         if weights["source"] == "hub":  # which may send any file: what came of it is checked
             check_sha256(aside, weights["sha256"], f"{model} from the hub")
     blocks = [{"patch": block["reduction"], "channels": block["num_chs"]} for block in network.feature_info]
-    return {"model": model, "blocks": blocks, "source": weights, "sha256": file_sha256(output)}
+    prefix = getattr(network, "num_prefix_tokens", 0)
+    return {"model": model, "blocks": blocks, "prefix": prefix, "source": weights, "sha256": file_sha256(output)}
 
 
 def check_sha256(path: Path, expected: str | None, name: str) -> None:

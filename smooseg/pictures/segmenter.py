@@ -94,8 +94,7 @@ class Segmenter:
     @cached_property
     def backbone(self) -> ShapedBackbone:
         """Built when first needed: where every mask is finished, it is not."""
-        settings = (self.needs[key] for key in ("model", "block", "norm", "precision"))
-        return ShapedBackbone(*settings).load(self.weights)
+        return ShapedBackbone.of(self.needs).load(self.weights)
 
     def shape(self, width: int, height: int, mapped: bool = False) -> tuple[int, int]:
         """Height and width of the view of an image; it is made of windows where it is too large for one pass.

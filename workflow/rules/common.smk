@@ -9,7 +9,16 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import available_cpu_count
 
 from smooseg.settings.catalogue import read_config
-from smooseg.settings.config import SUPERVISED, compared, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
+from smooseg.settings.held import HELD
+from smooseg.settings.config import (
+    SUPERVISED,
+    compared,
+    dataset_root,
+    resolve,
+    run_jobs,
+    sweep_jobs,
+    table_jobs,
+)
 from smooseg.images.datasets import open_dataset
 from smooseg.errors import SmoosegError, raise_listed
 from smooseg.running.files import FOLDER, share_folder
@@ -114,7 +123,7 @@ def store_path(wildcards, view=None):
 
 def feature_needs(dataset, backbone):
     """What a feature store must have been made from, as far as the configuration says."""
-    return {key: config["backbones"][backbone][key] for key in ("model", "block", "norm")} | {
+    return {key: config["backbones"][backbone][key] for key in HELD} | {
         "resample": config["datasets"][dataset]["resample"],
         "precision": config["extract"]["precision"],
     }

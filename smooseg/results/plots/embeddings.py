@@ -65,11 +65,14 @@ def project_patches(
     Returns:
         Columns panel, view, patch (both -1 for prototypes), class (-1 for prototypes without one), x, y.
     """
-    table = draw_patches(labels, classes, round(features.shape[1] ** 0.5), seed)
-    rows = [features.read(2 * view, 2 * view + 1)[0, part["patch"]] for view, part in table.groupby("view")]
-    points = torch.from_numpy(np.concatenate(rows)).float()
+    prefix = features.provenance.get("prefix", 0)
+    table, rows = draw_patches(labels, classes, round((features.shape[1] - prefix) ** 0.5), seed), []
+    for view, part in table.groupby("view"):
+        tokens = torch.from_numpy(features.read(2 * view, 2 * view + 1))
+        rows.append((tokens[:, prefix:].float() if head is None else head.embed(tokens))[0, part["patch"].tolist()])
+    points = torch.cat(rows)
     if head is not None:
-        points = torch.cat([head.embed(points), head.classifier()[0]])
+        points = torch.cat([points, head.classifier()[0]])
         prototypes = pd.DataFrame({"view": -1, "patch": -1, "class": assignment})
         table = pd.concat([table, prototypes], ignore_index=True)
     tsne = TSNE(init="pca", perplexity=min(30, (len(points) - 1) / 3), random_state=seed)

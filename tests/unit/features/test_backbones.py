@@ -124,6 +124,93 @@ def test_class_and_register_tokens_are_dropped(monkeypatch, name, prefix, block)
     torch.testing.assert_close(features, outputs[0][:, prefix:].half())
 
 
+def direct_pass(checkpoint):
+    """Tokens that enter each block and those that leave the last, class token included, and timm's model."""
+    model = timm.create_model(TINY_MODEL, num_classes=0, img_size=64).eval()
+    model.load_state_dict(timm.models.vision_transformer.checkpoint_filter_fn(load_file(checkpoint), model))
+    with torch.no_grad():
+        entering = [model.norm_pre(model._pos_embed(model.patch_embed(normalised(PIXELS, model))))]
+        for layer in model.blocks:
+            entering.append(layer(entering[-1]))
+    return entering, model
+
+
+def given(checkpoint, *args, **kwargs):
+    """What a backbone in float32 makes of some views."""
+    return Backbone(TINY_MODEL, *args, "float32", **kwargs).load(checkpoint).prepare(64, CPU)(PIXELS).float()
+
+
+def test_several_blocks_lie_side_by_side_in_the_networks_order(tiny_checkpoint):
+    entering, _ = direct_pass(tiny_checkpoint)
+    expected = torch.cat([entering[3][:, 1:], entering[6][:, 1:]], -1)
+    torch.testing.assert_close(given(tiny_checkpoint, [-1, 2], False), expected, atol=4e-3, rtol=4e-3)
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+def test_keys_are_those_of_the_attention_with_its_heads_side_by_side(tiny_checkpoint, prefix):
+    entering, model = direct_pass(tiny_checkpoint)
+    expected = []
+    for number in (1, 4):
+        block = model.blocks[number]
+        with torch.no_grad():
+            qkv = block.attn.qkv(block.norm1(entering[number]))
+        heads = block.attn.num_heads
+        keys = qkv.reshape(*qkv.shape[:2], 3, heads, -1).permute(2, 0, 3, 1, 4)[1]  # (views, heads, tokens, channels)
+        expected.append(torch.cat([keys[:, head] for head in range(heads)], -1)[:, 0 if prefix else 1 :])
+    found = given(tiny_checkpoint, [1, 4], False, features="keys", prefix=prefix)
+    torch.testing.assert_close(found, torch.cat(expected, -1), atol=4e-3, rtol=4e-3)
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_prefix_tokens_stay_before_the_patches(tiny_checkpoint, norm):
+    entering, model = direct_pass(tiny_checkpoint)
+    with torch.no_grad():
+        expected = model.norm(entering[5]) if norm else entering[5]
+    torch.testing.assert_close(given(tiny_checkpoint, 4, norm, prefix=True), expected, atol=4e-3, rtol=4e-3)
+
+
+def test_registers_stay_with_the_class_token(monkeypatch):
+    whole = timm.create_model(
+        "vit_small_patch14_reg4_dinov2.lvd142m", num_classes=0, embed_dim=32, depth=2, num_heads=2
+    )
+    monkeypatch.setattr(timm, "create_model", lambda *args, **kwargs: whole)
+    backbone = Backbone("vit_small_patch14_reg4_dinov2.lvd142m", 0, False, "float32", prefix=True).prepare(84, CPU)
+    assert backbone(torch.zeros(1, 84, 84, 3, dtype=torch.uint8)).shape == (1, 5 + 36, 32)
+
+
+def test_keys_of_attention_with_separate_projections(monkeypatch):
+    whole = timm.create_model("vit_small_patch16_dinov3.lvd1689m", num_classes=0, embed_dim=32, depth=2, num_heads=2)
+    monkeypatch.setattr(timm, "create_model", lambda *args, **kwargs: whole)
+    keys = Backbone("vit_small_patch16_dinov3.lvd1689m", [0, 1], False, "float32", features="keys").prepare(96, CPU)
+    assert keys(torch.zeros(1, 96, 96, 3, dtype=torch.uint8)).shape == (1, 36, 64)
+
+
+def test_what_a_cache_holds_must_be_in_the_network(tmp_path, tiny_resnet, tiny_checkpoint):
+    facts = fetch_weights("resnet50", file_source(tiny_resnet[1]), tmp_path / "out.safetensors")
+    with pytest.raises(SmoosegError, match="resnet50: block 2 has no attention keys: set .* features to tokens"):
+        Backbone("resnet50", 2, False, "float32", features="keys")
+    with pytest.raises(SmoosegError, match="resnet50 has no class token: set the backbone's prefix to false"):
+        Backbone("resnet50", 2, False, "float32", prefix=True)
+    with pytest.raises(SmoosegError, match="resnet50 has no class token: set the backbone's prefix to false"):
+        needs_of(tmp_path, "resnet50", -1, facts, prefix=True)
+    with pytest.raises(SmoosegError, match=r"resnet50: blocks \[3, 4\] have patches of \[16, 32\] pixels; take blocks"):
+        needs_of(tmp_path, "resnet50", [3, 4], facts)
+
+
+def test_keys_have_no_norm_and_blocks_are_named_once():
+    with pytest.raises(SmoosegError, match="test_vit has no final norm to apply to keys of block 3: set"):
+        Backbone(TINY_MODEL, 3, True, "float32", features="keys")
+    with pytest.raises(SmoosegError, match=r"test_vit: blocks \[5, -1\] name one of its 6 blocks twice"):
+        Backbone(TINY_MODEL, [5, -1], False, "float32")
+
+
+def test_channels_and_prefix_are_planned(tmp_path, tiny_checkpoint):
+    facts = fetch_weights(TINY_MODEL, file_source(tiny_checkpoint), tmp_path / "out.safetensors")
+    needs = needs_of(tmp_path, TINY_MODEL, [3, 4, 5], facts, prefix=True)
+    assert (needs["channels"], needs["prefix"]) == (192, 1)
+    assert needs_of(tmp_path, TINY_MODEL, 3, facts)["prefix"] == 0
+
+
 @pytest.fixture
 def tiny_resnet(monkeypatch, tmp_path):
     """A small ResNet-50 under the catalogue's name, and its checkpoint."""
@@ -152,12 +239,14 @@ def test_a_resnets_map_is_a_grid_of_patches(tiny_resnet, block, stride, channels
         torch.testing.assert_close(found, expected, atol=0.05, rtol=0.05 if precision == "bfloat16" else 4e-3)
 
 
-def needs_of(folder, model, block, facts):
+def needs_of(folder, model, block, facts, prefix=False):
     """Provenance of features of 100-pixel views from a weights file's facts."""
     views = {"size": [100] * 3, "bits": [8] * 3, "left": [0, 50, 0], "right": [200, 250, 90]}
     pd.DataFrame(views).to_parquet(folder / "m.parquet")
     (folder / "facts.json").write_text(json.dumps(facts))
-    return feature_needs({"model": model, "block": block}, folder / "m.parquet", folder / "facts.json")
+    return feature_needs(
+        {"model": model, "block": block, "prefix": prefix}, folder / "m.parquet", folder / "facts.json"
+    )
 
 
 @pytest.mark.parametrize(
@@ -183,7 +272,7 @@ def test_a_block_that_is_not_there_is_an_error(tmp_path, tiny_checkpoint, block)
     ("name", "block"), [("resnet50", -1), ("swin_tiny_patch4_window7_224", 2), ("beit_base_patch16_224", -1)]
 )
 def test_a_norm_that_cannot_be_applied_is_an_error(name, block):
-    with META, pytest.raises(SmoosegError, match=rf"{name} has no final norm to apply to block {block}: set"):
+    with META, pytest.raises(SmoosegError, match=rf"{name} has no final norm to apply to tokens of block {block}: set"):
         Backbone(name, block, True, "float32")
 
 

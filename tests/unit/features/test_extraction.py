@@ -19,7 +19,8 @@ from smooseg.images.views import index_views
 from tests.conftest import TINY_MODEL, write_images
 
 NEEDS = {
-    "model": TINY_MODEL, "block": 3, "norm": False, "resample": "nearest", "precision": "float32", "patch": 16, "size": 32, "channels": 64
+    "model": TINY_MODEL, "block": 3, "norm": False, "resample": "nearest", "precision": "float32", "patch": 16, "size": 32, "channels": 64,
+    "features": "tokens", "prefix": 0,
 }  # fmt: skip
 
 
