@@ -75,7 +75,8 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, bands: s
     "--classes", required=True, type=click.IntRange(2, 255), help="Clusters to find: what the masks tell apart."
 )
 @OUT
-@click.option("--labels", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of label PNGs.")
+@click.option("--labels", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of label files.")
+@click.option("--label-table", type=FILE, help="CSV of what ids or colours in --labels mean: name, id, colour.")
 @click.option("--class-names", help="Names of the label ids 0, 1, …, with commas between them.")
 @click.option(
     "--void", type=click.IntRange(0, 255), default=255, show_default=True, help="Label id that is not scored."
@@ -105,9 +106,11 @@ def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names:
     --labels the report. The same command goes on where it was stopped; with other options, what they change is done
     again. Said meanwhile is one line for each stage, with bars on a terminal; with --verbose, all that Snakemake says.
 
-    With --labels, a PNG of class ids of the same name (below subfolders as the masks are) and size as its upright
-    image, classes are scored where there is one, and masks show classes: those of --class-names, else the ids that
-    the labels hold. There may be more or fewer of them than clusters. No label is used in training.
+    With --labels, a PNG, TIFF or BMP of class ids of the same name (below subfolders as the masks are) and size as its
+    upright image, classes are scored where there is one, and masks show classes: those of --class-names, else the ids
+    that the labels hold. With --label-table, a CSV with the columns name and id, colour (#RRGGBB) or r, g and b, other
+    ids and colours are classes; rows of one name are one class, and those called void are not scored. There may be
+    more or fewer classes than clusters. No label is used in training.
 
     Example: smooseg fit photos --classes 6 --out work
     """

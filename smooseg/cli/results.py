@@ -27,7 +27,8 @@ def scores(results: Path | None) -> None:
     path = results / "tables" / "scores.csv"
     if not path.is_file():
         raise SmoosegError(f"{path} is missing; run snakemake --cores all first")
-    click.echo(pd.read_csv(path).round(2).to_string(index=False, na_rep=""))
+    table = pd.read_csv(path).dropna(axis="columns", how="all")  # many to one, where no head is over-clustered
+    click.echo(table.round(2).to_string(index=False, na_rep=""))
     click.echo(f"\nreport: {results / 'report.html'}")
 
 

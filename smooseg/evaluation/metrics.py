@@ -47,6 +47,30 @@ def match_clusters(confusion: np.ndarray) -> np.ndarray:
     return assignment
 
 
+def majority_classes(confusion: np.ndarray) -> np.ndarray:
+    """Class of each cluster, many to one: that of most of its pixels; those without a pixel get none.
+
+    Evaluation's labels choose it for every cluster by itself, so that its scores rise with the number of clusters.
+
+    Returns:
+        int64 (clusters,): class ids, :data:`UNMATCHED` for clusters without a pixel.
+    """
+    return np.where(confusion.any(1), confusion.argmax(1), UNMATCHED)
+
+
+def joined_rows(confusion: np.ndarray, groups: list[int]) -> np.ndarray:
+    """A confusion matrix whose clusters are joined in groups 0, 1, …; those of :data:`VOID` are left out."""
+    joined = np.zeros((max((g + 1 for g in groups if g != VOID), default=0), confusion.shape[1]), np.int64)
+    kept = np.array(groups) != VOID
+    np.add.at(joined, np.array(groups)[kept], confusion[kept])
+    return joined
+
+
+def of_groups(values: np.ndarray, groups: list[int]) -> np.ndarray:
+    """Classes of clusters, int64 (clusters,), from those of their groups; none for clusters of :data:`VOID`."""
+    return np.array([UNMATCHED if group == VOID else values[group] for group in groups])
+
+
 @dataclass(frozen=True)
 class Scores:
     """Accuracy, mean IoU and IoU per class, all in percent; a class that occurs in no label has IoU NaN."""

@@ -19,7 +19,7 @@ from ..images.labels import doubts
 from ..running.parallel import compute, place
 from ..running.progress import progress
 from .labelmaps import CHUNK, create_label_store
-from .metrics import confusion_matrix, match_clusters, score
+from .metrics import confusion_matrix, joined_rows, majority_classes, match_clusters, of_groups, score
 
 
 def read_labels(manifest: pd.DataFrame, dataset: Dataset, split: str, features: str, path: Path, code: str) -> None:
@@ -63,7 +63,14 @@ def read_labels(manifest: pd.DataFrame, dataset: Dataset, split: str, features: 
 
 
 def score_labels(
-    maps: Store, labels: Store, clusters: int, classes: list[str], *, matched: bool, scheduler: str | None = None
+    maps: Store,
+    labels: Store,
+    clusters: int,
+    classes: list[str],
+    *,
+    matched: bool,
+    groups: list[int] | None = None,
+    scheduler: str | None = None,
 ) -> dict:
     """Match clusters to classes on one confusion matrix, and score.
 
@@ -73,10 +80,14 @@ def score_labels(
         clusters: Number of clusters.
         classes: Class names.
         matched: Whether clusters are matched to classes; the supervised reference's are classes already.
+        groups: Of each cluster, see :func:`smooseg.evaluation.naming.named_groups`: a group is matched as one cluster
+            would be, and void's clusters count as wrong; None makes each cluster one of its own.
         scheduler: Where pixels are counted, see :func:`smooseg.running.parallel.compute`; None counts in this process.
 
     Returns:
-        accuracy, miou (percent); iou by class name (percent, None where a class occurs in no label);
+        accuracy, miou (percent); many_to_one_accuracy and many_to_one_miou, each cluster (or group) being the class of
+        most of its pixels, where there are more of them than classes, else None; iou by class name (percent, None where
+        a class occurs in no label);
         assignment (class id of each cluster, -1 unmatched); confusion (clusters x classes);
         image_accuracy (percent, one per image, None where all is void).
     """
@@ -84,11 +95,16 @@ def score_labels(
     tasks = [(*inputs, start, stop) for start, stop in maps.blocks(CHUNK)]
     confusions = np.concatenate(compute(count_block, tasks, 1, scheduler, "count"))
     total = confusions.sum(0)
-    assignment = match_clusters(total) if matched else np.arange(clusters)
+    groups = list(range(clusters)) if groups is None else groups
+    joined = joined_rows(total, groups)
+    assignment = of_groups(match_clusters(joined), groups) if matched else np.arange(clusters)
     scores = score(total, assignment)
+    many = score(total, of_groups(majority_classes(joined), groups)) if len(joined) > len(classes) else None
     return {
         "accuracy": scores.accuracy,
         "miou": scores.miou,
+        "many_to_one_accuracy": many and many.accuracy,
+        "many_to_one_miou": many and many.miou,
         "iou": {name: None if np.isnan(iou) else iou for name, iou in zip(classes, scores.iou, strict=True)},
         "assignment": assignment.tolist(),
         "confusion": total.tolist(),

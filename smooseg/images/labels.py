@@ -12,18 +12,19 @@ from .datasets.base import VOID
 MOSTLY = 0.5  # share of void pixels from which a data set's ids are probably others
 ASK = (
     "are the ids those of the classes' order, and the void value the data set's? "
-    "Masks of 0 and 255 are to be saved with 0 and 1; Cityscapes' files are the labelIds"
+    "Masks of 0 and 255 need labels: ids (smooseg fit: --label-table); Cityscapes' files are the labelIds"
 )
 
 
 def found_ids(paths: Iterable[Path], dataset: Dataset) -> set[int]:
-    """Ids below 255 in label files, without the void value; files that are damaged are left for reading to name."""
-    found = set()
+    """Ids below 255 in label files, without the void value; files that hold none are left for reading to name."""
+    found = set[int]()
     for path in paths:
         try:
-            found.update(np.unique(dataset.decode_label(path, path.read_bytes())).tolist())
+            raw = dataset.decode_label(path, path.read_bytes())
         except (SmoosegError, OSError):
             continue
+        found.update(np.unique(raw).tolist() if raw.ndim == 2 else ())
     return {i for i in found if i < VOID and i != dataset.void}
 
 

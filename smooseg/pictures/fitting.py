@@ -18,6 +18,7 @@ from ..running.processes import run_attended
 from ..settings.catalogue import find_backbone
 from ..settings.config import resolve
 from ..settings.shipped import PACKAGE, shipped
+from .labeltable import read_label_table
 from .masking import BATCH, Outcome, segment_photos
 from .others import remove_other_masks
 from .photos import Photo, find_photos
@@ -51,7 +52,16 @@ class Fitted:
 
 
 def make_config(
-    classes: int, names: list[str], void: int, head: str, backbone: str, steps: int | None, seed: int, crf: bool
+    classes: int,
+    names: list[str],
+    void: int,
+    meanings: dict,
+    head: str,
+    backbone: str,
+    steps: int | None,
+    seed: int,
+    crf: bool,
+    called: Path | None,
 ) -> dict:
     """A configuration of one experiment on the pictures of its folder.
 
@@ -63,6 +73,7 @@ def make_config(
     if weights["path"]:
         settings = settings | {"weights": weights | {"path": str(Path(weights["path"]).absolute())}}
     experiment = {"dataset": DATASET, "backbone": name, "head": head, "clusters": classes}
+    experiment |= {"names": str(called.absolute())} if called else {}
     config = {
         "run": "fit",
         "data_root": ".",
@@ -74,6 +85,7 @@ def make_config(
                 "path": DATASET,
                 "classes": names or [f"class {i}" for i in range(classes)],
                 "void": void,
+                "labels": meanings,
                 "resample": "bilinear",  # averages photographs down; nearest would sample them
                 "train": {"split": TRAIN, "crops": CROPS, "size": 224},
                 "eval": {"split": SCORED, "crops": "whole", "size": 320},
@@ -93,6 +105,7 @@ def fit_pictures(
     *,
     labels: Path | None = None,
     class_names: list[str] | None = None,
+    label_table: Path | None = None,
     void: int = VOID,
     head: str = "smooth",
     backbone: str = "dinov2_s14_focus",
@@ -110,8 +123,10 @@ def fit_pictures(
         images: Image files, folders or globs; what lies below ``out`` is left out.
         out: Folder of its own for everything that is written.
         classes: Number of clusters; there can be more or fewer of them than classes in the labels.
-        labels: Folder of PNGs of class ids, under the pictures' names; those that have one are scored.
+        labels: Folder of label files, under the pictures' names; those that have one are scored.
         class_names: Of the ids 0, 1, …; where they are not given, as many as the labels hold.
+        label_table: Names of classes, and their ids or colours, see
+            :func:`smooseg.pictures.labeltable.read_label_table`.
         void: Id that no score counts.
         head, backbone, steps, seed: What is trained; steps as published if None.
         crf: Whether masks (and scores) are refined by the dense CRF.
@@ -131,10 +146,16 @@ def fit_pictures(
         raise SmoosegError(
             f"{len(class_names)} names of classes were given: they name the ids of labels, of which none were"
         )
+    if label_table and (class_names or not labels):
+        raise SmoosegError(f"{label_table}: names the classes of --labels; give those, and no --class-names")
     photos = pictures_of(images, out)
     labelled = find_labels(labels, photos) if labels else {}
-    classed = class_names or (label_classes(labels, list(labelled.values()), void) if labels else [])
-    config = make_config(classes, classed, void, head, backbone, steps, seed, crf)
+    meanings: dict[str, dict[str, list]] = {}
+    if label_table:
+        classed, meanings = read_label_table(label_table)
+    else:
+        classed = class_names or (label_classes(labels, list(labelled.values()), void) if labels else [])
+    config = make_config(classes, classed, void, meanings, head, backbone, steps, seed, crf, names)
     cores = cores or usable_cores()
     dataset = open_dataset(config["datasets"][DATASET] | {"root": out / DATASET})
     photos = check_pictures(photos, labelled, dataset, cores, skip_bad)

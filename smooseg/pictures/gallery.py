@@ -11,10 +11,10 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from PIL import Image
 
 from ..errors import SmoosegError
+from ..evaluation.naming import HEAD, read_names
 from ..running.files import whole
 from ..running.progress import progress
 from ..settings.shipped import shipped
-from .names import HEAD, read_names
 from .photos import Photo, find_photos, open_view
 from .segmenter import Segmenter
 

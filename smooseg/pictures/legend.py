@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import SmoosegError
 from ..evaluation.metrics import UNMATCHED
+from ..evaluation.naming import named_groups
 from ..features.store import Store
 from ..images.datasets import VOID
 from ..results.plots.palette import as_classes, class_palette
@@ -96,3 +97,9 @@ def make_legend(scores: dict | None, clusters: int, source: Path) -> Legend:
     if UNMATCHED in assignment:
         names[VOID - 1] = "unmatched"
     return Legend(names, assignment)
+
+
+def named_legend(names: list[str]) -> Legend:
+    """The legend of clusters that have names: those of one name are one class, those called void are void."""
+    classes, groups = named_groups(names)
+    return Legend(dict(enumerate(classes)), groups)

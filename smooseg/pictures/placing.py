@@ -14,10 +14,11 @@ from PIL import Image
 
 from ..errors import SmoosegError, listed, raise_listed
 from ..images.datasets import VOID, Dataset, Folder
+from ..images.datasets.labelfiles import label_files
 from ..images.decoding import Picture
 from ..images.imaging import require_size
 from ..images.labels import doubts, found_ids
-from ..images.pictures import SUFFIXES, find_pictures
+from ..images.pictures import SUFFIXES
 from ..images.views import LEAST
 from ..running.files import require_text, whole
 from ..running.progress import progress
@@ -28,20 +29,19 @@ CROPS = "five"  # of a training view
 
 
 def find_labels(folder: Path, photos: list[Photo]) -> dict[Photo, Path]:
-    """Label PNGs of the photos' names below a folder; a warning names those of no photo's.
+    """Label files of the photos' names below a folder; a warning names those of no photo's.
 
     Raises:
-        SmoosegError: If there is none.
+        SmoosegError: If there is none, or a photo has two.
     """
-    paths = {photo: folder / f"{photo.name}.png" for photo in photos}
-    found = {photo: path for photo, path in paths.items() if path.is_file()}
+    files = label_files(folder)
+    found = {photo: files[photo.name] for photo in photos if photo.name in files}
     if not found:
         photo = photos[0]
-        raise SmoosegError(f"{folder}: holds no label; that of {photo.path} would be {photo.name}.png")
-    used = {path.resolve() for path in found.values()}
-    unused = [path for path in find_pictures(folder).pictures if path.resolve() not in used]
+        raise SmoosegError(f"{folder}: holds no label; that of {photo.path} would be {photo.name}.png (.tif, .bmp)")
+    unused = [path.name for path in files.values() if path not in set(found.values())]
     if unused:
-        logging.warning("%s: %d labels fit no picture: %s", folder, len(unused), listed([p.name for p in unused]))
+        logging.warning("%s: %d labels fit no picture: %s", folder, len(unused), listed(unused))
     return found
 
 
@@ -127,7 +127,7 @@ def place_pictures(photos: list[Photo], labels: dict[Photo, Path], root: Path) -
         wanted[root / "images" / TRAIN / name] = photo.path, as_it_lies
         if photo in labels:
             wanted[root / "images" / SCORED / name] = root / "images" / TRAIN / name, True
-            wanted[root / "labels" / SCORED / f"{photo.name}.png"] = labels[photo], True
+            wanted[root / "labels" / SCORED / f"{photo.name}{labels[photo].suffix}"] = labels[photo], True
     for file in [path for path in root.rglob("*") if path.is_file() and path not in wanted]:
         file.unlink()
     for target, (source, as_it_lies) in wanted.items():

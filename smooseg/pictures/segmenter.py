@@ -9,6 +9,7 @@ import torch
 
 from ..errors import SmoosegError
 from ..evaluation.crf import find_engine, refine, refined_marginals
+from ..evaluation.naming import read_names
 from ..evaluation.segmentation import averaged_embeddings, pixel_logits
 from ..features.provenance import file_sha256, round_to_patch
 from ..heads import load_head
@@ -17,8 +18,7 @@ from ..running.fingerprint import source_hash
 from ..running.machine import keep_to_usable_cores, usable_cores
 from ..running.parallel import in_threads
 from ..settings.config import load_schema, with_defaults
-from .legend import evaluated, make_legend
-from .names import named_legend, read_names
+from .legend import evaluated, make_legend, named_legend
 from .shapes import ShapedBackbone, fits_a_view, scaled_shape, view_shape
 from .windows import Windows
 
@@ -43,7 +43,7 @@ class Segmenter:
         scale: Pixels of a view for one of its image; None gives every view the same shorter side, see :meth:`shape`.
         tile: Side of a window in pixels, for views that are larger than it; None takes ``size``. Without ``scale``
             that of the head's training views is taken.
-        names: CSV of what clusters are called, see :func:`smooseg.pictures.names.read_names`.
+        names: CSV of what clusters are called, see :func:`smooseg.evaluation.naming.read_names`.
 
     Raises:
         SmoosegError: If the head or the names say too little, or the weights are missing or not those it was fitted on.

@@ -41,34 +41,44 @@ def mean_and_spread(mean: float, spread: float) -> str:
     return f"{mean:.1f}" if pd.isna(spread) else f"{mean:.1f} ± {spread:.1f}"
 
 
-def marked(name: str, uses_labels: bool) -> str:
-    """A name, with a dagger if its head was trained with labels."""
-    return f"{name} †" if uses_labels else name
+def marked(name: str, uses_labels: bool, merged: bool = False) -> str:
+    """A name, with a dagger if its head was trained with labels, and with a pilcrow if its clusters were merged."""
+    return f"{name}{' †' if uses_labels else ''}{' ¶' if merged else ''}"
+
+
+def is_blind(table: pd.DataFrame) -> pd.Series:
+    """Rows of a table whose heads nobody helped: not trained with labels, and not merged by hand."""
+    return ~(table["uses_labels"] | table["merged_by_hand"]).astype(bool)
 
 
 def summary_rows(summary: pd.DataFrame) -> list[dict]:
-    """Rows of the summary for the page; the best that saw no label is marked, for each data set and postprocessing."""
+    """Rows of the summary for the page; the best without any help is marked, for each data set and postprocessing."""
     rows = []
     for _, group in summary.groupby(["dataset", "postprocess"], sort=False):
-        blind = group[~group["uses_labels"]]
+        blind = group[is_blind(group)]
         for row in group.to_dict("records"):
+            helped = row["uses_labels"] or row["merged_by_hand"]
             rows.append(
                 row
                 | {
-                    "experiment": marked(row["experiment"], row["uses_labels"]),
+                    "experiment": marked(row["experiment"], row["uses_labels"], row["merged_by_hand"]),
                     "postprocess": POSTPROCESS[row["postprocess"]],
                     "accuracy": mean_and_spread(row["accuracy"], row["accuracy_sd"]),
                     "miou": mean_and_spread(row["miou"], row["miou_sd"]),
-                    "best_accuracy": not row["uses_labels"] and row["accuracy"] == blind["accuracy"].max(),
-                    "best_miou": not row["uses_labels"] and row["miou"] == blind["miou"].max(),
+                    "best_accuracy": not helped and row["accuracy"] == blind["accuracy"].max(),
+                    "best_miou": not helped and row["miou"] == blind["miou"].max(),
+                    "many_to_one": [
+                        "" if pd.isna(row[score]) else mean_and_spread(row[score], row[f"{score}_sd"])
+                        for score in ("many_to_one_accuracy", "many_to_one_miou")
+                    ],
                 }
             )
     return rows
 
 
 def winners(summary: pd.DataFrame) -> list[dict]:
-    """For each data set, which experiment without labels has the best accuracy and the best mIoU, and which is next."""
-    found, blind = [], summary[~summary["uses_labels"].astype(bool)]
+    """For each data set, which experiment without any help has the best accuracy and the best mIoU, and the next."""
+    found, blind = [], summary[is_blind(summary)]
     for dataset, group in blind.groupby("dataset", sort=False):
         for score in ("accuracy", "miou"):
             first = group.loc[group[score].idxmax()]
@@ -227,6 +237,8 @@ def write_report(
     path.write_text(
         environment.get_template(template.name).render(
             summary=summary_rows(summary),
+            merged=summary["merged_by_hand"].any(),
+            many_to_one=summary["many_to_one_accuracy"].notna().any(),
             winners=winners(summary),
             class_header=header,
             class_rows=rows,

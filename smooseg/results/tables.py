@@ -14,10 +14,14 @@ SCORE_COLUMNS = [
     "split",
     "postprocess",
     "uses_labels",
+    "merged_by_hand",
     "accuracy",
     "miou",
+    "many_to_one_accuracy",
+    "many_to_one_miou",
 ]
-GROUP = ["experiment", "dataset", "backbone", "head", "split", "postprocess", "uses_labels"]
+GROUP = ["experiment", "dataset", "backbone", "head", "split", "postprocess", "uses_labels", "merged_by_hand"]
+SCORES = SCORE_COLUMNS[-4:]
 
 
 def collect_scores(paths: list[str], experiments: dict, splits: dict, supervised: list[str]) -> list[dict]:
@@ -44,6 +48,7 @@ def collect_scores(paths: list[str], experiments: dict, splits: dict, supervised
                 "split": splits[experiment],
                 "postprocess": path.stem,
                 "uses_labels": experiment in supervised,
+                "merged_by_hand": entry["names"] is not None,
                 **json.loads(path.read_text("utf-8")),
             }
         )
@@ -51,8 +56,8 @@ def collect_scores(paths: list[str], experiments: dict, splits: dict, supervised
 
 
 def score_table(records: list[dict]) -> pd.DataFrame:
-    """One row per experiment, seed and postprocessing; scores in percent."""
-    return pd.DataFrame(records, columns=SCORE_COLUMNS)
+    """One row per experiment, seed and postprocessing; scores in percent, many to one only of over-clustered heads."""
+    return pd.DataFrame(records, columns=SCORE_COLUMNS).astype(dict.fromkeys(SCORES, float))
 
 
 def class_table(records: list[dict]) -> pd.DataFrame:
@@ -68,10 +73,6 @@ def class_table(records: list[dict]) -> pd.DataFrame:
 def summary_table(table: pd.DataFrame) -> pd.DataFrame:
     """Mean and standard deviation over seeds (sample; empty for a single seed) of a score table."""
     groups = table.groupby(GROUP, sort=False)
-    return groups.agg(
-        seeds=("seed", "size"),
-        accuracy=("accuracy", "mean"),
-        accuracy_sd=("accuracy", "std"),
-        miou=("miou", "mean"),
-        miou_sd=("miou", "std"),
-    ).reset_index()
+    measures = {score: (score, "mean") for score in SCORES} | {f"{score}_sd": (score, "std") for score in SCORES}
+    order = [column for score in SCORES for column in (score, f"{score}_sd")]
+    return groups.agg(seeds=("seed", "size"), **{column: measures[column] for column in order}).reset_index()

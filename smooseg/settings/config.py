@@ -88,7 +88,14 @@ def resolve(config: dict) -> dict:
 def settle_paths(config: dict) -> None:
     """Write the paths of a configuration as Snakemake wants them: home for ~, nothing of ./ and // or at the end."""
     weights = [backbone["weights"] for backbone in config["backbones"].values()]
-    places = [(config, "data_root"), (config, "results"), (config["extract"], "cache"), *((w, "path") for w in weights)]
+    named = [(experiment, "names") for experiment in config["experiments"].values()]
+    places = [
+        (config, "data_root"),
+        (config, "results"),
+        (config["extract"], "cache"),
+        *((w, "path") for w in weights),
+        *named,
+    ]
     for owner, key in places:
         owner[key] = plain_path(owner[key])
     if config["results"] == ".":  # below which Snakemake's paths would begin with ./ again
@@ -125,6 +132,10 @@ def complete_experiment(name: str, experiment: dict, config: dict, schema: dict)
         raise SmoosegError(
             f"config: {where}.clusters is {experiment['clusters']}, but a {experiment['head']} head "
             f"has one output for each of the {classes} classes"
+        )
+    if experiment["head"] in SUPERVISED and experiment["names"]:
+        raise SmoosegError(
+            f"config: {where}.names is for clusters, and outputs of a {experiment['head']} head are classes"
         )
 
 
@@ -196,7 +207,7 @@ def check_dataset(where: str, dataset: dict) -> None:
         open_dataset(dataset | {"root": dataset["path"]})
     except SmoosegError as error:
         raise SmoosegError(f"config: {where}: {error}") from None
-    if dataset["void"] < len(dataset["classes"]):
+    if dataset["void"] < len(dataset["classes"]) and not dataset["labels"]["ids"]:
         raise SmoosegError(f"config: {where}.void is {dataset['void']}, which is also a class's id")
     if dataset["generate"]:
         splits = dataset["train"]["split"], dataset["eval"]["split"]

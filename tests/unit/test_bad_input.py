@@ -107,8 +107,8 @@ def place(good, tmp_path) -> Path:
 # ── stages ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def dataset(folder: Path, layout: str = "folder"):
-    classes = {"classes": ["up", "down"]} if layout == "folder" else {}
+def dataset(folder: Path, layout: str = "folder", **labels):
+    classes = {"classes": ["up", "down"], "labels": labels} if layout == "folder" else {}
     return open_dataset({"root": folder / "data", "layout": layout} | classes)
 
 
@@ -123,10 +123,10 @@ def look(folder: Path) -> tuple:
     return (*map(int, manifest.loc[0, ["width", "height"]]), tuple((10 * np.round(middle / 10)).astype(int).tolist()))
 
 
-def label(folder: Path) -> list[int]:
-    """Ids of the first label."""
+def label(folder: Path, **labels) -> list[int]:
+    """Ids of the first label; ``labels`` say what its values mean."""
     manifest = pd.read_parquet(folder / "manifest.parquet")
-    read_labels(manifest, dataset(folder), "val", folder / "views.zarr", folder / "labels.zarr", code="")
+    read_labels(manifest, dataset(folder, **labels), "val", folder / "views.zarr", folder / "labels.zarr", code="")
     return np.unique(open_store(folder / "labels.zarr", {}).read(0, 1)).tolist()
 
 
@@ -254,13 +254,31 @@ def full(value: int, dtype=np.uint8, shape: tuple[int, ...] = (HEIGHT, WIDTH)) -
     return np.full(shape, value, dtype)
 
 
+def relabel_as(folder: Path, suffix: str) -> None:
+    with Image.open(folder / LABEL) as image:
+        image.save((folder / LABEL).with_suffix(f".{suffix}"))
+
+
+PAINTED = np.broadcast_to(np.array(GREEN, np.uint8), (HEIGHT, WIDTH, 3)).copy()
+PAINTED[:9] = 0, 0, 7
+SHADED = np.stack(
+    [full(7), np.zeros((HEIGHT, WIDTH), np.uint8), np.tile(np.arange(WIDTH, dtype=np.uint8), (HEIGHT, 1))], -1
+)
+MEANS = "say what it means in the data set's labels: {} (smooseg fit: --label-table), void too"
 NO_LABEL, LABEL = "These labels cannot be used: PLACE/data/labels/val/000.png: ", "data/labels/val/000.png"
 LABELS = [
     Case("missing", lambda p: (p / LABEL).unlink(), label, "These images have no label: images/val/000.png"),
     Case("of another size", partial(relabel, ids=full(0, shape=(10, 20))), label, f"{NO_LABEL}label is 20x10, its image 96x80"),
-    Case("RGB", partial(relabel, ids=full(0, shape=(HEIGHT, WIDTH, 3))), label, f"{NO_LABEL}expected one channel of class ids, got shape (80, 96, 3)"),
-    Case("ids out of range", partial(relabel, ids=full(7)), label, f"{NO_LABEL}label ids [7] are outside 0..1 and are not the void value 255"),
-    Case("16 bits out of range", partial(relabel, ids=full(257, np.uint16)), label, f"{NO_LABEL}label ids [257] are outside 0..1 and are not the void value 255"),
+    Case("three equal channels", partial(relabel, ids=full(0, shape=(HEIGHT, WIDTH, 3))), label, taken=[0]),
+    Case("colours", partial(relabel, ids=PAINTED), label, f"{NO_LABEL}holds colours, not one channel of ids; {MEANS.format('colours')}"),
+    Case("colours, of which one is unknown", partial(relabel, ids=PAINTED), partial(label, colours={"up": ["#28A03C"]}), f"{NO_LABEL}colour without a meaning: #000007 of 864 pixels; {MEANS.format('colours')}; PLACE/data/labels/val/001.png: 3 colours without a meaning: …"),
+    Case("colours, of which many are unknown", partial(relabel, ids=SHADED), partial(label, colours={"up": ["#000000"]}), f"{NO_LABEL}96 colours without a meaning: #070000 of 80 pixels, #070001 of 80 pixels, …, …; {MEANS.format('colours')}; colours that nobody chose come from JPEG or smooth edges; PLACE/data/labels/val/001.png: …"),
+    Case("colours, all known", partial(relabel, ids=PAINTED, names=("000", "001")), partial(label, colours={"up": ["#28A03C"], "void": ["#000007"]}), taken=[0, VOID]),
+    Case("ids from 1", partial(relabel, ids=full(2), names=("000", "001")), partial(label, ids={"up": [1], "down": [2], "void": [0]}), taken=[1]),
+    Case("ids that mean nothing", partial(relabel, ids=full(3), names=("000", "001")), partial(label, ids={"up": [1], "down": [2]}), f"{NO_LABEL}label ids [3] are outside those of labels: 1, 2 and are not the void value 255; {MEANS.format('ids')}; PLACE/data/labels/val/001.png: …"),
+    Case("two labels of one image", lambda p: relabel_as(p, "bmp"), label, "PLACE/data/labels/val/000.png: is the label of the same image as 000.bmp; keep one"),
+    Case("ids out of range", partial(relabel, ids=full(7)), label, f"{NO_LABEL}label ids [7] are outside 0..1 and are not the void value 255; {MEANS.format('ids')}"),
+    Case("16 bits out of range", partial(relabel, ids=full(257, np.uint16)), label, f"{NO_LABEL}label ids [257] are outside 0..1 and are not the void value 255; {MEANS.format('ids')}"),
     Case("truncated", partial(truncate, name=LABEL, size=60), label, f"{NO_LABEL}label does not decode (…)"),
     Case("16 bits", partial(relabel, ids=full(1, np.uint16)), label, taken=[1]),
     Case("one bit", partial(relabel, ids=Image.fromarray(full(255)).convert("1")), label, taken=[1]),
@@ -531,6 +549,11 @@ SETTINGS = [
     ('results', 'a{b}', "results must hold no { and no }, which Snakemake takes for wildcards; got 'a{b}' (str)"),
     ('data_root', 'a{b}', "data_root must hold no { and no }, which Snakemake takes for wildcards; got 'a{b}' (str)"),
     ('results', '~nobody-of-that-name/x', "~nobody-of-that-name/x: Could not determine home directory."),
+    ('datasets.camvid.labels', {'ids': {'car': [300], 'wall': [1]}}, "datasets.camvid: labels name 'wall', which is none of the classes sky, building, …, nor void"),
+    ('datasets.camvid.labels', {'ids': {'car': [1], 'sky': [0, 1]}}, 'datasets.camvid: labels give 1 to sky and to another class; keep one'),
+    ('datasets.camvid.labels', {'ids': {'car': 1}}, 'datasets.camvid.labels.ids.car must be array; got 1 (int)'),
+    ('datasets.camvid.labels', {'colours': {'car': ['red']}}, "datasets.camvid.labels.colours.car.0 breaks the rule pattern: ^#[0-9A-Fa-f]{6}$; got 'red' (str)"),
+    ('datasets.cityscapes.labels', {'ids': {'car': [1]}}, 'datasets.cityscapes: layout Cityscapes knows what its labels mean; leave out labels'),
     ('datasets.camvid.void', 5, "datasets.camvid.void is 5, which is also a class's id"),
     ('datasets.demo.eval.split', 'test', 'datasets.demo is generated, so its layout must be folder, its splits train and val, and its classes sky, water, grass, tree, building, road'),
     ('postprocess', [], 'postprocess breaks the rule minItems: 1; got [] (list)'),

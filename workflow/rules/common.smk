@@ -85,7 +85,8 @@ def dataset_settings(name):
 def reading_settings(name, view):
     """What reading a view's labels depends on."""
     settings = dataset_settings(name)
-    return {key: settings[key] for key in ("layout", "root", "classes", "void")} | {"split": settings[view]["split"]}
+    keys = ("layout", "root", "classes", "void", "labels")
+    return {key: settings[key] for key in keys} | {"split": settings[view]["split"]}
 
 
 def existing(dataset, paths):
@@ -166,6 +167,12 @@ def weights_file(wildcards):
     return [local(path)] if path and Path(path).exists() else []
 
 
+def names_file(wildcards):
+    """What somebody calls an experiment's clusters, where anybody does; an absent one is reported as above."""
+    path = config["experiments"][wildcards.experiment]["names"]
+    return [local(path)] if path and Path(path).exists() else []
+
+
 def training_inputs(wildcards):
     """What every head is trained from: a finished cache and what it was made from."""
     return {
@@ -221,6 +228,10 @@ def needed_but_missing(jobs):
         path = config["backbones"][name]["weights"]["path"]
         if path and not Path(path).is_file():
             yield f"the weights of {name} at {path}"
+    for name in sorted({job.wildcards.experiment for job in jobs if job.rule.name == "score_labels"}):
+        path = config["experiments"][name]["names"]
+        if path and not Path(path).is_file():
+            yield f"the names of the clusters of {name} at {path}"
 
 
 def require_data(jobs):

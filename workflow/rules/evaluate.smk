@@ -89,6 +89,8 @@ rule score_labels:
         maps="<results>/experiments/{experiment}/{seed}/{postprocess}.zarr/complete.json",
         labels=of_experiment(rules.read_labels.output.complete),
         manifest=of_experiment(rules.index_views.output[0]),
+        head=rules.train_head.output.head,
+        names=names_file,
     output:
         "<results>/experiments/{experiment}/{seed}/{postprocess}.json",
     log:
@@ -102,7 +104,8 @@ rule score_labels:
         classes=lambda w: config["datasets"][config["experiments"][w.experiment]["dataset"]]["classes"],
         clusters=lambda w: config["experiments"][w.experiment]["clusters"],
         matched=lambda w: not is_supervised(w.experiment),
-        code=code("evaluation.scoring"),
+        names=lambda w: config["experiments"][w.experiment]["names"],
+        code=code("evaluation.scoring", "evaluation.naming"),
     message:
         "Score {wildcards.experiment}, seed {wildcards.seed}, {wildcards.postprocess}"
     script:

@@ -22,9 +22,11 @@ def open_dataset(settings: dict) -> Dataset:
     """Build the data set that a resolved entry of config.yaml describes
 
     Args:
-        settings: layout and root; classes and void where labels are to be read.
+        settings: layout and root; classes, void and labels where labels are to be read.
 
     Raises:
         SmoosegError: If the classes are not those of a layout that fixes them.
     """
-    return LAYOUTS[settings["layout"]](settings["root"], settings.get("classes", []), settings.get("void", VOID))
+    return LAYOUTS[settings["layout"]](
+        settings["root"], settings.get("classes", []), settings.get("void", VOID), settings.get("labels")
+    )

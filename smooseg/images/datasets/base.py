@@ -1,19 +1,15 @@
 """What every data set layout answers: which images, which labels, which classes."""
 
-import io
 import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from ...errors import SmoosegError, raise_listed
 from ..pictures import find_pictures
-from ..sizes import require_room
-
-VOID = 255  # label value of pixels that no score counts
+from .labelfiles import SAY, VOID, classes_of_colours, colour_number, meanings, one_channel, read_values, translated
 
 
 @dataclass(frozen=True)
@@ -47,16 +43,25 @@ class Dataset(ABC):
     Args:
         root: Folder that holds the data set.
         classes: Class names; class ``i`` is called ``classes[i]``. A layout with :attr:`CLASSES` needs none.
-        void: Raw label value that means "no class".
+        void: Raw label value that means "no class", where ``labels`` say nothing else of it.
+        labels: What the values of label files mean where they are not class ids: lists of ids and of colours
+            (#RRGGBB) by class name, or void.
 
     Raises:
-        SmoosegError: If the layout fixes its classes, and ``classes`` or ``void`` say otherwise.
+        SmoosegError: If the layout fixes its classes, and ``classes``, ``void`` or ``labels`` say otherwise, or labels
+            contradict themselves.
     """
 
     CLASSES: tuple[str, ...] = ()  # class names, where the layout fixes them
     CLASS_OF: tuple[int, ...] = ()  # class of raw label values 0, 1, …, where they are not the class ids
 
-    def __init__(self, root: str | Path, classes: list[str] | tuple[str, ...] = (), void: int = VOID):
+    def __init__(
+        self,
+        root: str | Path,
+        classes: list[str] | tuple[str, ...] = (),
+        void: int = VOID,
+        labels: dict[str, dict[str, list]] | None = None,
+    ):
         self.root = Path(root)
         self.classes = list(classes or self.CLASSES)
         self.void = void
@@ -65,6 +70,11 @@ class Dataset(ABC):
                 f"{self.root}: layout {type(self).__name__} has void {VOID} and the classes "
                 f"{', '.join(self.CLASSES)}; got void {void} and {', '.join(self.classes)}"
             )
+        labels = labels or {}
+        self.ids = meanings(labels.get("ids", {}), self.classes, int)
+        self.colours = meanings(labels.get("colours", {}), self.classes, colour_number)
+        if self.CLASSES and (self.ids or self.colours):
+            raise SmoosegError(f"layout {type(self).__name__} knows what its labels mean; leave out labels")
 
     @abstractmethod
     def image_sources(self, split: str) -> list[Path]:
@@ -101,29 +111,41 @@ class Dataset(ABC):
         except OSError as error:
             raise SmoosegError(f"{path}: label cannot be read ({error.strerror})") from error
         raw = self.decode_label(path, data)
-        if raw.ndim != 2:
-            raise SmoosegError(f"{path}: expected one channel of class ids, got shape {raw.shape}")
-        return self.to_classes(raw, path)
+        return self.to_classes(raw, path) if raw.ndim == 2 else self.from_colours(raw, path)
 
     def decode_label(self, path: Path, data: bytes) -> np.ndarray:
-        """Raw values of a label file's bytes; a layout whose labels are no images overrides this."""
-        try:
-            return np.array(require_room(Image.open(io.BytesIO(data))))
-        except Exception as error:  # damage surfaces as whatever its bytes lead the decoder to
-            raise SmoosegError(f"{path}: label does not decode ({error})") from error
+        """Values of a label file's bytes: ids (height, width), or colours, uint8 (height, width, 3).
+
+        Three equal channels are ids where no colour has a meaning. What a GeoTIFF calls nodata is void, unless the data
+        set says what that id means. A layout whose labels are no images overrides this.
+        """
+        values, nodata = read_values(path, data, bool(self.colours) and not self.ids)
+        values = values[..., :3] if self.colours and values.ndim == 3 and values.shape[2] > 2 else one_channel(values)
+        if nodata is not None and nodata not in self.ids and values.ndim == 2:
+            values = np.where(np.isnan(values) if np.isnan(nodata) else values == nodata, self.void, values)
+        return values
 
     def to_classes(self, raw: np.ndarray, path: Path) -> np.ndarray:
         """Map raw label values to class ids, uint8 of the same shape."""
-        class_of = self.CLASS_OF or range(len(self.classes))
-        unknown = np.setdiff1d(raw, [*range(len(class_of)), self.void])
-        if unknown.size:
-            raise SmoosegError(
-                f"{path}: label ids {unknown[:5].tolist()} are outside 0..{len(class_of) - 1} "
-                f"and are not the void value {self.void}"
+        if self.colours and not self.ids:
+            return self.from_colours(np.stack([raw] * 3, -1), path)
+        class_of = self.ids or dict(enumerate(self.CLASS_OF or range(len(self.classes))))
+        classes, unknown = translated(raw, {self.void: VOID} | class_of)
+        if unknown:
+            known = (
+                f"those of labels: {', '.join(map(str, sorted(self.ids)))}" if self.ids else f"0..{len(class_of) - 1}"
             )
-        table = np.full(256, VOID, np.uint8)
-        table[: len(class_of)] = class_of
-        return table[raw.astype(np.uint8)]
+            raise SmoosegError(
+                f"{path}: label ids {list(unknown)[:5]} are outside {known} and are not the void value {self.void}; "
+                f"{SAY.format(kind='ids')}"
+            )
+        return classes
+
+    def from_colours(self, raw: np.ndarray, path: Path) -> np.ndarray:
+        """Map colours, uint8 (height, width, 3), to class ids, uint8 (height, width)."""
+        if not self.colours:
+            raise SmoosegError(f"{path}: holds colours, not one channel of ids; {SAY.format(kind='colours')}")
+        return classes_of_colours(raw, self.colours, path)
 
     def read_lines(self, listing: Path) -> dict[int, str]:
         """Lines of a UTF-8 list by their number, without blank ones and white space around them.

@@ -1,12 +1,13 @@
-"""Any tree of images, with an optional parallel tree of label PNGs of the same names."""
+"""Any tree of images, with an optional parallel tree of label files of the same names."""
 
 from pathlib import Path
 
 from .base import Dataset, Entry
+from .labelfiles import label_files
 
 
 class Folder(Dataset):
-    """``images/{split}/**`` and, optionally, ``labels/{split}/**`` with the same stems, as PNG."""
+    """``images/{split}/**`` and, optionally, ``labels/{split}/**`` with the same stems."""
 
     def image_sources(self, split: str) -> list[Path]:
         return [self.root / "images" / split]
@@ -16,12 +17,9 @@ class Folder(Dataset):
 
     def entries(self, split: str) -> list[Entry]:
         folder = self.root / "images" / split
-        images = self.pictures(folder)
-        return [Entry(self._relative(p), self._label(p.relative_to(folder), split)) for p in images]
-
-    def _label(self, name: Path, split: str) -> str | None:
-        path = self.root / "labels" / split / name.with_suffix(".png")
-        return self._relative(path) if path.exists() else None
+        images, labels = self.pictures(folder), label_files(self.root / "labels" / split)
+        found = [(image, labels.get(image.relative_to(folder).with_suffix(""))) for image in images]
+        return [Entry(self._relative(image), self._relative(label) if label else None) for image, label in found]
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()

@@ -223,7 +223,11 @@ BAD = [
     (cut, (), r"cannot be used: .*a\.v2\.jpg: image does not decode.*dot\.png: is 1x1 pixels, too small for five"),
     (tall_label, LABELS, r"labels/turned\.png: label is 80x96, its image 96x80"),
     (strange_ids, (*LABELS, "--class-names", "above,below"), r"labels/a\.v2\.png: label ids \[7\] are outside 0\.\.1"),
-    (None, ("--labels", "photos/more"), r"photos/more: holds no label; that of photos/a\.v2\.jpg would be a\.v2\.png"),
+    (
+        None,
+        ("--labels", "photos/more"),
+        r"photos/more: holds no label; that of photos/a\.v2\.jpg would be a\.v2\.png \(\.tif, \.bmp\)",
+    ),
     (None, ("--class-names", "a,b"), r"2 names of classes were given: they name the ids of labels"),
     (
         one_id,
@@ -236,6 +240,31 @@ BAD = [
         None,
         ("--class-names", "sky,,field"),
         r"--class-names 'sky,,field': the name of id 1 is empty; each id needs one",
+    ),
+    (
+        None,
+        ("--label-table", "config.yaml"),
+        r"config\.yaml: names the classes of --labels; give those, and no --class",
+    ),
+    (
+        None,
+        (*LABELS, "--label-table", "config.yaml"),
+        r"config\.yaml: is no table with the columns name, and id, colour",
+    ),
+    (
+        lambda folder: (folder / "t.csv").write_text("name,colour\nsky,blue\n"),
+        (*LABELS, "--label-table", "t.csv"),
+        r"t\.csv: is no table .* \(blue is no colour as #4682B4\)",
+    ),
+    (
+        lambda folder: (folder / "t.csv").write_text("name,id\nsky,\n"),
+        (*LABELS, "--label-table", "t.csv"),
+        r"t\.csv: is no table .* \(line 2 lacks a name or a value\)",
+    ),
+    (
+        lambda folder: (folder / "t.csv").write_text("name,id\nsky,0\nvoid,1\n"),
+        (*LABELS, "--label-table", "t.csv"),
+        r"t\.csv: names 1 classes; there must be two, beside void",
     ),
     (None, ("--class-names", "a, b,a"), r"--class-names 'a, b,a': a is the name of ids 0 and 2; keep one"),
     (cut_all, ("--skip-bad",), r"cannot be used: .*cmyk\.JPEG: image does not decode"),

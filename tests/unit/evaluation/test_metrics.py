@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from smooseg.errors import SmoosegError
-from smooseg.evaluation.metrics import UNMATCHED, confusion_matrix, match_clusters, score
+from smooseg.evaluation.metrics import (
+    UNMATCHED,
+    confusion_matrix,
+    joined_rows,
+    majority_classes,
+    match_clusters,
+    of_groups,
+    score,
+)
 
 
 def test_golden_scores(golden):
@@ -82,3 +90,23 @@ def test_impossible_ids_are_errors(predictions, labels, message):
 def test_nothing_to_score_is_an_error():
     with pytest.raises(SmoosegError, match="void"):
         score(np.zeros((2, 2), int), np.array([0, 1]))
+
+
+OVER_CLUSTERED = np.array([[50, 0], [0, 30], [10, 4], [1, 5], [0, 0]])
+
+
+def test_many_to_one_each_cluster_is_the_class_of_most_of_its_pixels():
+    assignment = majority_classes(OVER_CLUSTERED)
+    assert assignment.tolist() == [0, 1, 0, 1, UNMATCHED]
+    many, one = score(OVER_CLUSTERED, assignment), score(OVER_CLUSTERED, match_clusters(OVER_CLUSTERED))
+    assert (many.accuracy, one.accuracy) == (95, 80)
+    assert many.iou == pytest.approx([100 * 60 / 65, 100 * 35 / 40])
+
+
+def test_clusters_that_were_merged_are_matched_as_one_and_void_is_wrong():
+    groups = [0, 1, 1, 255, 0]
+    joined = joined_rows(OVER_CLUSTERED, groups)
+    assert joined.tolist() == [[50, 0], [10, 34]]
+    assignment = of_groups(match_clusters(joined), groups)
+    assert assignment.tolist() == [0, 1, 1, UNMATCHED, 0]
+    assert score(OVER_CLUSTERED, assignment).accuracy == 84

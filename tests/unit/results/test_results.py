@@ -11,7 +11,7 @@ from PIL import Image
 from smooseg.cli import main
 from smooseg.results.comparisons import CRITERIA, MEASURES, comparison_table, criteria_table, sweep_table
 from smooseg.results.plots.sweeps import plot_sweep
-from smooseg.results.report import comparison, winners, write_report
+from smooseg.results.report import comparison, summary_rows, winners, write_report
 from smooseg.results.tables import class_table, collect_scores, score_table, summary_table
 from tests.conftest import ROOT, make_store
 
@@ -24,8 +24,11 @@ COLUMNS = [
     "split",
     "postprocess",
     "uses_labels",
+    "merged_by_hand",
     "accuracy",
     "miou",
+    "many_to_one_accuracy",
+    "many_to_one_miou",
 ]
 
 
@@ -50,7 +53,7 @@ def records(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps({"accuracy": accuracy, "miou": 20.0, "iou": {"sky": 80.0, "car": None}}))
             paths.append(str(path))
-    experiments = {"e": {"dataset": "d", "backbone": "b", "head": "smooseg"}}
+    experiments = {"e": {"dataset": "d", "backbone": "b", "head": "smooseg", "names": None}}
     return collect_scores(paths, experiments, {"e": "val"}, [])
 
 
@@ -168,10 +171,22 @@ def test_winners_are_the_best_without_labels_and_who_is_next():
             ("with labels", "raw", 90.0, 0.1, 80.0, True),
         ],
         columns=["experiment", "postprocess", "accuracy", "accuracy_sd", "miou", "uses_labels"],
-    ).assign(dataset="d", miou_sd=0.5)
+    ).assign(dataset="d", miou_sd=0.5, merged_by_hand=False)
     accuracy, miou = winners(summary)
     assert (accuracy["first"], accuracy["second"]) == ("a with CRF, 62.0 ± 1.0", "b without CRF, 55.0")
     assert (miou["first"], miou["second"]) == ("b without CRF, 31.0 ± 0.5", "a without CRF, 30.0 ± 0.5")
+
+
+def test_what_was_merged_by_hand_is_marked_and_no_competitor():
+    row = {"dataset": "d", "postprocess": "raw", "uses_labels": False, "accuracy_sd": np.nan, "miou_sd": np.nan}
+    row |= {"miou": 50.0, "many_to_one_accuracy": np.nan, "many_to_one_miou": np.nan}
+    given = [("a", 60.0, False), ("a merged", 70.0, True)]
+    summary = pd.DataFrame([row | {"experiment": e, "accuracy": a, "merged_by_hand": m} for e, a, m in given])
+    assert [(r["experiment"], r["best_accuracy"]) for r in summary_rows(summary)] == [
+        ("a", True),
+        ("a merged ¶", False),
+    ]
+    assert {best["first"] for best in winners(summary)} == {"a without CRF, 60.0", "a without CRF, 50.0"}
 
 
 def test_the_command_prints_the_table_or_says_what_to_run(records, tmp_path):
@@ -184,6 +199,7 @@ def test_the_command_prints_the_table_or_says_what_to_run(records, tmp_path):
     printed = runner.invoke(main, ["scores", "--results", str(tmp_path)])
     assert printed.exit_code == 0
     assert "64.0" in printed.output
+    assert "many_to_one" not in printed.output  # no head has more clusters than classes
     assert "report.html" in printed.output
 
 

@@ -4,11 +4,9 @@ import csv
 from pathlib import Path
 
 from ..errors import SmoosegError
-from ..images.datasets import VOID
-from .legend import Legend
+from ..images.datasets.labelfiles import VOID, VOID_NAME
 
 COLUMNS = ("cluster", "name")
-VOID_NAME = "void"  # of clusters whose pixels are to be none of any class
 HEAD = 12  # digits of a head's sha256 by which a file says whose clusters it names
 
 
@@ -39,8 +37,12 @@ def read_names(path: Path, clusters: int, sha256: str) -> list[str]:
     return [found[i] for i in range(clusters)]
 
 
-def named_legend(names: list[str]) -> Legend:
-    """The legend of clusters that have names: those of one name are one class, those called void are void."""
+def named_groups(names: list[str]) -> tuple[list[str], list[int]]:
+    """Classes that names of clusters make, and the number of each cluster's: those of one name are one class.
+
+    Returns:
+        Names in the order of the clusters, without void; for each cluster its class, :data:`VOID` for void.
+    """
     classes = [name for name in dict.fromkeys(names) if name != VOID_NAME]
     ids = {name: i for i, name in enumerate(classes)} | {VOID_NAME: VOID}
-    return Legend(dict(enumerate(classes)), [ids[name] for name in names])
+    return classes, [ids[name] for name in names]
