@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -22,7 +22,17 @@ from .labeltable import read_label_table
 from .masking import BATCH, Outcome, segment_photos
 from .others import remove_other_masks
 from .photos import Photo, find_photos
-from .placing import CROPS, SCORED, TRAIN, check_pictures, find_labels, label_classes, place_pictures
+from .placing import (
+    CROPS,
+    SCORED,
+    SIZE,
+    TRAIN,
+    check_pictures,
+    find_labels,
+    label_classes,
+    place_pictures,
+    raster_settings,
+)
 from .segmenter import Segmenter
 
 CONFIG, DATASET, MASKS = "config.yaml", "pictures", "masks"  # what lies in the folder, beside the workflow's results
@@ -62,8 +72,9 @@ def make_config(
     seed: int,
     crf: bool,
     called: Path | None,
+    rasters: dict,
 ) -> dict:
-    """A configuration of one experiment on the pictures of its folder.
+    """A configuration of one experiment on the pictures of its folder; ``rasters`` is empty without any.
 
     Raises:
         SmoosegError: If a name is unknown, or the head has no steps.
@@ -74,6 +85,7 @@ def make_config(
         settings = settings | {"weights": weights | {"path": str(Path(weights["path"]).absolute())}}
     experiment = {"dataset": DATASET, "backbone": name, "head": head, "clusters": classes}
     experiment |= {"names": str(called.absolute())} if called else {}
+    scale = {"scale": rasters["scale"]} if rasters else {}
     config = {
         "run": "fit",
         "data_root": ".",
@@ -81,14 +93,15 @@ def make_config(
         "experiments": {head: experiment | {"settings": {} if steps is None else {"steps": steps}}},
         "datasets": {
             DATASET: {
-                "layout": "folder",
+                "layout": "raster" if rasters else "folder",
                 "path": DATASET,
                 "classes": names or [f"class {i}" for i in range(classes)],
                 "void": void,
                 "labels": meanings,
+                "bands": rasters.get("bands"),
                 "resample": "bilinear",  # averages photographs down; nearest would sample them
-                "train": {"split": TRAIN, "crops": CROPS, "size": 224},
-                "eval": {"split": SCORED, "crops": "whole", "size": 320},
+                "train": {"split": TRAIN, "crops": CROPS, "size": SIZE} | scale,
+                "eval": {"split": SCORED, "crops": "whole", "size": 320} | scale,
             }
         },
         "backbones": {name: settings},
@@ -115,6 +128,8 @@ def fit_pictures(
     cores: int | None = None,
     skip_bad: bool = False,
     names: Path | None = None,
+    scale: float | None = None,
+    bands: tuple[int, ...] | None = None,
     loudness: str | None = None,
 ) -> Fitted:
     """Train a head on pictures by the workflow, and write their masks; what is finished already is kept.
@@ -133,6 +148,7 @@ def fit_pictures(
         cores: All that this process may use if None.
         skip_bad: Whether pictures that cannot be used are left out, with a warning.
         names: See :class:`smooseg.pictures.segmenter.Segmenter`.
+        scale, bands: Of rasters, see :func:`smooseg.pictures.placing.raster_settings`.
         loudness: "quiet", "verbose" or None, see :func:`run_workflow`.
 
     Raises:
@@ -148,14 +164,15 @@ def fit_pictures(
         )
     if label_table and (class_names or not labels):
         raise SmoosegError(f"{label_table}: names the classes of --labels; give those, and no --class-names")
-    photos = pictures_of(images, out)
+    photos = [replace(photo, bands=bands) for photo in pictures_of(images, out)]
+    rasters = raster_settings(photos, scale, bands)
     labelled = find_labels(labels, photos) if labels else {}
     meanings: dict[str, dict[str, list]] = {}
     if label_table:
         classed, meanings = read_label_table(label_table)
     else:
         classed = class_names or (label_classes(labels, list(labelled.values()), void) if labels else [])
-    config = make_config(classes, classed, void, meanings, head, backbone, steps, seed, crf, names)
+    config = make_config(classes, classed, void, meanings, head, backbone, steps, seed, crf, names, rasters)
     cores = cores or usable_cores()
     dataset = open_dataset(config["datasets"][DATASET] | {"root": out / DATASET})
     photos = check_pictures(photos, labelled, dataset, cores, skip_bad)

@@ -39,7 +39,7 @@ rule index_views:
         mem_mb=growing(500, 200),
         runtime=lambda w, attempt: 120 * attempt,
     params:
-        dataset=lambda w: {key: dataset_settings(w.dataset)[key] for key in ("layout", "root")},
+        dataset=lambda w: {key: dataset_settings(w.dataset)[key] for key in ("layout", "root", "bands")},
         view=lambda w: config["datasets"][w.dataset][w.view],
         files=lambda w: files_state(w.dataset, image_sources(w)),
         code=lambda w: code("images.views", f"images.datasets.{config['datasets'][w.dataset]['layout']}"),

@@ -46,13 +46,15 @@ class Dataset(ABC):
         void: Raw label value that means "no class", where ``labels`` say nothing else of it.
         labels: What the values of label files mean where they are not class ids: lists of ids and of colours
             (#RRGGBB) by class name, or void.
+        bands: That are seen of rasters: one or three, from 1; None takes the usual ones.
 
     Raises:
         SmoosegError: If the layout fixes its classes, and ``classes``, ``void`` or ``labels`` say otherwise, or labels
-            contradict themselves.
+            contradict themselves, or bands are chosen that cannot be.
     """
 
     CLASSES: tuple[str, ...] = ()  # class names, where the layout fixes them
+    ALSO: tuple[str, ...] = ()  # suffixes of its images beyond those of pictures
     CLASS_OF: tuple[int, ...] = ()  # class of raw label values 0, 1, …, where they are not the class ids
 
     def __init__(
@@ -61,15 +63,18 @@ class Dataset(ABC):
         classes: list[str] | tuple[str, ...] = (),
         void: int = VOID,
         labels: dict[str, dict[str, list]] | None = None,
+        bands: list[int] | None = None,
     ):
         self.root = Path(root)
         self.classes = list(classes or self.CLASSES)
-        self.void = void
+        self.void, self.bands = void, bands
         if self.CLASSES and (tuple(self.classes) != self.CLASSES or void != VOID):
             raise SmoosegError(
                 f"{self.root}: layout {type(self).__name__} has void {VOID} and the classes "
                 f"{', '.join(self.CLASSES)}; got void {void} and {', '.join(self.classes)}"
             )
+        if bands and (not self.ALSO or len(bands) == 2):
+            raise SmoosegError("bands are one or three of a raster's, for layout raster alone")
         labels = labels or {}
         self.ids = meanings(labels.get("ids", {}), self.classes, int)
         self.colours = meanings(labels.get("colours", {}), self.classes, colour_number)
@@ -83,6 +88,10 @@ class Dataset(ABC):
     @abstractmethod
     def label_sources(self, split: str) -> list[Path]:
         """Files and folders the labels depend on; only evaluation may name them."""
+
+    def is_raster(self, path: Path) -> bool:
+        """Whether an image is read through GDAL, window by window."""
+        return False
 
     @abstractmethod
     def entries(self, split: str) -> list[Entry]:
@@ -170,7 +179,7 @@ class Dataset(ABC):
         Raises:
             SmoosegError: If the folder is missing or holds none.
         """
-        found = find_pictures(self.require(folder), dead=True)
+        found = find_pictures(self.require(folder), dead=True, also=self.ALSO)
         pictures = [path for path in found.pictures if path.name.endswith(end)]
         if not pictures:
             wanted = f" (*{end})" if end else ""

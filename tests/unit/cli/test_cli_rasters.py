@@ -11,9 +11,9 @@ from affine import Affine
 from pyogrio import raw
 from shapely import from_wkb
 
-from smooseg.pictures import rasters
+from smooseg.images import rasters
+from smooseg.images.rasters import Raster, RasterView
 from smooseg.pictures.photos import Photo
-from smooseg.pictures.rasters import Raster, RasterView
 from tests.unit.cli.test_cli_segment import CLUSTERS, SIZE, head, ids, picture, run  # noqa: F401
 
 PLACE = {"crs": "EPSG:32632", "transform": Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)}
