@@ -112,7 +112,7 @@ class Raster:
         self.crs, self.transform = self.data.crs, self.data.transform
         self.bands = tuple(seen["bands"] if seen else bands or usual_bands(self.data))
         if max(self.bands) > self.data.count:
-            raise SmoosegError(f"{path}: has {self.data.count} bands, and --bands asks for {max(self.bands)}")
+            raise SmoosegError(f"{path}: has {self.data.count} bands, and band {max(self.bands)} is asked for")
         if seen:
             self.limits, self.colour = [tuple(pair) for pair in seen["limits"]], np.array(seen["colour"], np.uint8)
             return

@@ -134,7 +134,7 @@ def test_bands_can_be_chosen(head, tmp_path):
     assert run(tmp_path / "plain.tif", "--head", head, "--out", tmp_path / "b", "--scale", 1).exit_code == 0
     np.testing.assert_array_equal(mask_of(tmp_path / "a" / "swapped.tif"), mask_of(tmp_path / "b" / "plain.tif"))
     beyond = run(path, "--head", head, "--out", tmp_path / "c", "--bands", "5")
-    assert (beyond.exit_code, "has 4 bands, and --bands asks for 5" in beyond.stderr) == (1, True)
+    assert (beyond.exit_code, "has 4 bands, and band 5 is asked for" in beyond.stderr) == (1, True)
     assert (
         "--bands '1,x,2': give the number of one band"
         in run(path, "--head", head, "--out", tmp_path / "c", "--bands", "1,x,2").stderr
