@@ -5,7 +5,6 @@ import shutil
 
 import numpy as np
 import pytest
-import rasterio
 import rasterio.shutil
 from affine import Affine
 from PIL import Image
