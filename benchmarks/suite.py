@@ -23,7 +23,8 @@ from smooseg.heads import HEADS, Head
 from smooseg.running.fingerprint import source_hash
 from smooseg.running.progress import progress
 from smooseg.settings.catalogue import load_catalogue
-from smooseg.settings.config import SUPERVISED, checked, load_schema
+from smooseg.settings.config import checked, load_schema
+from smooseg.settings.heads import SUPERVISED
 
 CEILING, KEY, BUDGET = "linear", ["set", "head", "seed", "code"], 4 * 10**9
 

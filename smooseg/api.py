@@ -10,13 +10,15 @@ from .features.planning import plan_features
 from .features.provenance import feature_needs
 from .features.store import Store, open_store
 from .features.weights import fetch_weights
-from .heads import HEADS, Snapshot, save_head
+from .heads import Snapshot, find_head, save_head
 from .images.datasets import Dataset, Entry
 from .images.views import index_views
 from .running.fingerprint import source_hash
 from .running.machine import keep_to_usable_cores
+from .running.plugins import code_of
 from .settings.catalogue import find_backbone
-from .settings.config import SUPERVISED, checked, load_schema
+from .settings.config import checked, load_schema
+from .settings.heads import SUPERVISED, check_backbone, head_names, head_schema
 from .settings.held import HELD
 
 
@@ -60,6 +62,16 @@ class Features:
     def store(self) -> Store:
         """The features, checked."""
         return open_store(self.path, self.needs)
+
+    def input(self, name: str, head: str) -> Path:
+        """What a head asks for besides features.
+
+        Raises:
+            SmoosegError: If only the workflow makes it.
+        """
+        if name != "weights":
+            raise SmoosegError(f"head {head} is trained from {name}, which only the workflow makes")
+        return self.out / "weights" / f"{self.backbone}.safetensors"
 
 
 def extract(
@@ -151,19 +163,24 @@ def fit(
     """
     keep_to_usable_cores()
     schema = load_schema()
-    if head not in HEADS or head in SUPERVISED:
-        raise SmoosegError(f"head {head!r} is none of {', '.join(sorted(HEADS.keys() - SUPERVISED))}")
-    settings = checked(settings, schema["$defs"]["heads"][head], schema, head)
-    if settings["subtract_mean"] is None:
+    if head not in (names := sorted(set(head_names(schema)) - SUPERVISED)):
+        raise SmoosegError(f"head {head!r} is none of {', '.join(names)}")
+    entry = head_schema(schema, head)
+    settings = checked(settings, entry, schema, head)
+    check_backbone("fit", (head, entry), settings, (features.backbone, features.settings))
+    if settings.get("subtract_mean", False) is None:
         settings["subtract_mean"] = features.settings["subtract_mean"]
     path = features.out / "experiments" / (name or head) / str(seed) / "head.safetensors"
     facts = {"dataset": features.images.name, "backbone": features.backbone, "head": head, "clusters": clusters}
     facts |= {"settings": settings, "seed": seed, "features": features.needs}
-    circumstances = {"code": source_hash(f"heads.{head}"), "memory_gb": memory_gb}
+    circumstances = {"code": code_of("heads", head), "memory_gb": memory_gb}
     store = features.store
     snapshot = Snapshot(path, facts | circumstances, [store])
     budget = int(1e9 * memory_gb)
-    fitted, history = HEADS[head].fit(store, clusters, settings, seed=seed, budget=budget, snapshot=snapshot)
+    inputs = {name: features.input(name, head) for name in entry.get("inputs", [])}
+    fitted, history = find_head(head).fit(
+        store, clusters, settings, seed=seed, budget=budget, snapshot=snapshot, **inputs
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     history.to_parquet(path.with_name("history.parquet"))
     save_head(fitted, head, facts, path)

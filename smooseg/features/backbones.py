@@ -131,11 +131,12 @@ class Backbone(nn.Module):
         for number in self.blocks:
             attention = getattr(getattr(self.model, "blocks", {number: None})[number], "attn", None)
             fused, alone = (getattr(attention, part, None) for part in ("qkv", "k_proj"))
-            if fused is None and alone is None:
+            watched = fused or alone
+            if watched is None:
                 raise SmoosegError(
                     f"{name}: block {number} has no attention keys: set the backbone's features to tokens"
                 )
-            (fused or alone).register_forward_hook(partial(keep, number, 3 if fused else 1))
+            watched.register_forward_hook(partial(keep, number, 3 if fused else 1))
         return kept
 
     def load(self, path: Path) -> Self:

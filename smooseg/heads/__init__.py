@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..errors import SmoosegError
+from ..running.plugins import load_plugin, plugins
 from .base import Head, read_head, save_head
 from .kmeans import KMeansHead
 from .linear import LinearHead
@@ -19,7 +20,20 @@ HEADS: dict[str, type[Head]] = {
     "stego": StegoHead,
 }
 
-__all__ = ["HEADS", "Head", "Snapshot", "load_head", "save_head"]
+__all__ = ["HEADS", "Head", "Snapshot", "find_head", "load_head", "save_head"]
+
+
+def find_head(name: str) -> type[Head]:
+    """A head by its name, ours or of another package.
+
+    Raises:
+        SmoosegError: If there is none, or another package's does not load.
+    """
+    if name in HEADS:
+        return HEADS[name]
+    if name not in plugins("heads"):
+        raise SmoosegError(f"head {name}: no installed package has it")
+    return load_plugin("heads", name)
 
 
 def load_head(path: Path) -> tuple[Head, dict]:
@@ -30,7 +44,7 @@ def load_head(path: Path) -> tuple[Head, dict]:
     """
     facts, state = read_head(path)
     try:
-        head = HEADS[facts["head"]](facts["channels"], facts["clusters"], facts["settings"])
+        head = find_head(facts["head"])(facts["channels"], facts["clusters"], facts["settings"])
         head.load_state_dict(state)
     except (KeyError, RuntimeError) as error:
         raise SmoosegError(f"{path}: does not fit its own configuration ({error})") from error

@@ -4,6 +4,7 @@ import json
 import logging
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pandas as pd
 import torch
@@ -32,6 +33,7 @@ class Head(nn.Module, ABC):
         settings: The head's hyperparameters, with every default filled in.
     """
 
+    schema: ClassVar[dict] = {}  # of another package's head: settings, needs, inputs; ours are in the workflow's schema
     mean: torch.Tensor
 
     def __init__(self, channels: int, clusters: int, settings: dict):
@@ -49,7 +51,7 @@ class Head(nn.Module, ABC):
         seed: int,
         budget: int,
         snapshot: Snapshot | None = None,
-        **supervision: Store,
+        **inputs: Any,
     ) -> tuple["Head", pd.DataFrame]:
         """Train a new head on a store alone.
 
@@ -60,16 +62,17 @@ class Head(nn.Module, ABC):
             seed: Fixes initialisation and order.
             budget: Bytes of features to hold in memory.
             snapshot: Where a long training keeps its state, and goes on from; the result is the same without.
-            supervision: ``labels`` of the same views, for :data:`smooseg.settings.config.SUPERVISED` heads alone.
+            inputs: What else its schema asks for: ``weights``, the backbone's safetensors file. ``labels`` of the
+                same views are for :data:`smooseg.settings.heads.SUPERVISED` heads alone.
 
         Returns:
             The head on the CPU in evaluation mode, and its history (one row per recorded step).
         """
         torch.manual_seed(seed)
         head = cls(store.shape[-1], clusters, settings)
-        if settings["subtract_mean"]:
+        if settings.get("subtract_mean"):
             head.mean.copy_(mean_feature(store))
-        history = head.learn(store, seed=seed, budget=budget, snapshot=snapshot, **supervision)
+        history = head.learn(store, seed=seed, budget=budget, snapshot=snapshot, **inputs)
         head = head.cpu().eval()
         if store.views <= FEW_VIEWS:
             doubt_clusters(head, store)

@@ -111,6 +111,8 @@ class Raster:
         self.width, self.height = self.data.width, self.data.height
         self.crs, self.transform = self.data.crs, self.data.transform
         self.bands = tuple(seen["bands"] if seen else bands or usual_bands(self.data))
+        if len(self.bands) not in {1, 3}:
+            raise SmoosegError(f"{path}: bands {list(self.bands)} were chosen; give one, or three")
         if max(self.bands) > self.data.count:
             raise SmoosegError(f"{path}: has {self.data.count} bands, and band {max(self.bands)} is asked for")
         if seen:

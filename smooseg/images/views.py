@@ -86,15 +86,15 @@ class Indexed:
     raster: str = ""
 
 
-def index_image(dataset: Dataset, image: str, crops: str, side: int) -> Indexed | SmoosegError:
-    """What one image is, or the problem it has (so that a batch can name all); ``side`` is of a raster's windows."""
+def index_image(dataset: Dataset, image: str, crops: str, size: int) -> Indexed | SmoosegError:
+    """What one image is, or the problem it has (so that a batch can name all); ``size`` is a view's, in pixels."""
     path = dataset.root / image
     try:
         if Path(image).is_absolute() or ".." in Path(image).parts:  # links of the file system are the user's own
             raise SmoosegError(f"{path}: lies outside the data set's folder")
         require_text(path)
         if dataset.is_raster(path):
-            return index_raster(path, image, side, dataset.bands)
+            return index_raster(path, image, size, **dataset.settings)
         data, digest = read_bytes(path)
         picture = decode(path, data)
         width, height = picture.rgb.size
@@ -107,14 +107,14 @@ def index_image(dataset: Dataset, image: str, crops: str, side: int) -> Indexed 
         return error
 
 
-def index_raster(path: Path, image: str, side: int, bands: list[int] | None) -> Indexed:
+def index_raster(path: Path, image: str, size: int, scale: float, bands: list[int] | None) -> Indexed:
     """What a raster is: its views are windows.
 
     Raises:
         SmoosegError: If it cannot be read, or has no such bands.
     """
     raster = Raster(path, bands)
-    boxes = window_boxes(raster.width, raster.height, side)
+    boxes = window_boxes(raster.width, raster.height, round(size / scale))
     void, seen = [raster.mostly_void(*box) for box in boxes], json.dumps(raster.seen)
     return Indexed(image, raster_sha256(path), raster.width, raster.height, boxes, void, FEWEST, True, 1, seen)
 
@@ -125,9 +125,7 @@ def mostly_void(picture: Picture, box: tuple[int, int, int, int]) -> bool:
     return picture.void is not None and bool(picture.void[top:bottom, left:right].mean() > 0.5)
 
 
-def index_views(
-    dataset: Dataset, split: str, crops: str, size: int, evaluation: bool, workers: int, scale: float = 1
-) -> pd.DataFrame:
+def index_views(dataset: Dataset, split: str, crops: str, size: int, evaluation: bool, workers: int) -> pd.DataFrame:
     """Manifest of a split: one row per view.
 
     Args:
@@ -137,7 +135,6 @@ def index_views(
         size: Nominal side of a view in pixels, before rounding to the patch size.
         evaluation: Evaluation views are each followed by their mirror image.
         workers: Decoding threads.
-        scale: Of rasters, pixels of a view for one of theirs; windows cover them.
 
     Returns:
         Columns image (path relative to the root), width, height (of the image), left, top, right, bottom
@@ -150,7 +147,7 @@ def index_views(
     """
     entries = dataset.entries(split)
     with ThreadPoolExecutor(workers) as pool:
-        tasks = pool.map(lambda entry: index_image(dataset, entry.image, crops, round(size / scale)), entries)
+        tasks = pool.map(lambda entry: index_image(dataset, entry.image, crops, size), entries)
         outcomes = list(progress(tasks, total=len(entries), unit="image", desc=f"index {split}"))
     raise_listed("These images cannot be used", [str(o) for o in outcomes if isinstance(o, SmoosegError)])
     found = [outcome for outcome in outcomes if not isinstance(outcome, SmoosegError)]

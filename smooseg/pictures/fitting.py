@@ -85,7 +85,6 @@ def make_config(
         settings = settings | {"weights": weights | {"path": str(Path(weights["path"]).absolute())}}
     experiment = {"dataset": DATASET, "backbone": name, "head": head, "clusters": classes}
     experiment |= {"names": str(called.absolute())} if called else {}
-    scale = {"scale": rasters["scale"]} if rasters else {}
     config = {
         "run": "fit",
         "data_root": ".",
@@ -98,10 +97,10 @@ def make_config(
                 "classes": names or [f"class {i}" for i in range(classes)],
                 "void": void,
                 "labels": meanings,
-                "bands": rasters.get("bands"),
+                "settings": rasters,
                 "resample": "bilinear",  # averages photographs down; nearest would sample them
-                "train": {"split": TRAIN, "crops": CROPS, "size": SIZE} | scale,
-                "eval": {"split": SCORED, "crops": "whole", "size": 320} | scale,
+                "train": {"split": TRAIN, "crops": CROPS, "size": SIZE},
+                "eval": {"split": SCORED, "crops": "whole", "size": 320},
             }
         },
         "backbones": {name: settings},

@@ -8,7 +8,7 @@ from .files import walk
 
 PACKAGE = Path(__file__).parent.parent
 # modules that cannot alter a result
-INERT = {"errors", "running.files", "running.machine", "running.parallel", "running.progress"}
+INERT = {"errors", "running.files", "running.machine", "running.parallel", "running.plugins", "running.progress"}
 
 
 def module_file(module: str) -> Path | None:
@@ -29,6 +29,11 @@ def imports(module: str, file: Path, tree: ast.Module) -> set[str]:
             names = [".".join(base)] + [".".join([*base, alias.name]) for alias in node.names]
             found.update(name for name in names if name and module_file(name))
     return found
+
+
+def stripped(file: Path) -> str:
+    """A dump of a file's code in which comments, docstrings and layout do not count."""
+    return without_docstrings(ast.parse(file.read_text("utf-8")))
 
 
 def without_docstrings(tree: ast.Module) -> str:

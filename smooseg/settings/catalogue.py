@@ -7,7 +7,8 @@ import yaml
 
 from ..errors import SmoosegError
 from ..images.datasets import open_dataset
-from .config import SUPERVISED, checked, dataset_root, load_schema, plain_path, resolve
+from .config import checked, dataset_root, load_schema, plain_path, resolve
+from .heads import SUPERVISED, head_names, head_schema
 from .shipped import shipped
 
 
@@ -114,15 +115,18 @@ def weights_file(config: dict, backbone: str) -> Path:
 
 def heads() -> list[dict]:
     """One row per head: what it is, whether it is trained with labels, and its settings with their defaults."""
-    return [
-        {
-            "name": name,
-            "labels": "of the training views" if name in SUPERVISED else "none",
-            "what": head["description"].removeprefix("Settings of "),
-            "settings": {key: part["default"] for key, part in head["properties"].items()},
-        }
-        for name, head in load_schema()["$defs"]["heads"].items()
-    ]
+    schema, rows = load_schema(), []
+    for name in head_names(schema):
+        head = head_schema(schema, name)
+        rows.append(
+            {
+                "name": name,
+                "labels": "of the training views" if name in SUPERVISED else "none",
+                "what": head["description"].removeprefix("Settings of "),
+                "settings": {key: part["default"] for key, part in head["properties"].items()},
+            }
+        )
+    return rows
 
 
 def experiments(config: dict) -> list[dict]:

@@ -12,13 +12,13 @@ from jsonschema import Draft202012Validator
 from jsonschema.validators import extend
 
 from ..errors import SmoosegError
-from ..images.datasets import LAYOUTS, open_dataset
+from ..images.datasets import find_layout, layout_names, open_dataset
 from ..images.demo.scenes import CLASSES
 from ..running.files import is_url
+from .heads import SUPERVISED, check_backbone, head_names, head_schema
 from .shipped import shipped
 from .sweeps import grid, point_experiment, point_name
 
-SUPERVISED = {"linear"}  # heads that are trained with labels; everything else never sees one
 RESERVED = {  # targets and tables that the workflow has itself
     *("all", "features", "train", "evaluate", "tables", "figures", "sweep"),
     *("fig3", "fig5", "fig8", "class_scores", "confusion", "segmentations", "training_curves"),
@@ -44,9 +44,10 @@ def parsed_schema() -> dict:
 
 
 def load_schema() -> dict:
-    """The configuration schema; the layouts of data sets are those that the library has."""
+    """The configuration schema; layouts and heads are those that the library and other packages have."""
     schema = deepcopy(parsed_schema())
-    schema["$defs"]["dataset"]["properties"]["layout"]["enum"] = list(LAYOUTS)
+    schema["$defs"]["dataset"]["properties"]["layout"]["enum"] = layout_names()
+    schema["$defs"]["experiment"]["properties"]["head"]["enum"] = head_names(schema)
     return schema
 
 
@@ -79,6 +80,8 @@ def resolve(config: dict) -> dict:
     if "@" in urlsplit(resolved["extract"]["cache"] or "").netloc:
         raise SmoosegError("config: extract.cache holds a user or password, which logs would show; set them outside")
     for name, dataset in resolved["datasets"].items():
+        layout = {"type": "object", "additionalProperties": False} | find_layout(dataset["layout"]).schema
+        dataset["settings"] = checked(dataset["settings"], layout, schema, f"datasets.{name}.settings")
         check_dataset(f"datasets.{name}", dataset)
     for name, backbone in resolved["backbones"].items():
         check_weights(f"backbones.{name}.weights", backbone["weights"])
@@ -116,15 +119,17 @@ def plain_path(path: str | None) -> str | None:
         raise SmoosegError(f"config: {path}: {error}") from None
 
 
-def complete_experiment(name: str, experiment: dict, config: dict, schema: dict) -> None:
+def complete_experiment(named: str, experiment: dict, config: dict, schema: dict) -> None:
     """Check what an experiment refers to, and fill in its head's defaults and its number of clusters."""
-    where = f"experiments.{name}"
+    where = f"experiments.{named}"
     for key in ("dataset", "backbone"):
         require_known(f"{where}.{key}", experiment[key], config[f"{key}s"])
-    head = schema["$defs"]["heads"][experiment["head"]]
+    name, backbone = experiment["head"], config["backbones"][experiment["backbone"]]
+    head = head_schema(schema, name)
     settings = checked(experiment["settings"], head, schema, f"{where}.settings")
-    if settings["subtract_mean"] is None:
-        settings["subtract_mean"] = config["backbones"][experiment["backbone"]]["subtract_mean"]
+    check_backbone(where, (name, head), settings, (experiment["backbone"], backbone))
+    if settings.get("subtract_mean", False) is None:
+        settings["subtract_mean"] = backbone["subtract_mean"]
     experiment["settings"] = settings
     classes = len(config["datasets"][experiment["dataset"]]["classes"])
     experiment["clusters"] = experiment["clusters"] or classes
@@ -264,7 +269,7 @@ def explain(error, where: str) -> str:
         known = list(error.schema.get("properties", {}))
         unknown = next(name for name in error.instance if name not in known)
         key = ".".join([*path, str(unknown)])
-        return f"config: {key} is unknown, allowed here: {', '.join(known)}{similar(unknown, known)}"
+        return f"config: {key} is unknown, allowed here: {', '.join(known) or 'nothing'}{similar(unknown, known)}"
     if error.validator == "required":
         return f"config: {'.'.join([*path, next(name for name in rule if name not in error.instance)])} is missing"
     if error.validator == "type":

@@ -2,16 +2,12 @@
 
 import re
 import shlex
-from pathlib import Path
 
-import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
-from PIL import Image
 
 from smooseg.cli import main
-from smooseg.images.datasets import LAYOUTS, VOID, Dataset, Entry
 from smooseg.settings.config import resolve
 from tests.conftest import ROOT
 
@@ -29,24 +25,6 @@ def test_settings_resolve(text):
     for key, value in yaml.safe_load(text).items():
         config[key] = config[key] | value if isinstance(value, dict) else value
     resolve(config)
-
-
-def test_a_data_set_of_one_page(tmp_path, monkeypatch):
-    (example,) = (block for block in blocks("python") if "class Streets" in block)
-    names = {"Dataset": Dataset, "Entry": Entry, "VOID": VOID, "Path": Path, "np": np}
-    exec(example, names)
-    for folder, suffix in (("photos", "jpg"), ("ids", "png")):
-        (tmp_path / folder / "val").mkdir(parents=True)
-        Image.fromarray(np.array([[0, 10], [20, 255]], np.uint8)).save(tmp_path / folder / "val" / f"a.{suffix}")
-    monkeypatch.setitem(LAYOUTS, "streets", names["Streets"])
-    view = {"split": "val", "crops": "whole", "size": 224}
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["datasets"]["streets"] = {"layout": "streets", "path": "s", "train": view, "eval": view}
-    config["datasets"]["streets"]["classes"] = ["road", "house", "sky"]
-    resolve(config)
-    dataset = names["Streets"](tmp_path)
-    assert dataset.entries("val") == [Entry("photos/val/a.jpg", "ids/val/a.png")]
-    assert dataset.read_label(tmp_path / "ids/val/a.png").tolist() == [[0, 1], [2, VOID]]
 
 
 def test_commands_exist():

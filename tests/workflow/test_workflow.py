@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from smooseg.features.store import Store
+from tests.package import install
 from tests.unit.running.test_parallel import cluster
 from tests.workflow.project import UMASK, Project
 
@@ -319,3 +320,16 @@ def test_a_truncated_image_is_named_and_the_rest_resumes(fresh):
     assert not list((fresh.folder / "results").rglob("eval.parquet"))
     path.write_bytes(whole)
     assert fresh.snakemake("features").returncode == 0
+
+
+def test_a_head_of_another_package_is_trained_and_its_code_counts(fresh):
+    package = install(fresh.folder)
+    own = {"experiments": {"own": {"dataset": "tiny", "backbone": "tiny", "head": "cosine", "settings": {"steps": 5}}}}
+    own["runs"] = {"tiny": {"experiments": ["own"]}}
+    result = fresh.snakemake("train", **own)
+    assert result.returncode == 0, result.stderr
+    assert (fresh.folder / "results/experiments/own/0/head.safetensors").is_file()
+    assert fresh.planned("train", **own) == {}
+    text = (package / "cosine.py").read_text()
+    (package / "cosine.py").write_text(text.replace(".max(-1)", ".max(2)"))
+    assert fresh.planned("train", **own) == {"train": 1, "train_head": 1}

@@ -10,20 +10,14 @@ from snakemake.utils import available_cpu_count
 
 from smooseg.settings.catalogue import read_config
 from smooseg.settings.held import HELD
-from smooseg.settings.config import (
-    SUPERVISED,
-    compared,
-    dataset_root,
-    resolve,
-    run_jobs,
-    sweep_jobs,
-    table_jobs,
-)
+from smooseg.settings.config import compared, dataset_root, load_schema, resolve, run_jobs, sweep_jobs, table_jobs
+from smooseg.settings.heads import SUPERVISED, head_schema
 from smooseg.images.datasets import open_dataset
 from smooseg.errors import SmoosegError, raise_listed
 from smooseg.running.files import FOLDER, share_folder
 from smooseg.running.fingerprint import source_hash, tree_state
 from smooseg.running.machine import interpreter_problem, usable_cores
+from smooseg.running.plugins import code_of
 
 if problem := interpreter_problem():
     raise WorkflowError(problem)
@@ -40,6 +34,7 @@ ALL_CORES = workflow.resource_settings.cores or usable_cores()
 if workflow.local_exec and ALL_CORES == available_cpu_count():  # what Snakemake makes of "all" knows no quota
     ALL_CORES = usable_cores()
     workflow.register_resource("_cores", ALL_CORES)
+SCHEMA = load_schema()
 RESULTS = config["results"]  # as rules write it
 PLACED = str(workflow.modifier.modify_path(RESULTS))  # where that lies: below the prefix of who uses this as a module
 if os.path.isabs(RESULTS) and workflow.modifier.modify_path("results") != "results":
@@ -85,7 +80,7 @@ def dataset_settings(name):
 def reading_settings(name, view):
     """What reading a view's labels depends on."""
     settings = dataset_settings(name)
-    keys = ("layout", "root", "classes", "void", "labels")
+    keys = ("layout", "root", "settings", "classes", "void", "labels")
     return {key: settings[key] for key in keys} | {"split": settings[view]["split"]}
 
 
@@ -174,12 +169,15 @@ def names_file(wildcards):
 
 
 def training_inputs(wildcards):
-    """What every head is trained from: a finished cache and what it was made from."""
-    return {
+    """What a head is trained from: a finished cache and what it was made from, and what else its schema asks for."""
+    inputs = {
         "complete": of_experiment(rules.finish_features.output.complete, "train")(wildcards),
         "manifest": of_experiment(rules.index_views.output[0], "train")(wildcards),
         "facts": of_experiment(rules.fetch_weights.output.facts)(wildcards),
     }
+    further = {"weights": of_experiment(rules.fetch_weights.output.weights)}
+    head = head_schema(SCHEMA, config["experiments"][wildcards.experiment]["head"])
+    return inputs | {name: further[name](wildcards) for name in head.get("inputs", [])}
 
 
 def code(*modules):

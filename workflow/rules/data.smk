@@ -39,10 +39,10 @@ rule index_views:
         mem_mb=growing(500, 200),
         runtime=lambda w, attempt: 120 * attempt,
     params:
-        dataset=lambda w: {key: dataset_settings(w.dataset)[key] for key in ("layout", "root", "bands")},
+        dataset=lambda w: {key: dataset_settings(w.dataset)[key] for key in ("layout", "root", "settings")},
         view=lambda w: config["datasets"][w.dataset][w.view],
         files=lambda w: files_state(w.dataset, image_sources(w)),
-        code=lambda w: code("images.views", f"images.datasets.{config['datasets'][w.dataset]['layout']}"),
+        code=lambda w: f"{code('images.views')} {code_of('images.datasets', config['datasets'][w.dataset]['layout'])}",
     message:
         "List the {wildcards.view} views of {wildcards.dataset}"
     script:

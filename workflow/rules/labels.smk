@@ -20,9 +20,8 @@ rule read_labels:
         store=store_path,
         dataset=lambda w: reading_settings(w.dataset, w.view),
         files=lambda w: files_state(w.dataset, label_sources(w)),
-        code=lambda w: code(
-            "images.imaging", "evaluation.scoring", f"images.datasets.{config['datasets'][w.dataset]['layout']}"
-        ),
+        code=lambda w: f"{code('images.imaging', 'evaluation.scoring')} "
+        f"{code_of('images.datasets', config['datasets'][w.dataset]['layout'])}",
     message:
         "Read the {wildcards.view} labels of {wildcards.dataset} at the size of {wildcards.backbone}'s views"
     script:

@@ -1,5 +1,6 @@
 """Data set layouts by name; the catalogue in config.yaml says which one a data set uses."""
 
+from ...running.plugins import load_plugin, plugins
 from .base import VOID, Dataset, Entry
 from .camvid import CamVid
 from .cityscapes import Cityscapes
@@ -17,22 +18,33 @@ LAYOUTS: dict[str, type[Dataset]] = {
     "raster": Rasters,
 }
 
-__all__ = ["LAYOUTS", "VOID", "Dataset", "Entry", "Folder", "Rasters", "open_dataset"]
+__all__ = ["LAYOUTS", "VOID", "Dataset", "Entry", "Folder", "find_layout", "layout_names", "open_dataset"]
+
+
+def layout_names() -> list[str]:
+    """Our layouts and those of other packages."""
+    return [*LAYOUTS, *plugins("images.datasets")]
+
+
+def find_layout(name: str) -> type[Dataset]:
+    """A layout by its name.
+
+    Raises:
+        SmoosegError: If it is another package's and does not load.
+    """
+    return LAYOUTS[name] if name in LAYOUTS else load_plugin("images.datasets", name)
 
 
 def open_dataset(settings: dict) -> Dataset:
     """Build the data set that a resolved entry of config.yaml describes
 
     Args:
-        settings: layout and root; bands of rasters; classes, void and labels where labels are to be read.
+        settings: layout, root and the layout's own settings; classes, void and labels where labels are to be read.
 
     Raises:
-        SmoosegError: If the classes are not those of a layout that fixes them, or bands cannot be chosen so.
+        SmoosegError: If the classes are not those of a layout that fixes them.
     """
-    return LAYOUTS[settings["layout"]](
-        settings["root"],
-        settings.get("classes", []),
-        settings.get("void", VOID),
-        settings.get("labels"),
-        settings.get("bands"),
+    own = {key: settings[key] for key in ("labels", "settings") if settings.get(key)}  # which some layouts alone know
+    return find_layout(settings["layout"])(
+        settings["root"], settings.get("classes", []), settings.get("void", VOID), **own
     )

@@ -4,6 +4,7 @@ import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -46,13 +47,14 @@ class Dataset(ABC):
         void: Raw label value that means "no class", where ``labels`` say nothing else of it.
         labels: What the values of label files mean where they are not class ids: lists of ids and of colours
             (#RRGGBB) by class name, or void.
-        bands: That are seen of rasters: one or three, from 1; None takes the usual ones.
+        settings: The layout's own, as :attr:`schema` describes them, with every default filled in.
 
     Raises:
         SmoosegError: If the layout fixes its classes, and ``classes``, ``void`` or ``labels`` say otherwise, or labels
-            contradict themselves, or bands are chosen that cannot be.
+            contradict themselves.
     """
 
+    schema: ClassVar[dict] = {}  # JSON schema of the layout's own settings
     CLASSES: tuple[str, ...] = ()  # class names, where the layout fixes them
     ALSO: tuple[str, ...] = ()  # suffixes of its images beyond those of pictures
     CLASS_OF: tuple[int, ...] = ()  # class of raw label values 0, 1, …, where they are not the class ids
@@ -63,18 +65,16 @@ class Dataset(ABC):
         classes: list[str] | tuple[str, ...] = (),
         void: int = VOID,
         labels: dict[str, dict[str, list]] | None = None,
-        bands: list[int] | None = None,
+        settings: dict | None = None,
     ):
-        self.root = Path(root)
+        self.root, self.settings = Path(root), settings or {}
         self.classes = list(classes or self.CLASSES)
-        self.void, self.bands = void, bands
+        self.void = void
         if self.CLASSES and (tuple(self.classes) != self.CLASSES or void != VOID):
             raise SmoosegError(
                 f"{self.root}: layout {type(self).__name__} has void {VOID} and the classes "
                 f"{', '.join(self.CLASSES)}; got void {void} and {', '.join(self.classes)}"
             )
-        if bands and (not self.ALSO or len(bands) == 2):
-            raise SmoosegError("bands are one or three of a raster's, for layout raster alone")
         labels = labels or {}
         self.ids = meanings(labels.get("ids", {}), self.classes, int)
         self.colours = meanings(labels.get("colours", {}), self.classes, colour_number)
@@ -90,7 +90,7 @@ class Dataset(ABC):
         """Files and folders the labels depend on; only evaluation may name them."""
 
     def is_raster(self, path: Path) -> bool:
-        """Whether an image is read through GDAL, window by window."""
+        """Whether an image is read through GDAL, in windows as the settings of layout ``raster`` say."""
         return False
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 import glob
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,11 +15,30 @@ class Rasters(Folder):
     """``images/{split}/**`` and, optionally, ``labels/{split}/**`` with the same stems, of rasters and pictures."""
 
     ALSO = tuple(DRIVERS)
+    schema: ClassVar[dict] = {
+        "properties": {
+            "scale": {
+                "type": "number",
+                "exclusiveMinimum": 0,
+                "maximum": 8,
+                "default": 1,
+                "description": "Pixels of a view for one of a raster; windows cover it. Pictures have crops.",
+            },
+            "bands": {
+                "type": ["array", "null"],
+                "minItems": 1,
+                "maxItems": 3,
+                "items": {"type": "integer", "minimum": 1},
+                "default": None,
+                "description": "Numbers of one band or three; null takes red, green and blue, or the first.",
+            },
+        }
+    }
 
     def is_raster(self, path: Path) -> bool:
         if path.suffix.lower() in DRIVERS:
             require_rasterio(path)
-        return is_raster(path, bool(self.bands))
+        return is_raster(path, bool(self.settings.get("bands")))
 
     def read_label(self, path: Path) -> np.ndarray:
         """Class ids of one label image, as the layout of folders reads them.

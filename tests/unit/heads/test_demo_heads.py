@@ -16,7 +16,7 @@ from smooseg.images.demo.drawing import write_splits
 from smooseg.images.demo.scenes import CLASSES
 from smooseg.images.imaging import read_views
 from smooseg.images.views import index_views
-from smooseg.settings.config import SUPERVISED
+from smooseg.settings.heads import SUPERVISED
 from tests.conftest import TINY_MODEL, make_store
 from tests.unit.heads.test_heads import settings
 

@@ -31,9 +31,13 @@ def root(tmp_path):
     return tmp_path
 
 
-def index(root, size=SIZE, evaluation=False, scale=1.0, **entry):
-    dataset = open_dataset({"layout": "raster", "root": root, "classes": ["dark", "light"], **entry})
-    return index_views(dataset, "train", "five", size, evaluation, 1, scale)
+def dataset_of(root, scale=1, bands=None):
+    settings = {"scale": scale, "bands": bands}
+    return open_dataset({"layout": "raster", "root": root, "classes": ["dark", "light"], "settings": settings})
+
+
+def index(root, size=SIZE, evaluation=False, **settings):
+    return index_views(dataset_of(root, **settings), "train", "five", size, evaluation, 1)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +96,8 @@ def test_all_values_are_scaled_by_the_percentiles_of_the_whole_raster(root):
     np.testing.assert_allclose(seen["limits"], [np.percentile(band, (2, 98)) for band in values[[5, 4, 3]]])
     with pytest.raises(SmoosegError, match=r"ortho\.tif: has 6 bands, and band 7 is asked for"):
         index(root, bands=[7])
-    with pytest.raises(SmoosegError, match="bands are one or three of a raster's, for layout raster alone"):
-        open_dataset({"layout": "folder", "root": root, "bands": [1]})
+    with pytest.raises(SmoosegError, match=r"ortho\.tif: bands \[1, 2\] were chosen; give one, or three"):
+        index(root, bands=[1, 2])
 
 
 def test_a_raster_that_changed_is_refused_and_so_is_one_that_a_vrt_names(root):
@@ -110,7 +114,7 @@ def test_a_raster_that_changed_is_refused_and_so_is_one_that_a_vrt_names(root):
 
 
 def test_labels_lie_where_their_image_does(root):
-    dataset = open_dataset({"layout": "raster", "root": root, "classes": ["dark", "light"]})
+    dataset = dataset_of(root)
     (entry,) = (entry for entry in dataset.entries("train") if entry.label)
     np.testing.assert_array_equal(dataset.read_label(root / entry.label), pixels()[0] > 128)
     elsewhere = PLACE | {"transform": PLACE["transform"] @ Affine.translation(1, 0)}

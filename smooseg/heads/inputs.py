@@ -1,0 +1,22 @@
+"""What a head is trained from besides features, as its rule's files give it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..features.store import open_store
+
+
+def read_inputs(files: Mapping[str, str], needs: dict) -> dict[str, Any]:
+    """Arguments of :meth:`smooseg.heads.Head.fit` by name.
+
+    Args:
+        files: By name: ``weights``, a backbone's safetensors file; ``labels``, the mark of a store of the same views.
+        needs: Provenance of the features.
+
+    Raises:
+        SmoosegError: If a store is of other views.
+    """
+    same_views = {key: needs[key] for key in ("manifest_sha256", "size")}
+    found: dict[str, Any] = {name: Path(files[name]) for name in files.keys() & {"weights"}}
+    return found | {name: open_store(Path(files[name]).parent, same_views) for name in files.keys() & {"labels"}}

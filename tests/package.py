@@ -1,0 +1,30 @@
+"""The package that docs/own.md shows, written as it stands there."""
+
+import re
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+DOCS = (ROOT / "docs" / "own.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    """Fenced code of one language."""
+    return re.findall(rf"```{language}\n(.*?)```", DOCS, re.DOTALL)
+
+
+def install(folder: Path) -> Path:
+    """Put the package into a folder as pip would, and return its own."""
+    package, facts = folder / "mysegmentation", folder / "mysegmentation-1.0.dist-info"
+    package.mkdir()
+    facts.mkdir()
+    (package / "__init__.py").touch()
+    for name, text in zip(("cosine", "streets"), blocks("python"), strict=True):
+        (package / f"{name}.py").write_text(text)
+    declared = re.findall(r'entry-points."(.*?)"\]\n(\w+) = "(.*?)"', blocks("toml")[0])
+    assert len(declared) == 2
+    (facts / "entry_points.txt").write_text(
+        "".join(f"[{group}]\n{name} = {value}\n" for group, name, value in declared)
+    )
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: mysegmentation\nVersion: 1.0\n")
+    return package
