@@ -53,6 +53,7 @@ def open_raster(path: Path) -> Any:
     os.environ.setdefault("GDAL_CACHEMAX", CACHE_MB)  # else a twentieth of the machine's memory
     import rasterio
 
+    logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # of what it says, what matters is raised as well
     with reading(path):  # what lies beside a file, and what a VRT names, lies where a link leads
         return rasterio.open(path.resolve(), driver=DRIVERS[path.suffix.lower()])
 
