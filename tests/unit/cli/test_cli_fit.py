@@ -31,6 +31,12 @@ from tests.workflow.project import TINY
 
 KEPT = "what is done is kept, and the same command goes on from it"
 COLOURS = np.array([[0, 0, 9], [9, 0, 0]], np.uint8)  # of ids 0 and 1
+HEAD = "out/results/experiments/kmeans/0/head.safetensors"
+ADVICE = (
+    f"  look at the clusters, name them:\n    smooseg gallery {HEAD}\n",
+    f"    smooseg segment photos --head {HEAD} --out out/named --names names.csv\n",
+    f"    smooseg segment MORE --head {HEAD} --out out/more\n",
+)
 TURNED = 6  # EXIF orientation: to be shown, the picture is turned right
 
 
@@ -86,8 +92,7 @@ def test_pictures_of_every_kind_get_masks_and_only_what_changed_is_done_again(pl
         path.unlink()
     result = fit(*scored, "--quiet", classes=3)
     assert result.exit_code == 0, result.output
-    head = "out/results/experiments/kmeans/0/head.safetensors"
-    assert result.stdout.split() == ["out/masks", head, "out/results/report.html"]
+    assert result.stdout.split() == ["out/masks", HEAD, "out/results/report.html"]
     assert capfd.readouterr() == ("", "")
     out = place / "out"
     assert {path.relative_to(out / "masks").as_posix() for path in (out / "masks").rglob("*.png")} == {
@@ -109,7 +114,9 @@ def test_pictures_of_every_kind_get_masks_and_only_what_changed_is_done_again(pl
     again = fit(*scored, classes=3)
     assert "2 of 6 pictures have a label and were scored" in again.stderr
     assert "6 masks in out/masks, 6 of them from an earlier run" in again.stderr
-    assert "Nothing to be done" in capfd.readouterr().err
+    assert capfd.readouterr().err == ""  # no stage was due
+    for line in ADVICE:
+        assert line in again.stderr
     after = times(out / "results") | times(out / "masks") | times(out / "pictures")
     tables = {path for path in after if path.endswith(".csv")}
     assert {path for path in after if after[path] != before.get(path)} <= tables
@@ -136,7 +143,7 @@ def test_pictures_of_every_kind_get_masks_and_only_what_changed_is_done_again(pl
         (out / "masks" / f"gone{end}").write_bytes((out / "masks" / f"palette{end}").read_bytes())
     other = fit("photos", "--seed", 1, "--quiet", classes=3)  # without labels
     assert other.exit_code == 0, other.output
-    assert other.stdout.split() == ["out/masks", head.replace("/0/", "/1/")]
+    assert other.stdout.split() == ["out/masks", HEAD.replace("/0/", "/1/")]
     assert "cluster 1" in (out / "masks" / "legend.csv").read_text()
     assert not list((out / "masks").glob("gone*"))
     changed = {path for path in before if not path.endswith((".log", ".tsv")) and before[path] != times(out).get(path)}
@@ -347,6 +354,20 @@ def test_a_stopped_workflow_is_one_sentence_and_leaves_nobody_at_work(place):
         said = process.communicate()[1]
         assert (process.returncode, said) == (1, f"Error: stopped by SIGTERM; {KEPT}\n")
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # which every job holds while it lives
+
+
+def test_stages_are_a_line_each_and_a_failed_one_names_its_log(place, capfd):
+    (place / "tiny.safetensors").write_bytes(b"no weights")
+    failed = fit("photos")
+    said = capfd.readouterr().err.splitlines()
+    assert sorted(said[:2]) == ["[1/6] List the train views of pictures", "[2/6] Fetch the weights of tiny"]
+    log = place / "out" / "results" / "logs" / "fetch_weights" / "tiny.log"
+    assert re.fullmatch(r"error: .*tiny\.safetensors: not a checkpoint that loads safely .*", said[2])
+    assert said[3:] == [f"failed: [2/6] Fetch the weights of tiny; its log: {log}"]
+    assert failed.stderr.startswith("Error: out: the workflow stopped for the reason above; out/results/logs holds")
+    quiet = fit("photos", "--quiet")
+    assert capfd.readouterr().err == ""
+    assert re.search(rf"stopped \(.*tiny\.safetensors: not a checkpoint.*\); {log} says more\n", quiet.stderr)
 
 
 def test_pictures_that_cannot_be_used_are_left_out_if_that_is_asked_for(place, monkeypatch):
