@@ -121,7 +121,7 @@ def test_pictures_of_every_kind_get_masks_and_only_what_changed_is_done_again(pl
     tables = {path for path in after if path.endswith(".csv")}
     assert {path for path in after if after[path] != before.get(path)} <= tables
 
-    names_csv(place / "names.csv", ["a", "b", "a"], place / head)
+    names_csv(place / "names.csv", ["a", "b", "a"], place / HEAD)
     result = fit(*scored, "--names", "names.csv", "--quiet", classes=3)
     assert result.exit_code == 0, result.output
     merged, confusion = json.loads((out / "results/experiments/kmeans/0/raw.json").read_text()), scores["confusion"]
@@ -137,7 +137,7 @@ def test_pictures_of_every_kind_get_masks_and_only_what_changed_is_done_again(pl
     shares = list(csv.DictReader((out / "masks/shares.csv").open()))
     assert len(shares) == 6 and all(float(row["a"]) + float(row["b"]) == pytest.approx(100) for row in shares)
     before = times(out / "results") | times(out / "masks") | times(out / "pictures")
-    assert before[(out / head.removeprefix("out/")).as_posix()] == after[(out / head.removeprefix("out/")).as_posix()]
+    assert before[(out / HEAD.removeprefix("out/")).as_posix()] == after[(out / HEAD.removeprefix("out/")).as_posix()]
 
     for end in (".png", ".overlay.jpg"):  # of a picture that is gone
         (out / "masks" / f"gone{end}").write_bytes((out / "masks" / f"palette{end}").read_bytes())
