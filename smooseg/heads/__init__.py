@@ -5,6 +5,8 @@ from pathlib import Path
 from ..errors import SmoosegError
 from ..running.plugins import load_plugin, plugins
 from .base import Head, read_head, save_head
+from .eagle import EagleHead
+from .hp import HPHead
 from .kmeans import KMeansHead
 from .linear import LinearHead
 from .smooseg import SmooSegHead
@@ -13,6 +15,8 @@ from .snapshot import Snapshot
 from .stego import StegoHead
 
 HEADS: dict[str, type[Head]] = {
+    "eagle": EagleHead,
+    "hp": HPHead,
     "kmeans": KMeansHead,
     "linear": LinearHead,
     "smooseg": SmooSegHead,

@@ -70,6 +70,8 @@ class Head(nn.Module, ABC):
         """
         torch.manual_seed(seed)
         head = cls(store.shape[-1], clusters, settings)
+        if snapshot:
+            snapshot.head = head
         if settings.get("subtract_mean"):
             head.mean.copy_(mean_feature(store))
         history = head.learn(store, seed=seed, budget=budget, snapshot=snapshot, **inputs)

@@ -87,6 +87,24 @@ def random_patches(views: torch.Tensor, number: int, generator: torch.Generator)
     return views.gather(1, index.unsqueeze(-1).expand(-1, -1, views.shape[2])).float()
 
 
+def correspondences(
+    features: tuple[torch.Tensor, torch.Tensor], embeddings: tuple[torch.Tensor, torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Closeness of the features of two images' patches, and correspondence of their embeddings.
+
+    Args:
+        features: (batch, p, channels) and (batch, q, channels), the patches of two images each.
+        embeddings: The same patches' (batch, p, dimensions) and (batch, q, dimensions).
+
+    Returns:
+        Two (batch, p, q). Rows of the closeness are centred, and its mean over the batch is added back, as the
+        released shifts assume.
+    """
+    closeness = F.normalize(features[0], dim=-1) @ F.normalize(features[1], dim=-1).transpose(1, 2)
+    closeness = closeness - closeness.mean(-1, keepdim=True) + closeness.mean()
+    return closeness, F.normalize(embeddings[0], dim=-1) @ F.normalize(embeddings[1], dim=-1).transpose(1, 2)
+
+
 def correspondence_loss(
     features: tuple[torch.Tensor, torch.Tensor],
     embeddings: tuple[torch.Tensor, torch.Tensor],
@@ -95,18 +113,13 @@ def correspondence_loss(
     """Mean of ``-(closeness - shift) * max(correspondence, 0)`` over pairs of patches.
 
     Args:
-        features: (batch, p, channels) and (batch, q, channels), the patches of two images each.
-        embeddings: The same patches' (batch, p, dimensions) and (batch, q, dimensions).
+        features, embeddings: As for :func:`correspondences`.
         shift: b, below which a closeness repels.
-
-    Rows of the closeness are centred, and its mean over the batch is added back, as the released shifts assume.
 
     Source:
         Hamilton et al. 2022, Eqs. 2 to 4.
     """
-    closeness = F.normalize(features[0], dim=-1) @ F.normalize(features[1], dim=-1).transpose(1, 2)
-    closeness = closeness - closeness.mean(-1, keepdim=True) + closeness.mean()
-    correspondence = F.normalize(embeddings[0], dim=-1) @ F.normalize(embeddings[1], dim=-1).transpose(1, 2)
+    closeness, correspondence = correspondences(features, embeddings)
     return -((closeness - shift) * correspondence.clamp_min(0)).mean()
 
 

@@ -36,6 +36,11 @@ rule compare_methods:
             postprocess=config["tables"][w.table]["postprocess"],
         ),
         histories=lambda w: of_jobs(rules.train_head.output.history, table_jobs(config["tables"][w.table])),
+        states=lambda w: (
+            of_jobs(rules.score_states.output[0], table_jobs(config["tables"][w.table]))
+            if config["train"]["states"]
+            else []
+        ),
     output:
         "<results>/tables/{table}.csv",
     log:

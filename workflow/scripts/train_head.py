@@ -17,7 +17,7 @@ if __name__ == "__main__":
         stores = [store, *(part for part in given.values() if isinstance(part, Store))]
         experiment = entry | {"seed": int(snakemake.wildcards.seed), "features": needs}
         circumstances = {"code": params.code, "memory_gb": params.memory_gb}
-        snapshot = Snapshot(output, experiment | circumstances, stores)
+        snapshot = Snapshot(output, experiment | circumstances, stores, snakemake.config["train"]["states"])
         head, history = find_head(entry["head"]).fit(
             store,
             entry["clusters"],
@@ -29,4 +29,4 @@ if __name__ == "__main__":
         )
         save_head(head, entry["head"], experiment, output)
         history.to_parquet(snakemake.output.history)
-        snapshot.remove()
+        snapshot.remove(snakemake.output.get("states"))
