@@ -1,6 +1,7 @@
 """Tables that set our scores beside published ones, and tables of sweeps."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -48,7 +49,12 @@ def read_best_states(paths: list[str]) -> pd.DataFrame:
 
 
 def comparison_table(
-    table: dict, scores: pd.DataFrame, training: pd.DataFrame, best: pd.DataFrame, supervised: list[str]
+    table: dict,
+    scores: pd.DataFrame,
+    training: pd.DataFrame,
+    best: pd.DataFrame,
+    supervised: list[str],
+    merged: Sequence[str] = (),
 ) -> pd.DataFrame:
     """One row per method: mean and standard deviation over seeds beside the published figures, in percent.
 
@@ -58,11 +64,12 @@ def comparison_table(
         training: What :func:`read_training` gave.
         best: What :func:`read_best_states` gave; without a row, the table has no columns of it.
         supervised: Experiments whose head was trained with labels.
+        merged: Experiments whose clusters were merged by hand.
 
     Returns:
-        Columns method, experiment, uses_labels, published_labels, published_pixels, seeds, training_seconds; for each
-        postprocessing p p_accuracy, p_accuracy_sd, p_miou, p_miou_sd, p_published_accuracy, p_published_miou; for the
-        best state by labels best_accuracy, best_accuracy_sd, best_miou, best_miou_sd.
+        Columns method, experiment, uses_labels, merged_by_hand, published_labels, published_pixels, seeds,
+        training_seconds; for each postprocessing p p_accuracy, p_accuracy_sd, p_miou, p_miou_sd, p_published_accuracy,
+        p_published_miou; for the best state by labels best_accuracy, best_accuracy_sd, best_miou, best_miou_sd.
     """
     rows = []
     for entry in table["rows"]:
@@ -71,6 +78,7 @@ def comparison_table(
             "method": entry["method"],
             "experiment": name,
             "uses_labels": name in supervised,
+            "merged_by_hand": name in merged,
             "published_labels": entry["labels"],
             "published_pixels": entry["pixels"],
             "seeds": len(table["seeds"]) if name else 0,

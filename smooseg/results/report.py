@@ -103,7 +103,7 @@ def described(row: pd.Series, score: str) -> str:
 
 
 def comparison(name: str, entry: dict, table: pd.DataFrame) -> dict:
-    """A table of methods for the page: ours beside published; the best of ours that saw no label is marked.
+    """A table of methods for the page: ours beside published; the best of ours without any help is marked.
 
     Args:
         name: Of the table.
@@ -112,7 +112,7 @@ def comparison(name: str, entry: dict, table: pd.DataFrame) -> dict:
     """
     scores = [f"{postprocess}_{score}" for postprocess in entry["postprocess"] for score in ("accuracy", "miou")]
     chosen = [name for name in ("best_accuracy", "best_miou") if name in table]
-    best = table.loc[~table["uses_labels"], scores].max()
+    best = table.loc[is_blind(table), scores].max()
     rows: list[dict] = []
     for record in table.to_dict("records"):
         cells = []
@@ -128,10 +128,11 @@ def comparison(name: str, entry: dict, table: pd.DataFrame) -> dict:
             )
         seconds = record["training_seconds"]
         time = "" if pd.isna(seconds) else f"{seconds / 60:.1f}"
-        method = marked(record["method"], record["uses_labels"])
+        method = marked(record["method"], record["uses_labels"], record["merged_by_hand"])
         rows.append({"method": method, "time": time, "cells": cells} | {"chosen": [shown(record, s) for s in chosen]})
     return {"name": name, "title": entry["title"], "seeds": entry["seeds"], "rows": rows} | {
         "postprocess": entry["postprocess"],
+        "merged": table["merged_by_hand"].any(),
         "published": any(cell["published"] for row in rows for cell in row["cells"]),
     }
 

@@ -53,6 +53,9 @@ rule compare_methods:
     params:
         table=lambda w: config["tables"][w.table],
         supervised=lambda w: [name for name in dict(table_jobs(config["tables"][w.table])) if is_supervised(name)],
+        merged=lambda w: [
+            name for name in dict(table_jobs(config["tables"][w.table])) if config["experiments"][name]["names"]
+        ],
         code=code("results.comparisons"),
     message:
         "Compare the methods of {wildcards.table}"

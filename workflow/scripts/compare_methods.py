@@ -11,5 +11,6 @@ if __name__ == "__main__":
             read_training(snakemake.input.histories),
             read_best_states(snakemake.input.states),
             snakemake.params.supervised,
+            snakemake.params.merged,
         )
         table.to_csv(snakemake.output[0], index=False)

@@ -123,6 +123,11 @@ def test_comparison_sets_ours_beside_published(records):
     assert (theirs["seeds"], theirs["crf_published_accuracy"]) == (0, 63.2)
     shown = comparison("mine", TABLE, table)
     assert [row["cells"][0]["best"] for row in shown["rows"]] == [True, False]
+    by_hand = comparison("mine", TABLE, comparison_table(TABLE, score_table(records), training, BEST, [], ["e"]))
+    assert [(row["method"], row["cells"][0]["best"]) for row in by_hand["rows"]] == [
+        ("ours ¶", False),
+        ("theirs", False),
+    ]
     labelled = comparison_table(TABLE, score_table(records), training, BEST, ["e"])
     assert not any(cell["best"] for row in comparison("mine", TABLE, labelled)["rows"] for cell in row["cells"])
 
