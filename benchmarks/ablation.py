@@ -1,6 +1,6 @@
 """Whether the energy's terms order on CamVid as the paper finds on COCO-Stuff (Table 4), from the run's table.
 
-Needs ``snakemake --cores all camvid_table`` before.
+Needs ``snakemake --cores all camvid_terms`` before.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ import pandas as pd
 
 from benchmarks.common import row
 
-TABLE = Path("results/tables/camvid_table.csv")
+TABLE = Path("results/tables/camvid_terms.csv")
 VARIANTS = {
     "without the data term": "camvid_smooseg_no_data",
     "without the across-image term": "camvid_smooseg_no_across",
