@@ -67,6 +67,10 @@ class Grouped:
         self.store, self.table = store, np.full(VOID + 1, VOID, np.uint8)
         self.table[: len(groups)] = groups
 
+    def blocks(self, size: int) -> list[tuple[int, int]]:
+        """As the store's."""
+        return self.store.blocks(size)
+
     def read(self, start: int, stop: int) -> np.ndarray:
         """uint8 (rows, size, size)."""
         return self.table[self.store.read(start, stop)]

@@ -16,10 +16,8 @@ import torch
 import yaml
 
 from benchmarks.sets import Case, find_cases
-from smooseg.evaluation.labelmaps import CHUNK
-from smooseg.evaluation.metrics import Scores, confusion_matrix, match_clusters, score
-from smooseg.evaluation.segmentation import image_logits
-from smooseg.heads import HEADS, Head
+from smooseg.evaluation.states import pixel_scores
+from smooseg.heads import HEADS
 from smooseg.running.fingerprint import source_hash
 from smooseg.running.progress import progress
 from smooseg.settings.catalogue import load_catalogue
@@ -44,18 +42,6 @@ def parsed_head(spec: str) -> tuple[str, dict]:
     return name, {key: yaml.safe_load(value) for key, value in (s.split("=") for s in settings.split(",") if s)}
 
 
-def pixel_scores(head: Head, case: Case, matched: bool) -> Scores:
-    """Scores of the evaluation views' pixels."""
-    features, labels = case.features("eval"), case.labels("eval")
-    total = 0
-    for start, stop in labels.store.blocks(CHUNK):
-        maps = labels.read(start, stop)
-        logits = image_logits(head, features, 2 * start, 2 * stop, maps.shape[1])
-        for label, image in zip(maps, logits, strict=True):
-            total = total + confusion_matrix(image.argmax(0).numpy(), label, head.clusters, case.classes)
-    return score(total, match_clusters(total) if matched else torch.arange(case.classes).numpy())
-
-
 def fitted_scores(case: Case, spec: str, seed: int) -> dict:
     """One row of scores.csv."""
     torch.set_num_threads(1)
@@ -64,7 +50,8 @@ def fitted_scores(case: Case, spec: str, seed: int) -> dict:
     head, _ = HEADS[name].fit(
         case.features("train"), case.classes, settings_of(name, changes), seed=seed, budget=BUDGET, **supervision
     )
-    found = pixel_scores(head, case, name not in SUPERVISED)
+    matched, labels = name not in SUPERVISED, case.labels("eval")
+    found = pixel_scores(head, case.features("eval"), labels, case.classes, matched=matched)
     return {"accuracy": found.accuracy, "miou": found.miou}
 
 

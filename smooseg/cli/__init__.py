@@ -4,7 +4,7 @@ import click
 
 from .catalogue import backbones, datasets, doctor, experiments, heads
 from .group import Commands
-from .pictures import fit, gallery, segment
+from .pictures import export, fit, gallery, segment
 from .results import cache, clusters, scores
 from .workflow import workflow
 
@@ -25,6 +25,7 @@ for command in (
     fit,
     segment,
     gallery,
+    export,
     workflow,
     datasets,
     backbones,

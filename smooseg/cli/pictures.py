@@ -1,5 +1,6 @@
 """People's own pictures."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -9,7 +10,13 @@ from ..running.files import require_text
 
 IMAGES = click.argument("images", nargs=-1, required=True)
 OUT = click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
+BANDS = click.option(
+    "--bands",
+    callback=lambda context, option, text: split_bands(text) if text else None,
+    help="Of rasters: numbers of one band or three, as 4,3,2; if not given, the head's, or red, green and blue.",
+)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FEW = 3  # pictures, folders and globs that are typed out again in an advice
 NAMES = click.option("--names", type=FILE, help="CSV of what the clusters are called, as smooseg gallery saves it.")
 
 
@@ -35,13 +42,13 @@ NAMES = click.option("--names", type=FILE, help="CSV of what the clusters are ca
     type=click.IntRange(16, 4096),
     help="Side of a window (pixels), --size if not given; without --scale, at the scale of the head's training views.",
 )
-@click.option("--bands", help="Of rasters: numbers of one band or three, as 4,3,2; red, green and blue if not given.")
+@BANDS
 @click.option("--polygons", is_flag=True, help="Write outlines of rasters' masks as GeoPackages, too.")
 @click.option(
     "--batch", type=click.IntRange(1), default=8, show_default=True, help="Images or windows in a forward pass."
 )
 @click.pass_context
-def segment(context: click.Context, images: tuple[str, ...], out: Path, bands: str | None, **options) -> None:
+def segment(context: click.Context, images: tuple[str, ...], out: Path, **options) -> None:
     """Write masks for IMAGES: files, folders (with all below them) or quoted globs.
 
     For each image OUT/NAME.png is a mask of its size, whose palette shows the ids, and OUT/NAME.overlay.jpg shows it
@@ -61,7 +68,7 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, bands: s
     from ..pictures.masking import segment as write_masks
     from ..pictures.work import SHARES
 
-    outcome = write_masks(list(images), out=out, bands=split_bands(bands) if bands else None, **options)
+    outcome = write_masks(list(images), out=out, **options)
     say_masks(context, outcome, out)
     click.echo(out / SHARES)
     require_all(outcome)
@@ -90,6 +97,12 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, bands: s
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the training.")
 @click.option("--backbone", default="dinov2_s14_focus", show_default=True, help="One of smooseg backbones.")
 @NAMES
+@click.option(
+    "--scale",
+    type=click.FloatRange(0, 8, min_open=True),
+    help="Of rasters: pixels the backbone sees for one of theirs; 1, or what makes 500 training views, if not given.",
+)
+@BANDS
 @click.option("--crf", is_flag=True, help="Refine masks by the dense CRF: edges follow the image.")
 @click.option(
     "--skip-bad", is_flag=True, help="Leave out pictures that cannot be used; without it, any stops the command."
@@ -102,7 +115,9 @@ def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names:
     OUT gets config.yaml, pictures (links to yours), results of the workflow, and masks as smooseg segment writes them.
     Printed are the folder of masks and overlays, the head, which smooseg segment takes for other images, and with
     --labels the report. The same command goes on where it was stopped; with other options, what they change is done
-    again.
+    again. Said meanwhile is one line for each stage, with bars on a terminal; with --verbose, all that Snakemake says.
+
+    Rasters (as smooseg segment says) are cut into windows at --scale, without a copy of their pixels.
 
     With --labels, a PNG, TIFF or BMP of class ids of the same name (below subfolders as the masks are) and size as its
     upright image, classes are scored where there is one, and masks show classes: those of --class-names, else the ids
@@ -121,7 +136,22 @@ def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names:
         click.echo(f"{fitted.scored} of {len(fitted.outcome.shares)} pictures have a label and were scored", err=True)
     for path in filter(None, (fitted.masks, fitted.head, fitted.report)):
         click.echo(path)
+    if context.meta.get("volume") != "quiet":
+        say_next(images, fitted.head, out)
     require_all(fitted.outcome)
+
+
+def say_next(images: tuple[str, ...], head: Path, out: Path) -> None:
+    """Print what can be done with a fitted head, as commands to type."""
+    given = shlex.join(images) if len(images) <= FEW else f"{shlex.join(images[:1])} …"
+    fitted, named, more = (shlex.quote(str(path)) for path in (head, out / "named", out / "more"))
+    click.echo("What to do next:", err=True)
+    for what, command in (
+        ("look at the clusters, name them", f"smooseg gallery {fitted}"),
+        ("masks with these names", f"smooseg segment {given} --head {fitted} --out {named} --names names.csv"),
+        ("masks of other pictures", f"smooseg segment MORE --head {fitted} --out {more}"),
+    ):
+        click.echo(f"  {what}:\n    {command}", err=True)
 
 
 def split_bands(text: str) -> tuple[int, ...]:
@@ -162,6 +192,28 @@ def gallery(head: Path, images: tuple[str, ...], out: Path | None, weights: Path
     click.echo(out)
     if problems:
         raise SmoosegError(f"{len(problems)} of the images given could not be used; each is named above")
+
+
+@click.command()
+@click.argument("masks", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--to", required=True, type=click.Choice(["cityscapes", "coco", "cvat", "labelstudio"]), help="Format to write."
+)
+@OUT
+def export(masks: Path, to: str, out: Path) -> None:
+    """Write the MASKS of a folder, as smooseg segment and fit leave it, for annotation tools and training code.
+
+    coco: annotations.json with a run-length mask for each class in each picture. cvat: annotations.xml (CVAT for images
+    1.1) and labels.json, a task's raw labels. labelstudio: tasks.json with predictions, and labels.xml, the labeling
+    interface. cityscapes: PNGs of ids and of colours below gtFine/train. Names and colours are those of legend.csv,
+    void is no class. What was written is printed.
+
+    Example: smooseg export work/masks --to cvat --out cvat
+    """
+    from ..pictures.exporting import export as write_export
+
+    for path in write_export(masks, to, out):
+        click.echo(path)
 
 
 def split_names(text: str) -> list[str]:

@@ -4,8 +4,6 @@ A feature store has two rows per image, its view and the mirror image; a label s
 of whole chunks are independent tasks, and blocks that an earlier run wrote are kept.
 """
 
-import logging
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +15,9 @@ from ..features.store import Store, open_store
 from ..heads import load_head
 from ..images.imaging import read_views
 from ..running.device import keep_freed_memory
-from ..running.parallel import compute, in_threads, place
+from ..running.parallel import in_threads, place
 from .crf import find_engine, refine
-from .labelmaps import CHUNK, create_label_store
+from .labelmaps import CHUNK, create_label_store, engine_workers, fill
 from .segmentation import averaged_embeddings, image_logits, pixel_logits
 
 
@@ -65,39 +63,13 @@ def refine_labels(
     facts = {"head_sha256": file_sha256(head_path), "crf": crf, "code": code}
     output = create_label_store(features, features.views // 2, path, facts)
     inputs, views = (place(features.path), place(head_path), place(path)), manifest[~manifest["mirror"]]
-    where, threads = place(root), 1
-    if crf["engine"] == "native" and scheduler is None:
-        workers, threads = 1, workers  # it lets go of Python's lock
+    where = place(root)
+    workers, threads = engine_workers(crf["engine"], workers, scheduler)
 
     def task(start: int, stop: int) -> tuple:
         return *inputs, start, views[start:stop], where, crf, threads
 
     fill(output, refine_block, task, workers, scheduler, CHUNK * -(-threads // 4))
-
-
-def fill(
-    output: Store,
-    block: Callable,
-    task: Callable[[int, int], tuple],
-    workers: int,
-    scheduler: str | None,
-    images: int = CHUNK,
-) -> None:
-    """Write the blocks that a label store lacks, and finish it.
-
-    Args:
-        output: The store.
-        block: Writes one block of images.
-        task: Arguments of ``block`` for images ``start`` to ``stop``.
-        workers, scheduler: See :func:`smooseg.running.parallel.compute`.
-        images: In a block, whole chunks.
-    """
-    blocks = output.blocks(images)
-    lacking = [limits for limits in blocks if not output.written(*limits)]
-    place_of_work = scheduler or f"{workers} processes"
-    logging.info("%s: %d of %d blocks to do, on %s", output.path, len(lacking), len(blocks), place_of_work)
-    compute(block, [task(*limits) for limits in lacking], workers, scheduler, block.__name__)
-    output.finish()
 
 
 def predict_block(features: str | Path, head_path: Path, path: Path, start: int, stop: int) -> None:

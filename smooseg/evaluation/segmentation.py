@@ -38,8 +38,8 @@ def pixel_logits(head: Head, grid: torch.Tensor, size: int | tuple[int, int]) ->
     """Cluster logits of every pixel, as if the embeddings were upsampled first and classified after.
 
     Upsampling is linear, so products with the classifier are upsampled instead (K maps, not D). The
-    norm of an upsampled embedding follows from the norms of, and products between, its neighbours:
-    no map of D dimensions at full size is ever made, and the result is exact.
+    norm of an upsampled embedding, by which cosines are divided, follows from the norms of, and products
+    between, its neighbours: no map of D dimensions at full size is ever made, and the result is exact.
 
     Args:
         head: A fitted head.
@@ -53,9 +53,12 @@ def pixel_logits(head: Head, grid: torch.Tensor, size: int | tuple[int, int]) ->
     height, width = (size, size) if isinstance(size, int) else size
     down, right = upsampling_matrix(grid.shape[1], height), upsampling_matrix(grid.shape[2], width)
     across = grid @ right.T  # (D, rows, width): columns are upsampled, rows are not yet
+    upsampled = down @ torch.tensordot(weights, across, 1)
+    if not head.cosine:
+        return upsampled + bias[:, None, None]
     squares, products = across.square().sum(0), (across[:, 1:] * across[:, :-1]).sum(0)
     norm = (down.square() @ squares + 2 * (down[:, 1:] * down[:, :-1]) @ products).clamp_min(EPSILON).sqrt()
-    return (down @ torch.tensordot(weights, across, 1)) / norm + bias[:, None, None]
+    return upsampled / norm + bias[:, None, None]
 
 
 def image_logits(head: Head, store: Store, start: int, stop: int, size: int) -> Iterator[torch.Tensor]:

@@ -46,7 +46,8 @@ def feature_needs(settings: dict, manifest: Path, facts: Path) -> dict:
     Returns:
         The settings, with the number of prefix tokens before the patches; sha256 of manifest and weights, patch and
         size (pixels), channels, bits (the most that an image's values use), and scale (pixels of a view for one of its
-        image, the median of all views).
+        image, the median of all views, or of rasters' windows where there are any); of rasters also their bands, None
+        where they differ.
 
     Raises:
         SmoosegError: If the model has no such block or no class token, or the blocks' patches differ in size.
@@ -62,16 +63,31 @@ def feature_needs(settings: dict, manifest: Path, facts: Path) -> dict:
     if settings["prefix"] and not weights["prefix"]:
         raise SmoosegError(f"{model} has no class token: set the backbone's prefix to false")
     patch = patches.pop()
-    return settings | {
+    needs = {
         "prefix": weights["prefix"] if settings["prefix"] else 0,
         "manifest_sha256": manifest_sha256(views),
         "weights_sha256": weights["sha256"],
         "patch": patch,
         "channels": sum(block["channels"] for block in chosen),
         "bits": int(views["bits"].max()),
-        "scale": float((views["size"] / (views["right"] - views["left"])).median()),
+        "scale": median_scale(views),
         "size": round_to_patch(int(views["size"].iloc[0]), patch),
     }
+    return settings | needs | raster_needs(views)
+
+
+def median_scale(views: pd.DataFrame) -> float:
+    """Pixels of a view for one of its image, the median; photographs do not count where there are rasters."""
+    counted = views[views["raster"] != ""] if "raster" in views else views
+    return float((counted["size"] / (counted["right"] - counted["left"])).median())
+
+
+def raster_needs(views: pd.DataFrame) -> dict:
+    """Of a manifest with rasters the bands that are seen, None where they differ."""
+    if "raster" not in views:
+        return {}
+    bands = {tuple(json.loads(text)["bands"]) for text in views["raster"].unique() if text}
+    return {"bands": list(*bands) if len(bands) == 1 else None}
 
 
 def file_sha256(path: Path) -> str:

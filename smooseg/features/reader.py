@@ -12,14 +12,16 @@ from itertools import chain
 import numpy as np
 import torch
 
+from .joined import Joined
 from .store import Store
 
 BUFFERS = 2  # one in use, one being read
 CPU = torch.device("cpu")
 Orders = Iterator[tuple[np.ndarray, np.ndarray]]
+Readable = Store | Joined
 
 
-def read_chunks(store: Store, chunks: np.ndarray, order: np.ndarray, space: np.ndarray) -> torch.Tensor:
+def read_chunks(store: Readable, chunks: np.ndarray, order: np.ndarray, space: np.ndarray) -> torch.Tensor:
     """Views of some chunks, one after the other, each put where ``order`` says: a view of ``space``."""
     end = 0
     for chunk in chunks:
@@ -28,24 +30,24 @@ def read_chunks(store: Store, chunks: np.ndarray, order: np.ndarray, space: np.n
     return torch.from_numpy(space[:end])
 
 
-def empty(store: Store, views: int) -> np.ndarray:
+def empty(store: Readable, views: int) -> np.ndarray:
     """Room for some views of a store."""
-    return np.empty((views, *store.shape[1:]), store.array.dtype)
+    return np.empty((views, *store.shape[1:]), store.dtype)
 
 
-def chunk_groups(store: Store, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
+def chunk_groups(store: Readable, size: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Endless epochs of groups of at most ``size`` chunks: each epoch visits every chunk once, in random order."""
     while True:
         order = rng.permutation(store.chunks)
         yield from np.array_split(order, -(-store.chunks // size))
 
 
-def fits_budget(store: Store, budget: int) -> bool:
+def fits_budget(store: Readable, budget: int) -> bool:
     """Whether a store is held in memory, and not streamed."""
     return store.views * store.row_bytes <= budget
 
 
-def buffer_orders(store: Store, budget: int, seed: int) -> Orders:
+def buffer_orders(store: Readable, budget: int, seed: int) -> Orders:
     """Endless (chunks of a buffer, places of their views in it); nothing is read."""
     rng = np.random.default_rng(seed)
     while fits_budget(store, budget):
@@ -70,7 +72,7 @@ def fits_device(size: int, device: torch.device) -> bool:
 
 
 def buffers(
-    store: Store,
+    store: Readable,
     budget: int,
     seed: int,
     device: torch.device,
@@ -113,12 +115,12 @@ def buffers(
 
 
 def shuffled_batches(
-    store: Store, size: int, budget: int, seed: int, device: torch.device = CPU, skip: int = 0
+    store: Readable, size: int, budget: int, seed: int, device: torch.device = CPU, skip: int = 0
 ) -> Iterator[torch.Tensor]:
     """Endless batches of views; each epoch visits every view once, in an order that the seed fixes.
 
     Args:
-        store: Features.
+        store: Features, with or without maps of the same views.
         size: Views in a batch.
         budget: Bytes of features to hold at once.
         seed: Of the order.
@@ -126,8 +128,8 @@ def shuffled_batches(
         skip: Batches to leave out at the start, unread: what a training that goes on has had.
 
     Yields:
-        (size, patches, channels) in the store's dtype. Use a batch before asking for the next one: it may
-        lie in a buffer that is read into again.
+        (size, patches, channels) in the store's dtype, or rows for :meth:`Joined.parts`. Use a batch before asking
+        for the next one: it may lie in a buffer that is read into again.
     """
     parts, drawn = [], 0
     for views, order, start in buffers(store, budget, seed, device, skip * size):

@@ -3,41 +3,36 @@
 from pathlib import Path
 
 from ..errors import SmoosegError
-from ..running.plugins import load_plugin, plugins
 from .base import Head, read_head, save_head
+from .cause import CauseHead
 from .eagle import EagleHead
+from .equss import EqussHead
 from .hp import HPHead
 from .kmeans import KMeansHead
 from .linear import LinearHead
+from .names import HEADS, build_head, find_head
+from .ppap import PpapHead
+from .primaps import PrimapsHead
 from .smooseg import SmooSegHead
 from .smooth import SmoothHead
 from .snapshot import Snapshot
 from .stego import StegoHead
 
-HEADS: dict[str, type[Head]] = {
+HEADS |= {
     "eagle": EagleHead,
     "hp": HPHead,
+    "cause": CauseHead,
+    "equss": EqussHead,
     "kmeans": KMeansHead,
     "linear": LinearHead,
+    "ppap": PpapHead,
+    "primaps": PrimapsHead,
     "smooseg": SmooSegHead,
     "smooth": SmoothHead,
     "stego": StegoHead,
 }
 
 __all__ = ["HEADS", "Head", "Snapshot", "find_head", "load_head", "save_head"]
-
-
-def find_head(name: str) -> type[Head]:
-    """A head by its name, ours or of another package.
-
-    Raises:
-        SmoosegError: If there is none, or another package's does not load.
-    """
-    if name in HEADS:
-        return HEADS[name]
-    if name not in plugins("heads"):
-        raise SmoosegError(f"head {name}: no installed package has it")
-    return load_plugin("heads", name)
 
 
 def load_head(path: Path) -> tuple[Head, dict]:
@@ -48,7 +43,7 @@ def load_head(path: Path) -> tuple[Head, dict]:
     """
     facts, state = read_head(path)
     try:
-        head = find_head(facts["head"])(facts["channels"], facts["clusters"], facts["settings"])
+        head = build_head(facts)
         head.load_state_dict(state)
     except (KeyError, RuntimeError) as error:
         raise SmoosegError(f"{path}: does not fit its own configuration ({error})") from error

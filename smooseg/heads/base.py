@@ -34,6 +34,7 @@ class Head(nn.Module, ABC):
     """
 
     schema: ClassVar[dict] = {}  # of another package's head: settings, needs, inputs; ours are in the workflow's schema
+    cosine = True  # whether the classifier takes directions of embeddings; else it takes embeddings as they are
     mean: torch.Tensor
 
     def __init__(self, channels: int, clusters: int, settings: dict):
@@ -70,6 +71,8 @@ class Head(nn.Module, ABC):
         """
         torch.manual_seed(seed)
         head = cls(store.shape[-1], clusters, settings)
+        if snapshot:
+            snapshot.head = head
         if settings.get("subtract_mean"):
             head.mean.copy_(mean_feature(store))
         history = head.learn(store, seed=seed, budget=budget, snapshot=snapshot, **inputs)
@@ -88,12 +91,13 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weights (K, dimensions) and bias (K,): a normalised embedding z has logits ``weights @ z + bias``."""
+        """Weights (K, dimensions) and bias (K,): an embedding z, normalised where ``cosine``, has logits
+        ``weights @ z + bias``."""
 
     def logits(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Cluster logits (..., K) of embeddings (..., dimensions), in the range of a cosine."""
         weights, bias = self.classifier()
-        return F.normalize(embeddings, dim=-1) @ weights.T + bias
+        return (F.normalize(embeddings, dim=-1) if self.cosine else embeddings) @ weights.T + bias
 
 
 @torch.inference_mode()

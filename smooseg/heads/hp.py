@@ -41,7 +41,7 @@ class HPHead(ProbedHead):
             {"name": "probe", "params": self.probe.parameters(), "lr": s["lr_probe"]},
         ]
         optimizer = torch.optim.AdamW(groups, weight_decay=0, fused=True)
-        clip_gradients(optimizer, self.projector, CLIP)
+        clip_gradients(optimizer, list(self.projector.parameters()), CLIP)
 
         def batches(skip: int) -> Iterator[tuple[int, torch.Tensor]]:
             return enumerate(shuffled_batches(store, s["batch"], budget, seed, device, skip), skip)
@@ -143,7 +143,7 @@ class HiddenPositives(nn.Module):
         number = min(self.settings["anchors"] or patches, patches)
         order = torch.rand(batch, patches, generator=generator).argsort(1)[:, :number].to(features.device)
         drawn = torch.rand(number, batch * patches, generator=generator).to(features.device) < self.settings["share"]
-        found = []
+        found: list[tuple[torch.Tensor, ...]] = []
         for image in range(batch):
             anchors = image * patches + order[image]
             agnostic, specific = (hidden_positives(*of, anchors) for of in reaches)

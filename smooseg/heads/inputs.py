@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from ..features.store import open_store
+from . import load_head
 
 
 def read_inputs(files: Mapping[str, str], needs: dict) -> dict[str, Any]:
     """Arguments of :meth:`smooseg.heads.Head.fit` by name.
 
     Args:
-        files: By name: ``weights``, a backbone's safetensors file; ``labels``, the mark of a store of the same views.
+        files: By name: ``weights``, a backbone's safetensors file; ``base``, a fitted head's; ``labels`` and ``masks``,
+            the mark of a store of the same views.
         needs: Provenance of the features.
 
     Raises:
@@ -19,4 +21,6 @@ def read_inputs(files: Mapping[str, str], needs: dict) -> dict[str, Any]:
     """
     same_views = {key: needs[key] for key in ("manifest_sha256", "size")}
     found: dict[str, Any] = {name: Path(files[name]) for name in files.keys() & {"weights"}}
-    return found | {name: open_store(Path(files[name]).parent, same_views) for name in files.keys() & {"labels"}}
+    found |= {name: load_head(Path(files[name]))[0] for name in files.keys() & {"base"}}
+    stores = files.keys() & {"labels", "masks"}
+    return found | {name: open_store(Path(files[name]).parent, same_views) for name in stores}

@@ -1,14 +1,20 @@
-"""The state of a training under way, on disk: one that was killed goes on from it, and from no other's."""
+"""The state of a training under way, on disk: one that was killed goes on from it, and from no other's.
+
+And, where somebody wants to look at them, the head at evenly spaced steps.
+"""
 
 import hashlib
 import io
 import json
 import logging
+import shutil
 import time
 import zipfile
 from pathlib import Path
 
 import torch
+from safetensors.torch import save
+from torch import nn
 
 from ..features.store import Store
 from ..running.device import default_device
@@ -24,10 +30,13 @@ class Snapshot:
         head: File that the head will be written to.
         facts: What decides the head, apart from the stores: JSON values.
         stores: What it is trained from; every chunk's checksum counts.
+        states: How many states of the head to keep, evenly spaced, the last among them; until :meth:`remove` in a
+            folder beside the file, which no kill takes.
     """
 
-    def __init__(self, head: Path, facts: dict, stores: list[Store]):
-        self.path = head.with_name("snapshot.pt")
+    def __init__(self, head: Path, facts: dict, stores: list[Store], states: int = 0):
+        self.path, self.states, self.kept = head.with_name("snapshot.pt"), head.with_name("snapshot.states"), states
+        self.head: nn.Module | None = None  # that is trained, and of which states are kept
         machine = [torch.__version__, torch.get_num_threads(), default_device().type]  # each decides the last bits
         made_from = [facts, [(store.provenance, store.listed) for store in stores], machine]
         self.owner = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
@@ -52,8 +61,22 @@ class Snapshot:
             logging.warning("%s: no snapshot (%s); training goes on", self.path, error.strerror)
         self.written = time.monotonic()
 
+    def keep(self, step: int, steps: int) -> None:
+        """Write the head's parameters and buffers after a step, if it is one of those to be kept."""
+        if self.head is not None and step in {round(steps * number / self.kept) for number in range(1, self.kept + 1)}:
+            self.states.mkdir(exist_ok=True)
+            with whole(self.states / f"{step}.safetensors") as aside:
+                aside.write_bytes(save(self.head.state_dict()))
+
     def load(self) -> dict | None:
         """The state that was saved last for the same head, or None; anything else there is logged and left out."""
+        state = self.read()
+        if state is None:
+            shutil.rmtree(self.states, ignore_errors=True)  # another training's
+        return state
+
+    def read(self) -> dict | None:
+        """What :meth:`load` finds in the file."""
         if not self.path.is_file():
             return None
         try:
@@ -70,7 +93,17 @@ class Snapshot:
             return None
         return state
 
-    def remove(self) -> None:
-        """Delete the file, and what a kill left of one half-written."""
+    def remove(self, states: str | None = None) -> None:
+        """Delete the file, and what a kill left of one half-written; put the states that were kept where they belong.
+
+        Args:
+            states: Folder, which there is then even for a head that is not trained in steps; None keeps none.
+        """
         for path in [self.path, *self.path.parent.glob(f".{self.path.name}.*.partial")]:
             path.unlink(missing_ok=True)
+        if states:
+            self.states.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(states, ignore_errors=True)
+            self.states.rename(states)
+        else:
+            shutil.rmtree(self.states, ignore_errors=True)

@@ -123,32 +123,26 @@ def correspondence_loss(
     return -((closeness - shift) * correspondence.clamp_min(0)).mean()
 
 
-class StegoHead(Head):
-    """Projector trained on correspondences; nearest centroid by cosine."""
-
-    centroids: torch.Tensor
+class CorrespondenceHead(Head):
+    """Projector trained on correspondences; what its embeddings are used for is a matter of the heads below."""
 
     def __init__(self, channels: int, clusters: int, settings: dict):
         super().__init__(channels, clusters, settings)
         self.projector = Projector(channels, settings["dimensions"], nn.ReLU)
-        self.register_buffer("centroids", torch.zeros(clusters, settings["dimensions"]))
 
     def embed(self, features: torch.Tensor) -> torch.Tensor:
         centred = features.float() - self.mean
         return self.projector(centred, centred)
 
-    def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.centroids, torch.zeros(self.clusters)
-
-    def energy(
+    def sampled(
         self, views: torch.Tensor, neighbours: torch.Tensor, generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Loss of a batch, and its parts for the history.
+    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        """Features and embeddings, under dropout, of patches of views, of their neighbours and of the views again.
 
         Args:
             views: (batch, patches, channels).
             neighbours: A neighbour of each view, of the same shape.
-            generator: Of patches, dropout and random images.
+            generator: Of patches and dropout.
         """
         s = self.settings
         features, embeddings = [], []
@@ -157,11 +151,18 @@ class StegoHead(Head):
             dropped = [channel_dropout(sample, s["dropout"], generator) for _ in range(3)]
             features.append(dropped[2])
             embeddings.append(self.projector(dropped[0], dropped[1]))
+        return features, embeddings
+
+    def correspondence(
+        self, features: list[torch.Tensor], embeddings: list[torch.Tensor], generator: torch.Generator
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Loss of what :meth:`sampled` gives, and its parts for the history; ``generator`` draws the random images."""
+        s, batch = self.settings, len(features[0])
 
         def loss(f: torch.Tensor, e: torch.Tensor, shift: float) -> torch.Tensor:
             return correspondence_loss((features[0], f), (embeddings[0], e), shift)
 
-        partners = [random_partners(len(views), generator).to(views.device) for _ in range(s["random_images"])]
+        partners = [random_partners(batch, generator).to(features[0].device) for _ in range(s["random_images"])]
         apart = [loss(features[2][p], embeddings[2][p], s["b_random"]) for p in partners]
         parts = {
             "within": loss(features[0], embeddings[0], s["b_within"]),
@@ -170,29 +171,52 @@ class StegoHead(Head):
         }
         return sum(s[f"{name}_weight"] * part for name, part in parts.items()), parts
 
-    def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
-        history = self.train_projector(store, budget, seed, snapshot)
-        self.cpu()
-        used = self.cluster(sample_patches(store, self.settings["samples"], budget, seed), seed)
-        return history.assign(clusters=used)
+    def energy(
+        self, views: torch.Tensor, neighbours: torch.Tensor, generator: torch.Generator
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Loss of a batch, and its parts for the history; arguments as those of :meth:`sampled`."""
+        return self.correspondence(*self.sampled(views, neighbours, generator), generator)
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """A new one of all that is trained."""
+        groups = [{"name": "projector", "params": self.projector.parameters(), "lr": self.settings["lr"]}]
+        return torch.optim.Adam(groups, fused=True)
 
     def train_projector(self, store: Store, budget: int, seed: int, snapshot: Snapshot | None) -> pd.DataFrame:
         """Take the steps, and return their history; what was held of the store is let go of."""
         s, device = self.settings, default_device()
         self.to(device)
         of_neighbours, of_patches = (torch.Generator().manual_seed(seed) for _ in range(2))
-        groups = [{"name": "projector", "params": self.projector.parameters(), "lr": s["lr"]}]
         return minimise(
             self,
             lambda skip: neighbour_batches(
                 store, s["batch"], s["neighbours"], budget, seed, device, of_neighbours, skip
             ),
             lambda batch: self.energy(*batch, of_patches),
-            torch.optim.Adam(groups, fused=True),
+            self.optimizer(),
             s["steps"],
             [of_neighbours, of_patches],
             snapshot,
         )
+
+
+class StegoHead(CorrespondenceHead):
+    """Projector trained on correspondences; nearest centroid by cosine."""
+
+    centroids: torch.Tensor
+
+    def __init__(self, channels: int, clusters: int, settings: dict):
+        super().__init__(channels, clusters, settings)
+        self.register_buffer("centroids", torch.zeros(clusters, settings["dimensions"]))
+
+    def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.centroids, torch.zeros(self.clusters)
+
+    def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
+        history = self.train_projector(store, budget, seed, snapshot)
+        self.cpu()
+        used = self.cluster(sample_patches(store, self.settings["samples"], budget, seed), seed)
+        return history.assign(clusters=used)
 
     @torch.no_grad()
     def cluster(self, patches: torch.Tensor, seed: int) -> int:

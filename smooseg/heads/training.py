@@ -72,17 +72,19 @@ def minimise(
             values = {name: value.item() for name, value in parts.items()}
             speed = {"steps_per_second": step / (time.perf_counter() - began)}
             training.history.append({"step": step, "loss": loss.item()} | values | rates | speed)
-        if snapshot and snapshot.due():
-            snapshot.save(training.state())
+        if snapshot:
+            snapshot.keep(step, steps)
+            if snapshot.due():
+                snapshot.save(training.state())
     logging.info("%d steps at %.1f per second", steps, training.history[-1]["steps_per_second"])
     return pd.DataFrame(training.history)
 
 
-def clip_gradients(optimizer: torch.optim.Optimizer, module: nn.Module, norm: float) -> None:
-    """Before each step of an optimizer, scale a module's gradients down to a norm that they exceed."""
+def clip_gradients(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], limit: float) -> None:
+    """Before every step, scale the gradients of some parameters down so that their common norm is at most ``limit``."""
 
-    def clip(*_: object) -> None:
-        nn.utils.clip_grad_norm_(module.parameters(), norm)
+    def clip(*_) -> None:
+        nn.utils.clip_grad_norm_(parameters, limit)
 
     optimizer.register_step_pre_hook(clip)
 

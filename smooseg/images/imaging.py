@@ -1,6 +1,8 @@
 """Pixels of views: files are read, checked and decoded once, then cropped and resized in memory."""
 
 import hashlib
+import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from PIL import Image
 from ..errors import SmoosegError, raise_listed
 from .datasets.matlab import image_array
 from .decoding import FEWEST, Picture, read_picture
+from .rasters import Raster, open_raster
 
 RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,
@@ -26,12 +29,41 @@ def read_bytes(path: Path, sha256: str | None = None) -> tuple[bytes, str]:
     except OSError as error:
         raise SmoosegError(f"{path}: cannot be read ({error.strerror})") from error
     digest = hashlib.sha256(data).hexdigest()
-    if sha256 is not None and digest != sha256:
+    require_sha256(path, digest, sha256)
+    return data, digest
+
+
+def require_sha256(path: Path, found: str, expected: str | None) -> None:
+    """Raise if a file's sha256 is not the expected one."""
+    if expected is not None and found != expected:
         raise SmoosegError(
-            f"{path}: changed since it was indexed (sha256 {digest[:12]}, expected {sha256[:12]}); "
+            f"{path}: changed since it was indexed (sha256 {found[:12]}, expected {expected[:12]}); "
             f"run again with --forcerun index_views"
         )
-    return data, digest
+
+
+def raster_sha256(path: Path) -> str:
+    """sha256 of a raster's files: its own, those beside it, and those that a VRT names.
+
+    Raises:
+        SmoosegError: If one cannot be read.
+    """
+    with open_raster(path) as data:
+        files = [Path(name) for name in data.files]
+    try:
+        return files_sha256(tuple((file, file.stat().st_size, file.stat().st_mtime_ns) for file in files))
+    except OSError as error:
+        raise SmoosegError(f"{path}: {error.filename} cannot be read ({error.strerror})") from error
+
+
+@lru_cache  # views of one raster are in many batches
+def files_sha256(states: tuple[tuple[Path, int, int], ...]) -> str:
+    """sha256 of files' content, whose size and time say whether it can have changed since it was computed."""
+    whole = hashlib.sha256()
+    for path, *_ in states:
+        with open(path, "rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
 
 
 def decode(path: Path, data: bytes, bits: int | None = None) -> Picture:
@@ -61,7 +93,7 @@ def read_views(root: Path, rows: pd.DataFrame, size: int, resample: str) -> np.n
 def read_views_and_void(
     root: Path, rows: pd.DataFrame, size: int, resample: str
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Pixels of consecutive views; each image file is read, checked and decoded once.
+    """Pixels of consecutive views; each image file is read, checked and decoded once, a raster by windows.
 
     Args:
         root: The data set's folder.
@@ -76,23 +108,41 @@ def read_views_and_void(
         SmoosegError: Naming every file of these rows that changed or does not decode.
     """
     pixels, void = np.empty((len(rows), size, size, 3), np.uint8), None
-    problems, path, picture = [], None, None
+    problems, path, source = [], None, None
     for i, row in enumerate(rows.itertuples()):
-        if row.image != path:
-            path = row.image
-            try:
-                picture = decode(root / path, read_bytes(root / path, row.sha256)[0], row.bits)
-            except SmoosegError as error:
-                picture = None
-                problems.append(str(error))
-        if picture is None:
-            continue
-        pixels[i] = crop(picture.rgb, row, size, RESAMPLING[resample])
-        if picture.void is not None:
-            void = np.zeros((len(rows), size, size), bool) if void is None else void
-            void[i] = crop(Image.fromarray(picture.void), row, size, Image.Resampling.NEAREST)
-    raise_listed("These images cannot be used", problems)
+        try:
+            if row.image != path:
+                path, source = row.image, None
+                source = open_source(root / path, row)
+            if source is not None:
+                pixels[i], hidden = view_of(source, row, size, resample)
+                if hidden is not None:
+                    void = np.zeros((len(rows), size, size), bool) if void is None else void
+                    void[i] = hidden
+        except SmoosegError as error:
+            problems.append(str(error))
+    raise_listed("These images cannot be used", list(dict.fromkeys(problems)))
     return pixels, void
+
+
+def open_source(path: Path, row: Any) -> Picture | Raster:
+    """An image that a row of a manifest is of, checked; a raster's pixels are not read yet."""
+    if not getattr(row, "raster", ""):
+        return decode(path, read_bytes(path, row.sha256)[0], row.bits)
+    require_sha256(path, raster_sha256(path), row.sha256)
+    return Raster(path, seen=json.loads(row.raster))
+
+
+def view_of(source: Picture | Raster, row: Any, size: int, resample: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Pixels of one view, uint8 (size, size, 3), and which are void: bool (size, size), None where none is."""
+    if isinstance(source, Picture):
+        view = crop(source.rgb, row, size, RESAMPLING[resample])
+        if source.void is None:
+            return view, None
+        return view, crop(Image.fromarray(source.void), row, size, Image.Resampling.NEAREST)
+    turn = slice(None, None, -1 if row.mirror else 1)
+    view, hidden = source.read_with_void((row.top, row.bottom), (row.left, row.right), (size, size))
+    return view[:, turn], hidden[:, turn] if hidden.any() else None
 
 
 def crop(image: Image.Image, row: Any, size: int, resampling: Image.Resampling) -> np.ndarray:

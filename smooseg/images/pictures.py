@@ -43,19 +43,29 @@ def is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
 
 
-def why_not(path: Path, name: Path) -> str | None:
-    """Why a file is no picture, or None where it is one; ``name`` is its path below the folder that was given."""
+def why_not(path: Path, name: Path, also: Iterable[str] = ()) -> str | None:
+    """Why a file is no picture, or None where it is one.
+
+    Args:
+        path: The file.
+        name: Its path below the folder that was given.
+        also: Suffixes of pictures beyond :data:`SUFFIXES`.
+    """
     if is_hidden(name):
         return HIDDEN
     if not path.exists():
         return DEAD
-    if name.suffix.lower() not in SUFFIXES:
+    if name.suffix.lower() not in {*SUFFIXES, *also}:
         return OTHER
     return NO_PLUGIN if name.suffix.lower() in HEIF and not find_spec("pillow_heif") else None
 
 
 def find_pictures(
-    folder: Path, paths: Iterable[Path] | None = None, without: Path | None = None, dead: bool = False
+    folder: Path,
+    paths: Iterable[Path] | None = None,
+    without: Path | None = None,
+    dead: bool = False,
+    also: Iterable[str] = (),
 ) -> Found:
     """Pictures at and below a folder, sorted.
 
@@ -64,12 +74,13 @@ def find_pictures(
         paths: Files below it to choose from; all if None.
         without: Folder that is not looked into, and not spoken of.
         dead: Whether links to pictures that are not there count as pictures.
+        also: Suffixes of pictures beyond :data:`SUFFIXES`.
     """
     found, closed = Found(), without and without.resolve()
     for path in sorted(walk(folder) if paths is None else paths):
         if closed and path.resolve().is_relative_to(closed):
             continue
-        why = why_not(path, path.relative_to(folder))
+        why = why_not(path, path.relative_to(folder), also)
         if why is None or (dead and why == DEAD and path.suffix.lower() in SUFFIXES):
             found.pictures.append(path)
         elif why != HIDDEN or path.suffix.lower() in SUFFIXES:  # what is hidden and no picture is nobody's loss

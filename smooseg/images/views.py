@@ -4,12 +4,14 @@ A view is never written back as an image. Its box holds pixels of the source ima
 box to the view's size equals resizing the shorter side first and cropping the centre after.
 """
 
+import json
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ..errors import SmoosegError, raise_listed
@@ -17,9 +19,10 @@ from ..running.files import require_text
 from ..running.progress import progress
 from .datasets.base import Dataset
 from .decoding import FEWEST, Picture
-from .imaging import decode, read_bytes
+from .imaging import decode, raster_sha256, read_bytes
+from .rasters import Raster
 
-COLUMNS = ["image", "width", "height", "left", "top", "right", "bottom", "size", "mirror", "sha256", "bits"]
+COLUMNS = ["image", "width", "height", "left", "top", "right", "bottom", "size", "mirror", "sha256", "bits", "raster"]
 MIRRORS = {True: (False, True), False: (False,)}  # an evaluation view is followed by its mirror image
 NAMED = 3  # images, in what is logged of many
 LEAST = {"whole": 1, "five": 2}  # shorter side (pixels) of an image that can be cropped so
@@ -47,6 +50,20 @@ def crop_boxes(width: int, height: int, crops: str) -> list[tuple[int, int, int,
     return [centre_square(x, y, w, h) for x, y in corners]
 
 
+def window_boxes(width: int, height: int, side: int) -> list[tuple[int, int, int, int]]:
+    """Squares of a side that cover an image, evenly spread; they overlap where its sides are no multiples of it.
+
+    Args:
+        width, height: The image's size in pixels.
+        side: In pixels; that of the image's shorter one where it is smaller.
+    """
+    side = min(side, width, height)
+    across, down = (
+        np.linspace(0, length - side, -(-length // side)).round().astype(int).tolist() for length in (width, height)
+    )
+    return [(x, y, x + side, y + side) for y in down for x in across]
+
+
 @dataclass(frozen=True)
 class Indexed:
     """What indexing learns of an image: sha256 of its file, its size (pixels), the boxes of its views, and more.
@@ -54,6 +71,7 @@ class Indexed:
     Args:
         void: For each box, whether most of it is void.
         bits, stated, pages: See :class:`smooseg.images.decoding.Picture`.
+        raster: Of a raster how it is seen, as JSON (see :class:`smooseg.images.rasters.Raster`).
     """
 
     image: str
@@ -65,15 +83,18 @@ class Indexed:
     bits: int
     stated: bool
     pages: int
+    raster: str = ""
 
 
-def index_image(root: Path, image: str, crops: str) -> Indexed | SmoosegError:
-    """What one image is, or the problem it has (so that a batch can name all)."""
-    path = root / image
+def index_image(dataset: Dataset, image: str, crops: str, size: int) -> Indexed | SmoosegError:
+    """What one image is, or the problem it has (so that a batch can name all); ``size`` is a view's, in pixels."""
+    path = dataset.root / image
     try:
         if Path(image).is_absolute() or ".." in Path(image).parts:  # links of the file system are the user's own
             raise SmoosegError(f"{path}: lies outside the data set's folder")
         require_text(path)
+        if dataset.is_raster(path):
+            return index_raster(path, image, size, **dataset.settings)
         data, digest = read_bytes(path)
         picture = decode(path, data)
         width, height = picture.rgb.size
@@ -84,6 +105,18 @@ def index_image(root: Path, image: str, crops: str) -> Indexed | SmoosegError:
         return Indexed(image, digest, width, height, boxes, void, picture.bits, picture.stated, picture.pages)
     except SmoosegError as error:
         return error
+
+
+def index_raster(path: Path, image: str, size: int, scale: float, bands: list[int] | None) -> Indexed:
+    """What a raster is: its views are windows.
+
+    Raises:
+        SmoosegError: If it cannot be read, or has no such bands.
+    """
+    raster = Raster(path, bands)
+    boxes = window_boxes(raster.width, raster.height, round(size / scale))
+    void, seen = [raster.mostly_void(*box) for box in boxes], json.dumps(raster.seen)
+    return Indexed(image, raster_sha256(path), raster.width, raster.height, boxes, void, FEWEST, True, 1, seen)
 
 
 def mostly_void(picture: Picture, box: tuple[int, int, int, int]) -> bool:
@@ -106,14 +139,15 @@ def index_views(dataset: Dataset, split: str, crops: str, size: int, evaluation:
     Returns:
         Columns image (path relative to the root), width, height (of the image), left, top, right, bottom
         (the box, pixels), size, mirror, sha256 (of the image file), bits (of its values: those that the file states,
-        else what the largest value of all such images needs). Training views that are mostly void are left out.
+        else what the largest value of all such images needs); where there are rasters, how each is seen, as JSON.
+        Training views that are mostly void are left out.
 
     Raises:
         SmoosegError: Naming every image that is missing, does not decode, is too small or lies outside the root.
     """
     entries = dataset.entries(split)
     with ThreadPoolExecutor(workers) as pool:
-        tasks = pool.map(lambda entry: index_image(dataset.root, entry.image, crops), entries)
+        tasks = pool.map(lambda entry: index_image(dataset, entry.image, crops, size), entries)
         outcomes = list(progress(tasks, total=len(entries), unit="image", desc=f"index {split}"))
     raise_listed("These images cannot be used", [str(o) for o in outcomes if isinstance(o, SmoosegError)])
     found = [outcome for outcome in outcomes if not isinstance(outcome, SmoosegError)]
@@ -123,10 +157,11 @@ def index_views(dataset: Dataset, split: str, crops: str, size: int, evaluation:
         for box, void in zip(one.boxes, one.void, strict=True):
             if evaluation or not void:
                 view, used = (one.image, one.width, one.height, *box, size), one.bits if one.stated else bits
-                rows += [(*view, mirror, one.sha256, used) for mirror in MIRRORS[evaluation]]
+                rows += [(*view, mirror, one.sha256, used, one.raster) for mirror in MIRRORS[evaluation]]
     if not rows:
         raise SmoosegError(f"{dataset.root}: every view of {split} is void: transparent, or of the nodata value")
-    return pd.DataFrame(rows, columns=COLUMNS)
+    manifest = pd.DataFrame(rows, columns=COLUMNS)
+    return manifest if manifest["raster"].any() else manifest.drop(columns="raster")
 
 
 def common_bits(found: list[Indexed]) -> int:

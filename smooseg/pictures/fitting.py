@@ -4,7 +4,7 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -12,6 +12,7 @@ import yaml
 from ..errors import SmoosegError, raise_listed
 from ..images.datasets import VOID, open_dataset
 from ..running.files import whole
+from ..running.jobs import LEVEL
 from ..running.machine import cache_variables, interpreter_problem, usable_cores
 from ..running.processes import run_attended
 from ..settings.catalogue import find_backbone
@@ -21,14 +22,24 @@ from .labeltable import read_label_table
 from .masking import BATCH, Outcome, segment_photos
 from .others import remove_other_masks
 from .photos import Photo, find_photos
-from .placing import CROPS, SCORED, TRAIN, check_pictures, find_labels, label_classes, place_pictures
+from .placing import (
+    CROPS,
+    SCORED,
+    SIZE,
+    TRAIN,
+    check_pictures,
+    find_labels,
+    label_classes,
+    place_pictures,
+    raster_settings,
+)
 from .segmenter import Segmenter
 
 CONFIG, DATASET, MASKS = "config.yaml", "pictures", "masks"  # what lies in the folder, beside the workflow's results
 HEADER = "# Written by smooseg fit. To run the workflow from here: snakemake --cores all --snakefile"
 STANDARD_ERROR = 2  # its file descriptor
-RAISED = r"^\w+(?:Error|Exception)(?: in .*)?:\n((?:(?!  File ).+\n?)+)"  # how Snakemake says what stopped it
-QUIETLY = ("--quiet", "host", "progress", "reason")  # what Snakemake leaves out unless all is asked for
+# Snakemake says stages alone; that it takes a profile it would say, too, so what the profile sets stands here
+STAGES = ("--logger", "smooseg", "--workflow-profile", "none", "--rerun-incomplete", "--nolock")
 
 
 @dataclass(frozen=True)
@@ -61,8 +72,9 @@ def make_config(
     seed: int,
     crf: bool,
     called: Path | None,
+    rasters: dict,
 ) -> dict:
-    """A configuration of one experiment on the pictures of its folder.
+    """A configuration of one experiment on the pictures of its folder; ``rasters`` is empty without any.
 
     Raises:
         SmoosegError: If a name is unknown, or the head has no steps.
@@ -80,13 +92,14 @@ def make_config(
         "experiments": {head: experiment | {"settings": {} if steps is None else {"steps": steps}}},
         "datasets": {
             DATASET: {
-                "layout": "folder",
+                "layout": "raster" if rasters else "folder",
                 "path": DATASET,
                 "classes": names or [f"class {i}" for i in range(classes)],
                 "void": void,
                 "labels": meanings,
+                "settings": rasters,
                 "resample": "bilinear",  # averages photographs down; nearest would sample them
-                "train": {"split": TRAIN, "crops": CROPS, "size": 224},
+                "train": {"split": TRAIN, "crops": CROPS, "size": SIZE},
                 "eval": {"split": SCORED, "crops": "whole", "size": 320},
             }
         },
@@ -114,6 +127,8 @@ def fit_pictures(
     cores: int | None = None,
     skip_bad: bool = False,
     names: Path | None = None,
+    scale: float | None = None,
+    bands: tuple[int, ...] | None = None,
     loudness: str | None = None,
 ) -> Fitted:
     """Train a head on pictures by the workflow, and write their masks; what is finished already is kept.
@@ -132,6 +147,7 @@ def fit_pictures(
         cores: All that this process may use if None.
         skip_bad: Whether pictures that cannot be used are left out, with a warning.
         names: See :class:`smooseg.pictures.segmenter.Segmenter`.
+        scale, bands: Of rasters, see :func:`smooseg.pictures.placing.raster_settings`.
         loudness: "quiet", "verbose" or None, see :func:`run_workflow`.
 
     Raises:
@@ -147,14 +163,15 @@ def fit_pictures(
         )
     if label_table and (class_names or not labels):
         raise SmoosegError(f"{label_table}: names the classes of --labels; give those, and no --class-names")
-    photos = pictures_of(images, out)
+    photos = [replace(photo, bands=bands) for photo in pictures_of(images, out)]
+    rasters = raster_settings(photos, scale, bands)
     labelled = find_labels(labels, photos) if labels else {}
     meanings: dict[str, dict[str, list]] = {}
     if label_table:
         classed, meanings = read_label_table(label_table)
     else:
         classed = class_names or (label_classes(labels, list(labelled.values()), void) if labels else [])
-    config = make_config(classes, classed, void, meanings, head, backbone, steps, seed, crf, names)
+    config = make_config(classes, classed, void, meanings, head, backbone, steps, seed, crf, names, rasters)
     cores = cores or usable_cores()
     dataset = open_dataset(config["datasets"][DATASET] | {"root": out / DATASET})
     photos = check_pictures(photos, labelled, dataset, cores, skip_bad)
@@ -162,7 +179,8 @@ def fit_pictures(
     write_config(config, out)
     place_pictures(photos, labelled, dataset.root)
     path = Path("results", "experiments", head, str(seed), "head.safetensors")
-    run_workflow(out, [] if labels else [str(path)], cores, loudness)
+    weights = Path("results", "weights", f"{config['experiments'][head]['backbone']}.safetensors")
+    run_workflow(out, ["all"] * bool(labels) + [str(path), str(weights)], cores, loudness)
     remove_other_masks(photos, out / MASKS)
     outcome = segment_photos(photos, Segmenter(out / path, crf=crf, names=names), out / MASKS, [], BATCH)
     return Fitted(out / path, out / MASKS, out / "results" / "report.html" if labels else None, outcome, len(labelled))
@@ -201,18 +219,19 @@ def run_workflow(folder: Path, targets: list[str], cores: int, loudness: str | N
 
     Args:
         folder: With its config.yaml.
-        targets: Files or rules; everything if empty.
+        targets: Files or rules.
         cores: How many.
-        loudness: What Snakemake says on standard error: "quiet" nothing, None the stages, "verbose" all.
+        loudness: What is said on standard error: "quiet" nothing, None the stages, "verbose" all that Snakemake says.
 
     Raises:
         SmoosegError: If it stops.
     """
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(shipped("Snakefile")), "--cores", str(cores)]
-    command += () if loudness == "verbose" else QUIETLY
-    paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    command += () if loudness == "verbose" else STAGES
+    paths = [str(PACKAGE.parent), str(shipped("workflow/logger")), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | cache_variables(folder / "results" / "cache")
     environment |= {"PYTHONPATH": os.pathsep.join(paths)}  # jobs take this library
+    environment |= {} if loudness == "verbose" else {LEVEL: "WARNING"}
     streams = {"stdout": subprocess.PIPE if loudness == "quiet" else STANDARD_ERROR, "stderr": subprocess.STDOUT}
     text = {"encoding": "utf-8", "errors": "replace"}
     status, said = run_attended([*command, "--", *targets], cwd=folder, env=environment, **streams, **text)
@@ -226,6 +245,6 @@ def why_stopped(folder: Path, said: str | None) -> str:
     more = f"; {logs} holds what each stage said" if logs.is_dir() else ""
     if said is None:
         return f"for the reason above{more}"
-    ours = re.findall(r"^error: (.*)", said, re.MULTILINE)  # of scripts, else Snakemake's own
-    reasons = ours or [" ".join(text.split()) for text in re.findall(RAISED, said, re.MULTILINE)]
-    return f"({'; '.join(dict.fromkeys(reasons)) or said}){more}"
+    reasons = re.findall(r"^error: (.*)", said, re.MULTILINE)
+    failed = re.findall(r"^failed: .*; its log: (.*)", said, re.MULTILINE)
+    return f"({'; '.join(dict.fromkeys(reasons)) or said}){f'; {failed[0]} says more' if failed else more}"

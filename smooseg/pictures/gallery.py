@@ -12,10 +12,10 @@ from PIL import Image
 
 from ..errors import SmoosegError
 from ..evaluation.naming import HEAD, read_names
-from ..running.files import whole
+from ..running.files import walk, whole
 from ..running.progress import progress
 from ..settings.shipped import shipped
-from .photos import Photo, find_photos, open_view
+from .photos import Photo, find_photos
 from .segmenter import Segmenter
 
 TEMPLATE = "workflow/report/gallery.html.j2"
@@ -70,7 +70,7 @@ def make_gallery(
     segmenter = Segmenter(head, weights)
     sha256 = segmenter.made_from["head_sha256"]
     given = read_names(names, segmenter.head.clusters, sha256) if names else first_names(segmenter)
-    photos, problems = find_photos(images or [fitted_pictures(head)])
+    photos, problems = find_photos(images or fitted_pictures(head))
     shown = [Shown() for _ in range(segmenter.head.clusters)]
     used = 0
     for photo in progress(spread(photos, MOST), unit="image", desc="gallery"):
@@ -92,7 +92,7 @@ def first_names(segmenter: Segmenter) -> list[str]:
     return [legend.names.get(i, f"cluster {cluster}") for cluster, i in enumerate(ids)]
 
 
-def fitted_pictures(head: Path) -> Path:
+def fitted_pictures(head: Path) -> list[Path]:
     """Pictures of the ``smooseg fit`` that wrote a head.
 
     Raises:
@@ -102,13 +102,13 @@ def fitted_pictures(head: Path) -> Path:
     path = folders[min(4, len(folders) - 1)] / "pictures" / "images" / "train"
     if not path.is_dir():
         raise SmoosegError(f"{head}: is not of a smooseg fit, whose pictures are known; give pictures to look at")
-    return path
+    return sorted(walk(path))  # by name, which a VRT must be given by
 
 
 def look(segmenter: Segmenter, photo: Photo, shown: list[Shown]) -> None:
     """Take from a picture what is typical of its clusters; of one that is seen in windows, from some of them."""
     shape = segmenter.shape(*photo.size, photo.raster)
-    view, windows = open_view(photo, shape, segmenter.needs["resample"], segmenter.bits), segmenter.windows(shape)
+    view, windows = segmenter.open(photo, shape), segmenter.windows(shape)
     if windows is None:
         return take(segmenter, view.read(slice(0, shape[0]), slice(0, shape[1])), shown)
     for row in spread(windows.rows, WINDOWS):

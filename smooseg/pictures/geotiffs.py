@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image
 
 from ..images.datasets import VOID
+from ..images.rasters import Raster
 from ..running.files import whole
 from .legend import Legend
 from .masks import BAND, NAMES, RECORD, palette_image, scaled_bands
 from .overlays import save_overlay
-from .rasters import Raster
 
 OVERVIEW = 2048  # pixels of an overlay's longer side, at most
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from ..errors import SmoosegError
+from ..images.rasters import require_rasterio
 from ..running.progress import progress
 from .others import require_one_legend
 from .photos import Photo, find_photos
-from .rasters import require_rasterio
 from .segmenter import Segmenter
 from .work import Work
 
@@ -61,7 +61,7 @@ def segment(
         head, weights, crf, size, scale, tile, names: See :class:`smooseg.pictures.segmenter.Segmenter`.
         out: Folder to write to.
         batch: Images in a forward pass.
-        bands: That are seen of rasters, see :class:`smooseg.pictures.rasters.Raster`.
+        bands: That are seen of rasters, see :class:`smooseg.images.rasters.Raster`.
         polygons: Whether masks of rasters are written as outlines, too.
 
     Raises:

@@ -17,9 +17,9 @@ from ..errors import SmoosegError
 from ..images.decoding import Picture, open_image, read_picture
 from ..images.imaging import RESAMPLING
 from ..images.pictures import find_pictures
+from ..images.rasters import DRIVERS, INSTALL, is_raster, open_raster
 from ..running.files import require_text
 from .masks import is_output
-from .rasters import DRIVERS, INSTALL, Raster, RasterView, is_raster, open_raster
 
 ORIENTATION = 0x0112  # EXIF tag
 TURNS = {  # what makes a picture upright, by the values of it that ask for something
@@ -225,10 +225,3 @@ class PhotoView:
         box = (columns.start * right, rows.start * down, columns.stop * right, rows.stop * down)
         size = (columns.stop - columns.start, rows.stop - rows.start)
         return np.asarray(self.image.resize(size, RESAMPLING[self.resample], box))
-
-
-def open_view(photo: Photo, shape: tuple[int, int], resample: str, bits: int | None) -> PhotoView | RasterView:
-    """A photograph or raster at a view's size; arguments as of :class:`PhotoView`."""
-    if photo.raster:
-        return RasterView(Raster(photo.path, photo.bands, bits), shape)
-    return PhotoView(photo.path, shape, resample, bits)

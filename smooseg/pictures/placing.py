@@ -6,6 +6,7 @@ The workflow takes pixels as they lie, so a picture that is to be turned by its 
 import logging
 import os
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,17 +16,21 @@ from PIL import Image
 from ..errors import SmoosegError, listed, raise_listed
 from ..images.datasets import VOID, Dataset, Folder
 from ..images.datasets.labelfiles import label_files
+from ..images.datasets.raster import require_same_place
 from ..images.decoding import Picture
 from ..images.imaging import require_size
 from ..images.labels import doubts, found_ids
 from ..images.pictures import SUFFIXES
+from ..images.rasters import Raster, require_rasterio
 from ..images.views import LEAST
 from ..running.files import require_text, whole
 from ..running.progress import progress
 from .photos import Photo, decode_photo, is_upright
 
+Make = Callable[[Path, Path], None]
 TRAIN, SCORED = "train", "scored"  # splits: every picture; those that have a label
-CROPS = "five"  # of a training view
+CROPS, SIZE = "five", 224  # of training views, before rounding to the patch (pixels)
+WINDOWS = 500  # of rasters, about, where nobody chose their scale: one CPU core sees them in a few minutes
 
 
 def find_labels(folder: Path, photos: list[Photo]) -> dict[Photo, Path]:
@@ -43,6 +48,30 @@ def find_labels(folder: Path, photos: list[Photo]) -> dict[Photo, Path]:
     if unused:
         logging.warning("%s: %d labels fit no picture: %s", folder, len(unused), listed(unused))
     return found
+
+
+def raster_settings(photos: list[Photo], scale: float | None, bands: tuple[int, ...] | None) -> dict:
+    """How rasters among photos are seen: scale and bands, as a data set's entry has them; empty without rasters.
+
+    Args:
+        photos: All that are fitted on.
+        scale: Pixels of a view for one of a raster; None takes every pixel, or as few as make about :data:`WINDOWS`
+            training views of all rasters.
+        bands: One or three, see :class:`smooseg.images.rasters.Raster`.
+
+    Raises:
+        SmoosegError: If something is chosen that concerns rasters, and there is none.
+    """
+    if bands:
+        require_rasterio("--bands")
+    sizes = [photo.size for photo in photos if photo.raster]
+    if not sizes:
+        if scale or bands:
+            raise SmoosegError(f"{'--scale' if scale else '--bands'} is for rasters, of which none was given")
+        return {}
+    pixels = sum(width * height for width, height in sizes)
+    chosen = scale or min(1.0, SIZE * (WINDOWS / pixels) ** 0.5)
+    return {"scale": float(f"{chosen:.3g}"), "bands": list(bands) if bands else None}
 
 
 def label_classes(folder: Path, labels: list[Path], void: int) -> list[str]:
@@ -78,7 +107,7 @@ def check_pictures(
 
     def check(photo: Photo) -> np.ndarray | SmoosegError:
         try:
-            return check_picture(photo.path, labels.get(photo), dataset)
+            return check_picture(photo, labels.get(photo), dataset)
         except SmoosegError as error:
             return error
 
@@ -96,20 +125,34 @@ def check_pictures(
     return list(good)
 
 
-def check_picture(path: Path, label: Path | None, dataset: Dataset) -> np.ndarray:
+def check_picture(photo: Photo, label: Path | None, dataset: Dataset) -> np.ndarray:
     """Pixels of each class id in a picture's label, int64 (256,), none without one.
 
     Raises:
         SmoosegError: If either does not decode, is too small, or holds something else than ids.
     """
-    require_text(path)
-    width, height = decode_photo(path).rgb.size
-    if min(width, height) < LEAST[CROPS]:
-        raise SmoosegError(f"{path}: is {width}x{height} pixels, too small for {CROPS} crops")
+    require_text(photo.path)
+    width, height = checked_size(photo)
     ids = dataset.read_label(label) if label else np.empty((0, 0), np.uint8)
     if label:
         require_size(ids, label, width, height)
+        require_same_place(label, photo.path)
     return np.bincount(ids.ravel(), minlength=VOID + 1)
+
+
+def checked_size(photo: Photo) -> tuple[int, int]:
+    """Width and height (pixels) of a picture that decodes, or of a raster that can be read.
+
+    Raises:
+        SmoosegError: If it does not, or is too small.
+    """
+    if photo.raster:
+        raster = Raster(photo.path, photo.bands)
+        return raster.width, raster.height
+    width, height = decode_photo(photo.path).rgb.size
+    if min(width, height) < LEAST[CROPS]:
+        raise SmoosegError(f"{photo.path}: is {width}x{height} pixels, too small for {CROPS} crops")
+    return width, height
 
 
 def place_pictures(photos: list[Photo], labels: dict[Photo, Path], root: Path) -> None:
@@ -120,31 +163,47 @@ def place_pictures(photos: list[Photo], labels: dict[Photo, Path], root: Path) -
         labels: Of the photos that are scored.
         root: The data set's folder.
     """
-    wanted: dict[Path, tuple[Path, bool]] = {}  # what comes from where, and whether as it lies
+    wanted: dict[Path, tuple[Path, Make]] = {}  # what comes from where, and how
     for photo in photos:
-        as_it_lies = photo.path.suffix.lower() in SUFFIXES and is_upright(photo.path)
-        name = f"{photo.name}{photo.path.suffix if as_it_lies else '.png'}"
-        wanted[root / "images" / TRAIN / name] = photo.path, as_it_lies
+        make = how_to_place(photo)
+        name = f"{photo.name}{'.png' if make is write_upright else photo.path.suffix}"
+        wanted[root / "images" / TRAIN / name] = photo.path, make
         if photo in labels:
-            wanted[root / "images" / SCORED / name] = root / "images" / TRAIN / name, True
-            wanted[root / "labels" / SCORED / f"{photo.name}{labels[photo].suffix}"] = labels[photo], True
-    for file in [path for path in root.rglob("*") if path.is_file() and path not in wanted]:
+            again = (photo.path, make) if make is symbolic_link else (root / "images" / TRAIN / name, link)
+            wanted[root / "images" / SCORED / name] = again
+            wanted[root / "labels" / SCORED / f"{photo.name}{labels[photo].suffix}"] = labels[photo], link
+    for file in [path for path in root.rglob("*") if not path.is_dir() and path not in wanted]:
         file.unlink()
-    for target, (source, as_it_lies) in wanted.items():
-        place(source, target, as_it_lies)
+    for target, (source, make) in wanted.items():
+        place(source, target, make)
 
 
-def place(source: Path, target: Path, as_it_lies: bool) -> None:
-    """Make a file from another, as it lies or as an upright PNG; its time says from which state of it."""
-    state = source.stat()
-    if target.exists() and target.stat().st_mtime_ns == state.st_mtime_ns:
+def how_to_place(photo: Photo) -> Make:
+    """How a photo becomes an image of the data set; a raster's neighbours, and what a VRT names, stay where it is."""
+    if photo.raster:
+        return symbolic_link
+    return link if photo.path.suffix.lower() in SUFFIXES and is_upright(photo.path) else write_upright
+
+
+def place(source: Path, target: Path, make: Make) -> None:
+    """Make a file from another; its time says from which state of it, and a link where it is."""
+    same_place = make is not symbolic_link or target.resolve() == source.resolve()
+    if target.exists() and same_place and target.stat().st_mtime_ns == source.stat().st_mtime_ns:
         return
     with whole(target) as aside:
-        if as_it_lies:
-            link(source, aside)
-        else:
-            as_png(decode_photo(source)).save(aside, "PNG", compress_level=1)
-            os.utime(aside, ns=(state.st_atime_ns, state.st_mtime_ns))
+        make(source, aside)
+
+
+def write_upright(source: Path, target: Path) -> None:
+    """An upright PNG of a picture, of its time."""
+    state = source.stat()
+    as_png(decode_photo(source)).save(target, "PNG", compress_level=1)
+    os.utime(target, ns=(state.st_atime_ns, state.st_mtime_ns))
+
+
+def symbolic_link(source: Path, target: Path) -> None:
+    """A link to a file where it lies."""
+    target.symlink_to(source.resolve())
 
 
 def as_png(picture: Picture) -> Image.Image:

@@ -13,12 +13,14 @@ from ..evaluation.naming import read_names
 from ..evaluation.segmentation import averaged_embeddings, pixel_logits
 from ..features.provenance import file_sha256, round_to_patch
 from ..heads import load_head
+from ..images.rasters import Raster, RasterView
 from ..running.device import default_device
 from ..running.fingerprint import source_hash
 from ..running.machine import keep_to_usable_cores, usable_cores
 from ..running.parallel import in_threads
 from ..settings.config import load_schema, with_defaults
 from .legend import evaluated, make_legend, named_legend
+from .photos import Photo, PhotoView
 from .shapes import ShapedBackbone, fits_a_view, scaled_shape, view_shape
 from .windows import Windows
 
@@ -90,6 +92,18 @@ class Segmenter:
             "bits": self.bits,
             "code": source_hash("pictures.masking"),
         }
+
+    def raster(self, photo: Photo) -> Raster:
+        """A raster as the head was fitted on: of the same bands, if no others are asked for, scaled alike."""
+        if "bands" in self.needs:
+            return Raster(photo.path, photo.bands or self.needs["bands"])
+        return Raster(photo.path, photo.bands, self.bits)
+
+    def open(self, photo: Photo, shape: tuple[int, int]) -> PhotoView | RasterView:
+        """A photograph or raster at a view's height and width (pixels)."""
+        if photo.raster:
+            return RasterView(self.raster(photo), shape)
+        return PhotoView(photo.path, shape, self.needs["resample"], self.bits)
 
     @cached_property
     def backbone(self) -> ShapedBackbone:

@@ -17,11 +17,11 @@ from PIL import Image
 from ..errors import SmoosegError
 from ..images.datasets import VOID
 from ..images.decoding import FEWEST, Picture
+from ..images.rasters import RasterView
 from .geotiffs import write_polygons, write_raster_mask
 from .masks import overlay_path, palette_image, read_record, scaled_ids, write_csv, write_mask
 from .overlays import save_overlay
-from .photos import Photo, PhotoView, decode_photo, open_view
-from .rasters import Raster, RasterView
+from .photos import Photo, PhotoView, decode_photo
 from .segmenter import Segmenter
 from .windows import Unfinished, Windows, label_windows
 
@@ -107,7 +107,7 @@ class Work:
 
     def view(self, photo: Photo, shape: tuple[int, int]) -> PhotoView | RasterView:
         """A photo at its view's size."""
-        return open_view(photo, shape, self.segmenter.needs["resample"], self.segmenter.bits)
+        return self.segmenter.open(photo, shape)
 
     def read(self, photo: Photo, shape: tuple[int, int]) -> np.ndarray:
         """All of a photo's view, uint8 (height, width, 3)."""
@@ -163,7 +163,7 @@ class Work:
 
     def write_raster(self, photo: Photo, clusters: np.ndarray) -> dict:
         """What :meth:`write` does, of a raster."""
-        raster, legend = Raster(photo.path, photo.bands, self.segmenter.bits), self.segmenter.legend
+        raster, legend = self.segmenter.raster(photo), self.segmenter.legend
         record = {
             "made_from": self.made_from(photo),
             "width": raster.width,

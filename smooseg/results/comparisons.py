@@ -1,6 +1,7 @@
 """Tables that set our scores beside published ones, and tables of sweeps."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -33,18 +34,42 @@ def read_training(paths: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["experiment", "seed", "clusters_used", *TRAINING, "training_seconds"])
 
 
-def comparison_table(table: dict, scores: pd.DataFrame, training: pd.DataFrame, supervised: list[str]) -> pd.DataFrame:
+def read_best_states(paths: list[str]) -> pd.DataFrame:
+    """One row per file ``.../{experiment}/{seed}/states.csv`` with a state: the best scores of any, chosen by labels.
+
+    As in published figures, the state of the best mIoU counts, and its accuracy.
+    """
+    rows = []
+    for path in map(Path, paths):
+        states = pd.read_csv(path)
+        if len(states):
+            place = {"experiment": path.parts[-3], "seed": int(path.parts[-2])}
+            rows.append(place | states.loc[states["miou"].idxmax(), ["step", *SCORES]].to_dict())
+    return pd.DataFrame(rows, columns=["experiment", "seed", "step", *SCORES])
+
+
+def comparison_table(
+    table: dict,
+    scores: pd.DataFrame,
+    training: pd.DataFrame,
+    best: pd.DataFrame,
+    supervised: list[str],
+    merged: Sequence[str] = (),
+) -> pd.DataFrame:
     """One row per method: mean and standard deviation over seeds beside the published figures, in percent.
 
     Args:
         table: Resolved entry of ``tables``.
         scores: What :func:`read_scores` gave.
         training: What :func:`read_training` gave.
+        best: What :func:`read_best_states` gave; without a row, the table has no columns of it.
         supervised: Experiments whose head was trained with labels.
+        merged: Experiments whose clusters were merged by hand.
 
     Returns:
-        Columns method, experiment, uses_labels, published_labels, seeds, training_seconds; for each postprocessing p
-        p_accuracy, p_accuracy_sd, p_miou, p_miou_sd, p_published_accuracy, p_published_miou.
+        Columns method, experiment, uses_labels, merged_by_hand, published_labels, published_pixels, seeds,
+        training_seconds; for each postprocessing p p_accuracy, p_accuracy_sd, p_miou, p_miou_sd, p_published_accuracy,
+        p_published_miou; for the best state by labels best_accuracy, best_accuracy_sd, best_miou, best_miou_sd.
     """
     rows = []
     for entry in table["rows"]:
@@ -53,7 +78,9 @@ def comparison_table(table: dict, scores: pd.DataFrame, training: pd.DataFrame, 
             "method": entry["method"],
             "experiment": name,
             "uses_labels": name in supervised,
+            "merged_by_hand": name in merged,
             "published_labels": entry["labels"],
+            "published_pixels": entry["pixels"],
             "seeds": len(table["seeds"]) if name else 0,
             "training_seconds": training.loc[training["experiment"] == name, "training_seconds"].mean(),
         }
@@ -64,6 +91,9 @@ def comparison_table(table: dict, scores: pd.DataFrame, training: pd.DataFrame, 
                 row[f"{postprocess}_{score}"] = ours[score].mean()
                 row[f"{postprocess}_{score}_sd"] = ours[score].std()
                 row[f"{postprocess}_published_{score}"] = published.get(score)
+        for score in SCORES if len(best) else ():
+            values = best.loc[best["experiment"] == name, score]
+            row |= {f"best_{score}": values.mean(), f"best_{score}_sd": values.std()}
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -14,6 +14,7 @@ from ..running import machine
 from .plots.scores import POSTPROCESS
 
 PUBLISHED = {"unknown": "", "checkpoint": " ‡", "training": " §"}  # marks of published figures that labels came into
+PIXELS = {"all": "", "dropped": " ◊"}  # and of those that leave pixels out
 DETAILS = {"segmentations", "confusion", "training_curves"}  # kinds of figures that are one for each head
 
 
@@ -102,7 +103,7 @@ def described(row: pd.Series, score: str) -> str:
 
 
 def comparison(name: str, entry: dict, table: pd.DataFrame) -> dict:
-    """A table of methods for the page: ours beside published; the best of ours that saw no label is marked.
+    """A table of methods for the page: ours beside published; the best of ours without any help is marked.
 
     Args:
         name: Of the table.
@@ -110,29 +111,35 @@ def comparison(name: str, entry: dict, table: pd.DataFrame) -> dict:
         table: What :func:`smooseg.results.comparisons.comparison_table` gave.
     """
     scores = [f"{postprocess}_{score}" for postprocess in entry["postprocess"] for score in ("accuracy", "miou")]
-    best = table.loc[~table["uses_labels"], scores].max()
+    chosen = [name for name in ("best_accuracy", "best_miou") if name in table]
+    best = table.loc[is_blind(table), scores].max()
     rows: list[dict] = []
     for record in table.to_dict("records"):
         cells = []
         for score in scores:
-            ours, published = record[score], record[score.replace("_", "_published_", 1)]
+            published = record[score.replace("_", "_published_", 1)]
+            marks = PUBLISHED[record["published_labels"]] + PIXELS[record["published_pixels"]]
             cells.append(
                 {
-                    "ours": "" if pd.isna(ours) else mean_and_spread(ours, record[f"{score}_sd"]),
-                    "best": ours == best[score],
-                    "published": ""
-                    if pd.isna(published)
-                    else f"{published:.1f}{PUBLISHED[record['published_labels']]}",
+                    "ours": shown(record, score),
+                    "best": record[score] == best[score],
+                    "published": "" if pd.isna(published) else f"{published:.1f}{marks}",
                 }
             )
         seconds = record["training_seconds"]
         time = "" if pd.isna(seconds) else f"{seconds / 60:.1f}"
-        method = marked(record["method"], record["uses_labels"])
-        rows.append({"method": method, "time": time, "cells": cells})
+        method = marked(record["method"], record["uses_labels"], record["merged_by_hand"])
+        rows.append({"method": method, "time": time, "cells": cells} | {"chosen": [shown(record, s) for s in chosen]})
     return {"name": name, "title": entry["title"], "seeds": entry["seeds"], "rows": rows} | {
         "postprocess": entry["postprocess"],
+        "merged": table["merged_by_hand"].any(),
         "published": any(cell["published"] for row in rows for cell in row["cells"]),
     }
+
+
+def shown(record: dict, score: str) -> str:
+    """A score of a row with its spread, or nothing."""
+    return "" if pd.isna(record[score]) else mean_and_spread(record[score], record[f"{score}_sd"])
 
 
 def criteria_rows(table: pd.DataFrame) -> list[dict]:

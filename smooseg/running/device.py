@@ -15,6 +15,11 @@ def default_device(job: int = 0) -> torch.device:
     return torch.device("cpu")
 
 
+def drawing(device: torch.device) -> torch.Generator:
+    """The generator that modules draw their dropout from."""
+    return torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
+
+
 def keep_freed_memory() -> None:
     """Let glibc keep what is freed: mapping fresh memory for every large tensor can cost a quarter of a step."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):

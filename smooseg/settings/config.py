@@ -15,7 +15,7 @@ from ..errors import SmoosegError
 from ..images.datasets import find_layout, layout_names, open_dataset
 from ..images.demo.scenes import CLASSES
 from ..running.files import is_url
-from .heads import SUPERVISED, check_backbone, head_names, head_schema
+from .heads import SUPERVISED, check_backbone, check_bases, head_names, head_schema
 from .shipped import shipped
 from .sweeps import grid, point_experiment, point_name
 
@@ -76,6 +76,7 @@ def resolve(config: dict) -> dict:
             experiments[named] = checked(of_point, schema["$defs"]["experiment"], schema, f"experiments.{named}")
     for name, experiment in experiments.items():
         complete_experiment(name, experiment, resolved, schema)
+    check_bases(experiments)
     check_selections(resolved)
     if "@" in urlsplit(resolved["extract"]["cache"] or "").netloc:
         raise SmoosegError("config: extract.cache holds a user or password, which logs would show; set them outside")

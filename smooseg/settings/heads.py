@@ -66,3 +66,26 @@ def check_backbone(where: str, head: tuple[str, dict], settings: dict, backbone:
 def written(value: object) -> str:
     """A value as YAML has it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def check_bases(experiments: dict) -> None:
+    """Raise if a head's setting ``base`` names an experiment whose head it cannot be put on.
+
+    Args:
+        experiments: By name, completed.
+    """
+    for name, experiment in experiments.items():
+        where, seen, base = f"config: experiments.{name}.settings.base", {name}, experiment["settings"].get("base")
+        while base is not None:
+            if base not in experiments:
+                raise SmoosegError(f"{where} names {base!r}, which is no experiment")
+            other = experiments[base]
+            if other["head"] in SUPERVISED:
+                raise SmoosegError(f"{where}: {base} is trained with labels, which no other head may see")
+            for key in ("dataset", "backbone", "clusters"):
+                if other[key] != experiment[key]:
+                    raise SmoosegError(f"{where}: {base} has {key} {other[key]}, and {name} {experiment[key]}")
+            if base in seen:
+                raise SmoosegError(f"{where}: {base} would be put on itself")
+            seen.add(base)
+            base = other["settings"].get("base")

@@ -11,6 +11,7 @@ PARTS = (
     "Snakefile",
     "config.yaml",
     "profiles/default/config.yaml",
+    "workflow/logger",
     "workflow/report",
     "workflow/rules",
     "workflow/schemas/config.schema.yaml",

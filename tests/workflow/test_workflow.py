@@ -287,8 +287,11 @@ def failure(result: subprocess.CompletedProcess) -> str:
 def test_missing_data_is_said_before_anything_is_computed_and_a_dry_run_works(fresh):
     shutil.rmtree(fresh.folder / "data")
     assert fresh.planned()["extract_features"] == 2
-    said = failure(fresh.snakemake("all"))
-    assert "Missing data: tiny at data/tiny; the README says" in said
+    said = failure(fresh.snakemake("all", experiments={"tiny_kmeans": {"names": "names.csv"}}))
+    assert (
+        "Missing data: tiny at data/tiny; the names of the clusters of tiny_kmeans at names.csv; the README says"
+        in said
+    )
     assert not (fresh.folder / "results" / "weights").exists()
 
 

@@ -125,6 +125,13 @@ def feature_needs(dataset, backbone):
     }
 
 
+def mask_settings(backbone):
+    """What mask proposals depend on, apart from the cache and the CRF."""
+    chosen = config["masks"]["subtract_mean"]
+    subtract = config["backbones"][backbone]["subtract_mean"] if chosen is None else chosen
+    return config["masks"] | {"subtract_mean": subtract}
+
+
 def of_experiment(pattern, view="eval"):
     """Input function: a path pattern with the wildcards of an experiment's data set and backbone filled in."""
 
@@ -175,9 +182,20 @@ def training_inputs(wildcards):
         "manifest": of_experiment(rules.index_views.output[0], "train")(wildcards),
         "facts": of_experiment(rules.fetch_weights.output.facts)(wildcards),
     }
-    further = {"weights": of_experiment(rules.fetch_weights.output.weights)}
+    further = {
+        "weights": of_experiment(rules.fetch_weights.output.weights),
+        "masks": of_experiment(rules.propose_masks.output.complete),
+        "base": base_head,
+    }
     head = head_schema(SCHEMA, config["experiments"][wildcards.experiment]["head"])
-    return inputs | {name: further[name](wildcards) for name in head.get("inputs", [])}
+    found = {name: further[name](wildcards) for name in head.get("inputs", [])}
+    return inputs | {name: path for name, path in found.items() if path}
+
+
+def base_head(wildcards):
+    """The head that an experiment's is put on, of the same seed; None where it is put on features."""
+    base = config["experiments"][wildcards.experiment]["settings"]["base"]
+    return base and rules.train_head.output.head.format(experiment=base, seed=wildcards.seed)
 
 
 def code(*modules):

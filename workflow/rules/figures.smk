@@ -5,6 +5,8 @@ FIRST = [(name, seeds[0]) for name, seeds in SEEDS.items()]  # heads that have f
 STEPPED = [name for name in SEEDS if "steps" in config["experiments"][name]["settings"]]  # have a course of training
 COMPARED = compared(config)  # experiments side by side, by data set
 HEAD_TITLES = {
+    "cause": "CAUSE",
+    "equss": "EQUSS",
     "kmeans": "k-means",
     "linear": "linear probe †",
     "smooseg": "SmooSeg",

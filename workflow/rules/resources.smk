@@ -12,6 +12,7 @@ FORWARD = 6.0  # views a second, of a ViT-S/14 at 224 pixels
 STEP = 0.17  # seconds, of SmooSeg or STEGO on a batch of such views
 UPSAMPLE = 0.1  # seconds, of an image at 320 pixels
 CRF = 0.7  # seconds, of an image at 320 pixels
+MASKS = 0.3  # seconds, of a view at 224 pixels
 LABEL = 0.003  # seconds, of a view
 READ = 1e8  # bytes a second, of a cache on a shared file system: assumed, not measured
 VIT_S14 = (256, 384)  # patches and channels of a view
@@ -73,6 +74,12 @@ def crf_memory(wildcards, threads, attempt):
 def crf_minutes(wildcards, input, threads, attempt):
     """Time limit of refining evaluation images on some cores."""
     return minutes(CRF * store_shape(input.complete)[0] / 2 / threads, attempt)
+
+
+def masks_minutes(wildcards, input, threads, attempt):
+    """Time limit of proposing masks for training views on some cores."""
+    views, *view = store_shape(input.complete[0])
+    return minutes(MASKS * views * math.prod(view) / math.prod(VIT_S14) / threads, attempt)
 
 
 def growing(mb, mb_per_thread=0):

@@ -36,6 +36,11 @@ rule compare_methods:
             postprocess=config["tables"][w.table]["postprocess"],
         ),
         histories=lambda w: of_jobs(rules.train_head.output.history, table_jobs(config["tables"][w.table])),
+        states=lambda w: (
+            of_jobs(rules.score_states.output[0], table_jobs(config["tables"][w.table]))
+            if config["train"]["states"]
+            else []
+        ),
     output:
         "<results>/tables/{table}.csv",
     log:
@@ -48,6 +53,9 @@ rule compare_methods:
     params:
         table=lambda w: config["tables"][w.table],
         supervised=lambda w: [name for name in dict(table_jobs(config["tables"][w.table])) if is_supervised(name)],
+        merged=lambda w: [
+            name for name in dict(table_jobs(config["tables"][w.table])) if config["experiments"][name]["names"]
+        ],
         code=code("results.comparisons"),
     message:
         "Compare the methods of {wildcards.table}"

@@ -1,10 +1,15 @@
 """Heads: trained from a feature cache alone."""
 
+KEPT_STATES = (
+    {"states": directory("<results>/experiments/{experiment}/{seed}/states")} if config["train"]["states"] else {}
+)
+
 
 rule train_head:
     input:
         unpack(training_inputs),
     output:
+        **KEPT_STATES,
         # snapshot.pt lies beside them meanwhile, undeclared: what a job declares is deleted when it fails
         head="<results>/experiments/{experiment}/{seed}/head.safetensors",
         history="<results>/experiments/{experiment}/{seed}/history.parquet",

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from smooseg.features.provenance import feature_needs
+from smooseg.features.provenance import feature_needs, file_sha256
 from smooseg.features.store import Store, open_store
 from smooseg.heads import Snapshot, find_head, save_head
 from smooseg.heads.inputs import read_inputs
@@ -17,7 +17,9 @@ if __name__ == "__main__":
         stores = [store, *(part for part in given.values() if isinstance(part, Store))]
         experiment = entry | {"seed": int(snakemake.wildcards.seed), "features": needs}
         circumstances = {"code": params.code, "memory_gb": params.memory_gb}
-        snapshot = Snapshot(output, experiment | circumstances, stores)
+        if "base" in given:
+            circumstances["base"] = file_sha256(inputs.base)
+        snapshot = Snapshot(output, experiment | circumstances, stores, snakemake.config["train"]["states"])
         head, history = find_head(entry["head"]).fit(
             store,
             entry["clusters"],
@@ -29,4 +31,4 @@ if __name__ == "__main__":
         )
         save_head(head, entry["head"], experiment, output)
         history.to_parquet(snakemake.output.history)
-        snapshot.remove()
+        snapshot.remove(snakemake.output.get("states"))

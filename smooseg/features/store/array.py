@@ -66,7 +66,7 @@ class Store:
             raise SmoosegError(
                 f"{path}: holds {self.array.dtype}, where smooseg stores {' or '.join(DTYPES)}; {REMEDY}"
             )
-        self.shape, self.chunk = self.array.shape, self.array.chunks[0]
+        self.shape, self.dtype, self.chunk = self.array.shape, self.array.dtype, self.array.chunks[0]
         self.views = self.shape[0]
         self.chunks = -(-self.views // self.chunk)
         self.plain = not is_url(path) and self.provenance.get("codec") == "raw"  # a chunk's file is its rows and a crc

@@ -7,6 +7,7 @@ from .cityscapes import Cityscapes
 from .cocostuff27 import CocoStuff27
 from .folder import Folder
 from .potsdam3 import Potsdam3
+from .raster import Rasters
 
 LAYOUTS: dict[str, type[Dataset]] = {
     "camvid": CamVid,
@@ -14,6 +15,7 @@ LAYOUTS: dict[str, type[Dataset]] = {
     "cocostuff27": CocoStuff27,
     "folder": Folder,
     "potsdam3": Potsdam3,
+    "raster": Rasters,
 }
 
 __all__ = ["LAYOUTS", "VOID", "Dataset", "Entry", "Folder", "find_layout", "layout_names", "open_dataset"]

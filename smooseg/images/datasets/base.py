@@ -56,6 +56,7 @@ class Dataset(ABC):
 
     schema: ClassVar[dict] = {}  # JSON schema of the layout's own settings
     CLASSES: tuple[str, ...] = ()  # class names, where the layout fixes them
+    ALSO: tuple[str, ...] = ()  # suffixes of its images beyond those of pictures
     CLASS_OF: tuple[int, ...] = ()  # class of raw label values 0, 1, …, where they are not the class ids
 
     def __init__(
@@ -87,6 +88,10 @@ class Dataset(ABC):
     @abstractmethod
     def label_sources(self, split: str) -> list[Path]:
         """Files and folders the labels depend on; only evaluation may name them."""
+
+    def is_raster(self, path: Path) -> bool:
+        """Whether an image is read through GDAL, in windows as the settings of layout ``raster`` say."""
+        return False
 
     @abstractmethod
     def entries(self, split: str) -> list[Entry]:
@@ -174,7 +179,7 @@ class Dataset(ABC):
         Raises:
             SmoosegError: If the folder is missing or holds none.
         """
-        found = find_pictures(self.require(folder), dead=True)
+        found = find_pictures(self.require(folder), dead=True, also=self.ALSO)
         pictures = [path for path in found.pictures if path.name.endswith(end)]
         if not pictures:
             wanted = f" (*{end})" if end else ""

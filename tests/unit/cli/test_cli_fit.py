@@ -1,5 +1,6 @@
 """``smooseg fit``: the whole workflow on people's own pictures, through real snakemake with a tiny backbone."""
 
+import csv
 import fcntl
 import json
 import logging
@@ -24,10 +25,18 @@ from smooseg.pictures.photos import find_photos
 from smooseg.pictures.placing import check_pictures, find_labels, label_classes, place_pictures
 from smooseg.settings import shipped
 from tests.conftest import write_images
+from tests.unit.cli.test_cli_gallery import names_csv
 from tests.unit.cli.test_cli_segment import ids, picture
 from tests.workflow.project import TINY
 
 KEPT = "what is done is kept, and the same command goes on from it"
+COLOURS = np.array([[0, 0, 9], [9, 0, 0]], np.uint8)  # of ids 0 and 1
+HEAD = "out/results/experiments/kmeans/0/head.safetensors"
+ADVICE = (
+    f"  look at the clusters, name them:\n    smooseg gallery {HEAD}\n",
+    f"    smooseg segment photos --head {HEAD} --out out/named --names names.csv\n",
+    f"    smooseg segment MORE --head {HEAD} --out out/more\n",
+)
 TURNED = 6  # EXIF orientation: to be shown, the picture is turned right
 
 
@@ -76,10 +85,14 @@ def times(folder) -> dict[str, int]:
 
 
 def test_pictures_of_every_kind_get_masks_and_only_what_changed_is_done_again(place, capfd):
-    result = fit("photos", "--labels", "labels", "--class-names", "above, below", "--quiet", classes=3)
+    (place / "table.csv").write_text("name,r,g,b\nabove,0,0,9\nbelow,9,0,0\nvoid,0,0,0\n")
+    scored = ("photos", "--labels", "labels", "--label-table", "table.csv")
+    for path in (place / "labels").iterdir():
+        Image.fromarray(COLOURS[np.asarray(Image.open(path))]).save(path.with_suffix(".bmp"))
+        path.unlink()
+    result = fit(*scored, "--quiet", classes=3)
     assert result.exit_code == 0, result.output
-    head = "out/results/experiments/kmeans/0/head.safetensors"
-    assert result.stdout.split() == ["out/masks", head, "out/results/report.html"]
+    assert result.stdout.split() == ["out/masks", HEAD, "out/results/report.html"]
     assert capfd.readouterr() == ("", "")
     out = place / "out"
     assert {path.relative_to(out / "masks").as_posix() for path in (out / "masks").rglob("*.png")} == {
@@ -89,6 +102,7 @@ def test_pictures_of_every_kind_get_masks_and_only_what_changed_is_done_again(pl
     assert "above" in (out / "masks" / "legend.csv").read_text()
     assert (out / "results" / "report.html").is_file()
     scores = json.loads((out / "results/experiments/kmeans/0/raw.json").read_text())
+    assert scores["many_to_one_accuracy"] >= scores["accuracy"]
     assert (len(scores["assignment"]), sorted(scores["assignment"]), list(scores["iou"])) == (
         3,
         [-1, 0, 1],
@@ -97,19 +111,39 @@ def test_pictures_of_every_kind_get_masks_and_only_what_changed_is_done_again(pl
     assert not list((out / "pictures" / "labels" / "train").glob("*"))  # no label lies where heads are trained
 
     before = times(out / "results") | times(out / "masks") | times(out / "pictures")
-    again = fit("photos", "--labels", "labels", "--class-names", "above, below", classes=3)
+    again = fit(*scored, classes=3)
     assert "2 of 6 pictures have a label and were scored" in again.stderr
     assert "6 masks in out/masks, 6 of them from an earlier run" in again.stderr
-    assert "Nothing to be done" in capfd.readouterr().err
+    assert capfd.readouterr().err == ""  # no stage was due
+    for line in ADVICE:
+        assert line in again.stderr
     after = times(out / "results") | times(out / "masks") | times(out / "pictures")
     tables = {path for path in after if path.endswith(".csv")}
     assert {path for path in after if after[path] != before.get(path)} <= tables
+
+    names_csv(place / "names.csv", ["a", "b", "a"], place / HEAD)
+    result = fit(*scored, "--names", "names.csv", "--quiet", classes=3)
+    assert result.exit_code == 0, result.output
+    merged, confusion = json.loads((out / "results/experiments/kmeans/0/raw.json").read_text()), scores["confusion"]
+    of_a, of_b = merged["assignment"][:2]
+    assert merged["assignment"] == [of_a, of_b, of_a] and {of_a, of_b} == {0, 1}
+    right = confusion[0][of_a] + confusion[1][of_b] + confusion[2][of_a]
+    assert merged["accuracy"] == pytest.approx(100 * right / np.sum(confusion))
+    assert (merged["confusion"], merged["many_to_one_miou"]) == (confusion, None)
+    (row,) = csv.DictReader((out / "results/tables/scores.csv").open())
+    assert (row["merged_by_hand"], float(row["accuracy"])) == ("True", pytest.approx(merged["accuracy"]))
+    legend = [line["name"] for line in csv.DictReader((out / "masks/legend.csv").open())]
+    assert legend == ["a", "b"]
+    shares = list(csv.DictReader((out / "masks/shares.csv").open()))
+    assert len(shares) == 6 and all(float(row["a"]) + float(row["b"]) == pytest.approx(100) for row in shares)
+    before = times(out / "results") | times(out / "masks") | times(out / "pictures")
+    assert before[(out / HEAD.removeprefix("out/")).as_posix()] == after[(out / HEAD.removeprefix("out/")).as_posix()]
 
     for end in (".png", ".overlay.jpg"):  # of a picture that is gone
         (out / "masks" / f"gone{end}").write_bytes((out / "masks" / f"palette{end}").read_bytes())
     other = fit("photos", "--seed", 1, "--quiet", classes=3)  # without labels
     assert other.exit_code == 0, other.output
-    assert other.stdout.split() == ["out/masks", head.replace("/0/", "/1/")]
+    assert other.stdout.split() == ["out/masks", HEAD.replace("/0/", "/1/")]
     assert "cluster 1" in (out / "masks" / "legend.csv").read_text()
     assert not list((out / "masks").glob("gone*"))
     changed = {path for path in before if not path.endswith((".log", ".tsv")) and before[path] != times(out).get(path)}
@@ -320,6 +354,20 @@ def test_a_stopped_workflow_is_one_sentence_and_leaves_nobody_at_work(place):
         said = process.communicate()[1]
         assert (process.returncode, said) == (1, f"Error: stopped by SIGTERM; {KEPT}\n")
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # which every job holds while it lives
+
+
+def test_stages_are_a_line_each_and_a_failed_one_names_its_log(place, capfd):
+    (place / "tiny.safetensors").write_bytes(b"no weights")
+    failed = fit("photos")
+    said = capfd.readouterr().err.splitlines()
+    assert sorted(said[:2]) == ["[1/6] List the train views of pictures", "[2/6] Fetch the weights of tiny"]
+    log = place / "out" / "results" / "logs" / "fetch_weights" / "tiny.log"
+    assert re.fullmatch(r"error: .*tiny\.safetensors: not a checkpoint that loads safely .*", said[2])
+    assert said[3:] == [f"failed: [2/6] Fetch the weights of tiny; its log: {log}"]
+    assert failed.stderr.startswith("Error: out: the workflow stopped for the reason above; out/results/logs holds")
+    quiet = fit("photos", "--quiet")
+    assert capfd.readouterr().err == ""
+    assert re.search(rf"stopped \(.*tiny\.safetensors: not a checkpoint.*\); {log} says more\n", quiet.stderr)
 
 
 def test_pictures_that_cannot_be_used_are_left_out_if_that_is_asked_for(place, monkeypatch):

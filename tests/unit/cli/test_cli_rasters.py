@@ -11,9 +11,9 @@ from affine import Affine
 from pyogrio import raw
 from shapely import from_wkb
 
-from smooseg.pictures import rasters
+from smooseg.images import rasters
+from smooseg.images.rasters import Raster, RasterView
 from smooseg.pictures.photos import Photo
-from smooseg.pictures.rasters import Raster, RasterView
 from tests.unit.cli.test_cli_segment import CLUSTERS, SIZE, head, ids, picture, run  # noqa: F401
 
 PLACE = {"crs": "EPSG:32632", "transform": Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)}
@@ -134,7 +134,7 @@ def test_bands_can_be_chosen(head, tmp_path):
     assert run(tmp_path / "plain.tif", "--head", head, "--out", tmp_path / "b", "--scale", 1).exit_code == 0
     np.testing.assert_array_equal(mask_of(tmp_path / "a" / "swapped.tif"), mask_of(tmp_path / "b" / "plain.tif"))
     beyond = run(path, "--head", head, "--out", tmp_path / "c", "--bands", "5")
-    assert (beyond.exit_code, "has 4 bands, and --bands asks for 5" in beyond.stderr) == (1, True)
+    assert (beyond.exit_code, "has 4 bands, and band 5 is asked for" in beyond.stderr) == (1, True)
     assert (
         "--bands '1,x,2': give the number of one band"
         in run(path, "--head", head, "--out", tmp_path / "c", "--bands", "1,x,2").stderr

@@ -6,6 +6,7 @@ import torch
 
 from smooseg.evaluation.metrics import match_clusters, score
 from smooseg.evaluation.prediction import predict_labels
+from smooseg.evaluation.proposals import propose_masks
 from smooseg.evaluation.scoring import read_labels, score_labels
 from smooseg.features.backbones import Backbone
 from smooseg.features.provenance import manifest_sha256
@@ -18,12 +19,15 @@ from smooseg.images.imaging import read_views
 from smooseg.images.views import index_views
 from smooseg.settings.heads import SUPERVISED
 from tests.conftest import TINY_MODEL, make_store
+from tests.unit.evaluation.test_crf import crf_settings
 from tests.unit.heads.test_heads import settings
 
 SIZE = 128
 QUICK = {
     "kmeans": {"subtract_mean": True},
     "linear": {"steps": 200, "subtract_mean": True},
+    "ppap": {"decoder": "projector", "steps": 60, "batch": 8},
+    "primaps": {"steps": 100, "start_steps": 40, "batch": 8, "subtract_mean": True},
     "smooseg": {"steps": 200},
     "smooth": {},
     "stego": {"steps": 100},
@@ -32,7 +36,7 @@ QUICK = {
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory, tiny_checkpoint):
-    """Stores of features and labels of both splits."""
+    """Stores of features and labels of both splits, and of masks."""
     folder = tmp_path_factory.mktemp("demo")
     write_splits(folder / "data", {"train": 24, "val": 8, "width": 160, "height": 128, "seed": 0}, 2)
     dataset = open_dataset({"root": folder / "data", "layout": "folder", "classes": CLASSES, "void": 255})
@@ -40,8 +44,12 @@ def demo(tmp_path_factory, tiny_checkpoint):
     for split in ("train", "val"):
         manifest = index_views(dataset, split, "whole", SIZE, evaluation=split == "val", workers=1)
         features = model(torch.from_numpy(read_views(dataset.root, manifest, SIZE, "nearest"))).numpy()
-        make_store(folder / f"{split}.zarr", features, size=SIZE, manifest_sha256=manifest_sha256(manifest))
+        facts = {"size": SIZE, "resample": "nearest", "manifest_sha256": manifest_sha256(manifest)}
+        store = make_store(folder / f"{split}.zarr", features, **facts)
         read_labels(manifest, dataset, split, folder / f"{split}.zarr", folder / f"{split}-labels.zarr", code="")
+        if split == "train":
+            masks = {"threshold": 0.4, "covered": 0.95, "subtract_mean": True}
+            propose_masks(store, folder / "masks.zarr", "", manifest, dataset.root, masks, crf_settings("auto"))
     return folder
 
 
@@ -49,9 +57,10 @@ def demo(tmp_path_factory, tiny_checkpoint):
 def test_a_head_beats_chance(demo, name):
     names = ("train", "val", "train-labels", "val-labels")
     train, val, train_labels, labels = (open_store(demo / f"{store}.zarr", {}) for store in names)
-    supervision = {"labels": train_labels} if name in SUPERVISED else {}
+    further = {"linear": {"labels": train_labels}, "ppap": {"weights": None}}
+    inputs = {"masks": open_store(demo / "masks.zarr", {})} if name == "primaps" else further.get(name, {})
     chosen = settings(name, **QUICK[name])
-    head, _ = HEADS[name].fit(train, len(CLASSES), chosen, seed=0, budget=10**9, **supervision)
+    head, _ = HEADS[name].fit(train, len(CLASSES), chosen, seed=0, budget=10**9, **inputs)
     save_head(head, name, {}, demo / f"{name}.safetensors")
     predict_labels(val, demo / f"{name}.safetensors", demo / f"{name}.zarr", code="")
     maps, matched = open_store(demo / f"{name}.zarr", {}), name not in SUPERVISED

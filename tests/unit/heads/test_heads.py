@@ -29,6 +29,16 @@ QUICK = {
         "lr_prototypes": 5e-3,
     },
     "kmeans": {"samples": 1000},
+    "ppap": {
+        "decoder": "projector",
+        "steps": 60,
+        "batch": 8,
+        "dimensions": 16,
+        "patches_per_anchor": 4,
+        "lr_probe": 0.05,
+        "subtract_mean": True,
+    },
+    "primaps": {"steps": 60, "start_steps": 20, "batch": 8, "subtract_mean": True, "points": None},
     "smooth": {"samples": 1000, "subtract_mean": True},
     "stego": {
         "steps": 60,
@@ -66,6 +76,30 @@ QUICK = {
         "subtract_mean": True,
     },
     "linear": {"steps": 60, "subtract_mean": False},
+    "cause": {
+        "steps": 120,
+        "batch": 8,
+        "block": 2,
+        "codes": 16,
+        "dimensions": 16,
+        "projection": 16,
+        "bank": 4,
+        "subtract_mean": True,
+    },
+    "equss": {
+        "steps": 60,
+        "batch": 8,
+        "dimensions": 16,
+        "patches": 8,
+        "lr": 1e-3,
+        "lr_centres": 5e-2,
+        "books": 4,
+        "words": 8,
+        "b_within": 0.3,
+        "b_neighbour": 0.3,
+        "b_random": 0.5,
+        "subtract_mean": True,
+    },
 }
 PIXELS = 2  # along a side of a patch, in the labels that the linear probe is given
 
@@ -93,10 +127,25 @@ def labels(data, tmp_path_factory):
     return open_store(path, {})
 
 
+@pytest.fixture(scope="module")
+def masks(data, tmp_path_factory):
+    """Masks of the same views: numbers of their own in each, and half of the pixels in none."""
+    side, rng = round(data[2].shape[1] ** 0.5), np.random.default_rng(0)
+    numbers = rng.permuted(np.tile(np.arange(2 * KINDS, dtype=np.uint8), (len(data[2]), 1)), axis=1)
+    maps = np.take_along_axis(numbers, data[2].astype(int), 1).reshape(-1, side, side)
+    maps = maps.repeat(PIXELS, 1).repeat(PIXELS, 2)
+    path = tmp_path_factory.mktemp("masks") / "m.zarr"
+    make_store(path, np.where(rng.random(maps.shape) < 0.5, maps, np.uint8(255)), 8)
+    return open_store(path, {})
+
+
 @pytest.fixture(params=HEADS)
-def fit(request, data, labels):
+def fit(request, data, labels, masks):
     """Name of a head and a function that fits it; every head is fitted the same way, one of them with labels."""
     supervision = {"labels": labels} if request.param in SUPERVISED else {}
+    declared = load_schema()["$defs"]["heads"][request.param].get("inputs", [])
+    supervision |= {"masks": masks} if "masks" in declared else {}
+    supervision |= {"weights": None} if "weights" in declared else {}  # a projector reads none
 
     def fit(seed=0, **changes):
         changed = settings(request.param, **changes)

@@ -9,9 +9,10 @@ import sys
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from smooseg.features.store import open_store
-from smooseg.heads import HEADS, Snapshot, save_head
+from smooseg.heads import HEADS, Snapshot, load_head, save_head
 from smooseg.heads import snapshot as module
 from smooseg.heads.snapshot import EVERY
 from tests.conftest import clustered_features, make_store
@@ -19,7 +20,8 @@ from tests.unit.heads.test_heads import KINDS, settings
 
 STEPS, STOP = 12, 7
 HELD = 10**9
-TRAINED = ("smooseg", "stego", "linear", "hp", "eagle")  # by gradients
+TRAINED = ("smooseg", "stego", "linear", "hp", "eagle", "cause", "equss", "primaps", "ppap")  # by gradients
+START = {"primaps": {"start_steps": 5, "steps": STEPS - 5}}  # of k-means: a kill hits what follows it
 
 
 class Stopped(Exception):
@@ -35,13 +37,14 @@ class Case:
         make_store(folder / "s.zarr", features)
         make_store(folder / "l.zarr", truth.astype("uint8").reshape(-1, side, side))
         self.store, labels = open_store(folder / "s.zarr", {}), open_store(folder / "l.zarr", {})
-        self.supervision = {"labels": labels} if name == "linear" else {}
+        inputs = {"linear": {"labels": labels}, "primaps": {"masks": labels}, "ppap": {"weights": None}}
+        self.supervision = inputs.get(name, {})
         self.name, self.path = name, folder / "heads" / "head.safetensors"
         self.budget = HELD if held else 4 * self.store.chunk * self.store.row_bytes
-        self.settings = settings(name, steps=STEPS)
+        self.settings = settings(name, **({"steps": STEPS} | START.get(name, {})))
 
-    def snapshot(self, **facts) -> Snapshot:
-        return Snapshot(self.path, {"seed": 0, "settings": self.settings} | facts, [self.store])
+    def snapshot(self, states: int = 0, **facts) -> Snapshot:
+        return Snapshot(self.path, {"seed": 0, "settings": self.settings} | facts, [self.store], states)
 
     def fit(self, snapshot: Snapshot | None) -> tuple[bytes, pd.DataFrame]:
         """Bytes of the head and its history without times."""
@@ -173,3 +176,38 @@ def test_a_kill_leaves_a_snapshot_that_loads(tmp_path):
     assert state.load()["step"] >= 1
     state.remove()
     assert not list(case_path.parent.iterdir())
+
+
+def test_states_are_kept_evenly_and_through_a_kill(tmp_path, monkeypatch, every_step):
+    case = Case(tmp_path, "smooseg")
+    whole = case.snapshot(states=4)
+    case.fit(whole)
+    whole.remove(str(tmp_path / "whole"))
+    case.stop(monkeypatch, case.snapshot(states=4))
+    resumed = case.snapshot(states=4)
+    case.fit(resumed)
+    resumed.remove(str(tmp_path / "states"))
+    files = sorted((tmp_path / "whole").iterdir(), key=lambda path: int(path.stem))
+    assert [path.name for path in files] == [f"{step}.safetensors" for step in (3, 6, 9, 12)]
+    assert all(path.read_bytes() == (tmp_path / "states" / path.name).read_bytes() for path in files)
+    last, (head, _) = load_file(files[-1]), load_head(case.path)
+    assert all(torch.equal(last[key], value) for key, value in head.state_dict().items())
+    assert not resumed.states.exists()
+
+
+def test_states_of_another_training_are_not_mixed_in(tmp_path, monkeypatch, every_step):
+    case = Case(tmp_path, "smooseg")
+    case.stop(monkeypatch, case.snapshot(states=4, seed=1))
+    other = case.snapshot(states=2)
+    case.fit(other)
+    assert sorted(path.name for path in other.states.iterdir()) == ["12.safetensors", "6.safetensors"]
+    other.remove()
+    assert not other.states.exists()
+
+
+def test_a_head_without_steps_has_no_states(tmp_path):
+    case = Case(tmp_path, "smooseg")
+    snapshot = case.snapshot(states=3)
+    HEADS["kmeans"].fit(case.store, KINDS, settings("kmeans"), seed=0, budget=HELD, snapshot=snapshot)
+    snapshot.remove(str(tmp_path / "states"))
+    assert list((tmp_path / "states").iterdir()) == []

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from smooseg.results.comparisons import comparison_table
+from smooseg.results.comparisons import comparison_table, read_best_states
 from smooseg.results.report import write_report
 from smooseg.results.tables import class_table, score_table, summary_table
 from smooseg.results.timing import stage_times
@@ -23,7 +23,8 @@ TABLE = {
     "seeds": [0, 1],
     "postprocess": ["raw", "crf"],
     "rows": [
-        {"method": method, "experiment": name, "published": {}, "labels": "unknown"} for name, method in METHODS.items()
+        {"method": method, "experiment": name, "published": {}, "labels": "unknown", "pixels": "all"}
+        for name, method in METHODS.items()
     ],
 }
 
@@ -80,7 +81,7 @@ def made_results(folder: Path) -> Path:
         summary_table(table),
         class_table(records),
         {("made_smooseg", "0"): history},
-        {"mine": comparison_table(TABLE, table, training, [])},
+        {"mine": comparison_table(TABLE, table, training, read_best_states([]), [])},
         {"grid": criteria},
         figures,
         sorted((ROOT / "workflow/report").glob("*.rst")),

@@ -9,7 +9,14 @@ from click.testing import CliRunner
 from PIL import Image
 
 from smooseg.cli import main
-from smooseg.results.comparisons import CRITERIA, MEASURES, comparison_table, criteria_table, sweep_table
+from smooseg.results.comparisons import (
+    CRITERIA,
+    MEASURES,
+    comparison_table,
+    criteria_table,
+    read_best_states,
+    sweep_table,
+)
 from smooseg.results.plots.sweeps import plot_sweep
 from smooseg.results.report import comparison, summary_rows, winners, write_report
 from smooseg.results.tables import class_table, collect_scores, score_table, summary_table
@@ -38,10 +45,13 @@ TABLE = {
     "seeds": [0, 1],
     "postprocess": ["crf"],
     "rows": [
-        {"method": "ours", "experiment": "e", "published": PUBLISHED, "labels": "checkpoint"},
-        {"method": "theirs", "experiment": None, "published": PUBLISHED, "labels": "training"},
+        {"method": "ours", "experiment": "e", "published": PUBLISHED, "labels": "checkpoint", "pixels": "all"},
+        {"method": "theirs", "experiment": None, "published": PUBLISHED, "labels": "training", "pixels": "all"},
     ],
 }
+
+
+BEST = read_best_states([])  # no states were kept
 
 
 @pytest.fixture
@@ -75,9 +85,37 @@ def test_class_table_keeps_classes_that_never_occur(records):
     assert table[table["class"] == "car"]["iou"].isna().all()
 
 
+def test_the_best_state_by_labels_stands_in_a_column_of_its_own(records, tmp_path):
+    for seed, miou in ((0, [10.0, 30.0, 20.0]), (1, [40.0, 30.0, 20.0])):
+        path = tmp_path / "e" / str(seed) / "states.csv"
+        path.parent.mkdir(parents=True)
+        pd.DataFrame({"step": [5, 10, 15], "accuracy": [90.0, 50.0, 60.0], "miou": miou}).to_csv(path, index=False)
+    (tmp_path / "k" / "0").mkdir(parents=True)
+    (tmp_path / "k" / "0" / "states.csv").write_text("step,accuracy,miou\n")  # not trained in steps
+    best = read_best_states([str(tmp_path / place / "states.csv") for place in ("e/0", "e/1", "k/0")])
+    assert best[["step", "accuracy", "miou"]].to_numpy().tolist() == [[10, 50, 30], [5, 90, 40]]
+    training = pd.DataFrame({"experiment": ["e", "e"], "training_seconds": [60.0, 120.0]})
+    table = comparison_table(TABLE, score_table(records), training, best, [])
+    assert table[["best_accuracy", "best_miou"]].iloc[0].tolist() == [70, 35]
+    assert [row["chosen"] for row in comparison("mine", TABLE, table)["rows"]] == [
+        ["70.0 ± 28.3", "35.0 ± 7.1"],
+        ["", ""],
+    ]
+    without = comparison_table(TABLE, score_table(records), training, BEST, [])
+    assert "best_miou" not in without
+    assert [row["chosen"] for row in comparison("mine", TABLE, without)["rows"]] == [[], []]
+
+
+def test_figures_that_leave_pixels_out_are_marked(records):
+    training = pd.DataFrame({"experiment": ["e"], "training_seconds": [60.0]})
+    rows = [row | {"pixels": "dropped", "labels": "checkpoint"} for row in TABLE["rows"]]
+    table = comparison_table(TABLE | {"rows": rows}, score_table(records), training, BEST, [])
+    assert comparison("mine", TABLE, table)["rows"][0]["cells"][0]["published"] == "63.2 ‡ ◊"
+
+
 def test_comparison_sets_ours_beside_published(records):
     training = pd.DataFrame({"experiment": ["e", "e"], "training_seconds": [60.0, 120.0]})
-    table = comparison_table(TABLE, score_table(records), training, [])
+    table = comparison_table(TABLE, score_table(records), training, BEST, [])
     ours, theirs = table.to_dict("records")
     assert (ours["crf_accuracy"], ours["crf_published_accuracy"], ours["training_seconds"]) == (62, 63.2, 90)
     assert ours["crf_accuracy_sd"] == pytest.approx(8**0.5)
@@ -85,7 +123,12 @@ def test_comparison_sets_ours_beside_published(records):
     assert (theirs["seeds"], theirs["crf_published_accuracy"]) == (0, 63.2)
     shown = comparison("mine", TABLE, table)
     assert [row["cells"][0]["best"] for row in shown["rows"]] == [True, False]
-    labelled = comparison_table(TABLE, score_table(records), training, ["e"])
+    by_hand = comparison("mine", TABLE, comparison_table(TABLE, score_table(records), training, BEST, [], ["e"]))
+    assert [(row["method"], row["cells"][0]["best"]) for row in by_hand["rows"]] == [
+        ("ours ¶", False),
+        ("theirs", False),
+    ]
+    labelled = comparison_table(TABLE, score_table(records), training, BEST, ["e"])
     assert not any(cell["best"] for row in comparison("mine", TABLE, labelled)["rows"] for cell in row["cells"])
 
 
@@ -133,7 +176,7 @@ def test_what_saw_labels_is_marked_and_no_competitor_in_the_report(records, tmp_
     Image.new("RGB", (8, 8)).save(figure)
     table = score_table(records)
     history = pd.DataFrame([{"step": 10, "loss": 0.5, "clusters": 2, "steps_per_second": 3.0}])
-    compared = comparison_table(TABLE, table, pd.DataFrame(columns=["experiment", "training_seconds"]), ["e"])
+    compared = comparison_table(TABLE, table, pd.DataFrame(columns=["experiment", "training_seconds"]), BEST, ["e"])
     write_report(
         ROOT / "workflow/report/report.html.j2",
         summary_table(table.assign(uses_labels=True)),

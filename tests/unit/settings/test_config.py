@@ -200,3 +200,44 @@ def test_ranges_keep_whole_numbers_whole_and_small_ones_apart():
     assert values_of({"from": 100, "to": 300, "number": 3}, "") == [100, 200, 300]
     assert values_of({"from": 0, "to": 1, "number": 3}, "") == [0, 0.5, 1]
     assert values_of({"from": 1e-7, "to": 3e-7, "number": 3}, "") == [1e-7, 2e-7, 3e-7]
+
+
+@pytest.mark.parametrize(
+    ("base", "said"),
+    [
+        ("nowhere", "base names 'nowhere', which is no experiment"),
+        ("camvid_linear", "camvid_linear is trained with labels, which no other head may see"),
+        ("demo_kmeans", "demo_kmeans has dataset demo, and top camvid"),
+        ("camvid_eagle", "camvid_eagle has backbone dinov2_s14_focus_keys, and top dinov2_s14_focus"),
+        ("more", "more has clusters 12, and top 11"),
+        ("top", "top would be put on itself"),
+        ("turn", "top would be put on itself"),
+    ],
+)
+def test_a_head_that_cannot_be_put_on_another_is_one_sentence(config, base, said):
+    entry = {"dataset": "camvid", "backbone": "dinov2_s14_focus", "head": "primaps"}
+    config["experiments"] |= {
+        "top": entry | {"settings": {"base": base}},
+        "more": entry | {"clusters": 12},
+        "turn": entry | {"settings": {"base": "top"}},
+    }
+    with pytest.raises(SmoosegError, match=said):
+        resolve(config)
+
+
+def test_a_head_on_another_on_another_resolves(config):
+    entry = {"dataset": "camvid", "backbone": "dinov2_s14_focus", "head": "primaps"}
+    config["experiments"] |= {"top": entry | {"settings": {"base": "middle"}}}
+    config["experiments"] |= {"middle": entry | {"settings": {"base": "camvid_stego"}}}
+    assert resolve(config)["experiments"]["top"]["settings"]["base"] == "middle"
+
+
+def test_both_decoders_of_ppap_say_what_cache_they_need(config):
+    entry = {"dataset": "camvid", "head": "ppap"}
+    for backbone, decoder, needed in (
+        ("dinov2_s14_focus", "block", "prefix: true"),
+        ("dinov2_s14_focus_entering", "projector", "prefix: false"),
+    ):
+        config["experiments"]["mine"] = entry | {"backbone": backbone, "settings": {"decoder": decoder}}
+        with pytest.raises(SmoosegError, match=f"head ppap with decoder {decoder} needs a backbone .* {needed}"):
+            resolve(config)

@@ -3,7 +3,7 @@
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import SmoosegError
-from ..images.decoding import FEWEST, open_image
+from .decoding import FEWEST, open_image
 
 DRIVERS = {  # of GDAL by suffix: a VRT names other files, so that none may come under another suffix
     **dict.fromkeys((".tif", ".tiff"), "GTiff"),
@@ -53,8 +53,9 @@ def open_raster(path: Path) -> Any:
     os.environ.setdefault("GDAL_CACHEMAX", CACHE_MB)  # else a twentieth of the machine's memory
     import rasterio
 
-    with reading(path):
-        return rasterio.open(path, driver=DRIVERS[path.suffix.lower()])
+    logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # of what it says, what matters is raised as well
+    with reading(path):  # what lies beside a file, and what a VRT names, lies where a link leads
+        return rasterio.open(path.resolve(), driver=DRIVERS[path.suffix.lower()])
 
 
 def require_rasterio(what: str | Path) -> None:
@@ -98,22 +99,44 @@ class Raster:
         bands: Numbers, from 1, of one band (grey) or three; None takes red, green and blue where they are called so,
             else the first three, or the first of fewer.
         bits: Of values of 16, where the head was fitted on such; None, or 8, takes percentiles.
+        seen: What an earlier one's :attr:`seen` was, in place of all that.
 
     Raises:
         SmoosegError: If it cannot be read, or has no such bands.
     """
 
-    def __init__(self, path: Path, bands: tuple[int, ...] | None = None, bits: int | None = None):
+    def __init__(
+        self, path: Path, bands: Sequence[int] | None = None, bits: int | None = None, seen: dict | None = None
+    ):
         self.path, self.data, self.lock = path, open_raster(path), Lock()
         self.width, self.height = self.data.width, self.data.height
         self.crs, self.transform = self.data.crs, self.data.transform
-        self.bands = bands or usual_bands(self.data)
+        self.bands = tuple(seen["bands"] if seen else bands or usual_bands(self.data))
+        if len(self.bands) not in {1, 3}:
+            raise SmoosegError(f"{path}: bands {list(self.bands)} were chosen; give one, or three")
         if max(self.bands) > self.data.count:
-            raise SmoosegError(f"{path}: has {self.data.count} bands, and --bands asks for {max(self.bands)}")
-        values, void = self.values(out_shape=(min(self.height, SAMPLE), min(self.width, SAMPLE)))
-        self.limits = limits(values, ~void, self.data.dtypes[0], bits)
-        seen = self.eight_bits(values)[~void]
-        self.colour = seen.mean(0).round().astype(np.uint8) if len(seen) else np.zeros(3, np.uint8)
+            raise SmoosegError(f"{path}: has {self.data.count} bands, and band {max(self.bands)} is asked for")
+        if seen:
+            self.limits, self.colour = [tuple(pair) for pair in seen["limits"]], np.array(seen["colour"], np.uint8)
+            return
+        values, self.sampled_void = self.values(out_shape=(min(self.height, SAMPLE), min(self.width, SAMPLE)))
+        self.limits = limits(values, ~self.sampled_void, self.data.dtypes[0], bits)
+        known = self.eight_bits(values)[~self.sampled_void]
+        self.colour = known.mean(0).round().astype(np.uint8) if len(known) else np.zeros(3, np.uint8)
+
+    @property
+    def seen(self) -> dict:
+        """What decides how its values are seen, JSON-able: bands, limits, and the colour of void."""
+        return {"bands": list(self.bands), "limits": self.limits, "colour": self.colour.tolist()}
+
+    def mostly_void(self, left: int, top: int, right: int, bottom: int) -> bool:
+        """Whether more than half of a box (pixels) is void, by the pixels that percentiles are taken of."""
+        down, across = (n / length for n, length in zip(self.sampled_void.shape, self.data.shape, strict=True))
+        rows, columns = (
+            slice(int(first * scale), max(int(first * scale) + 1, int(last * scale)))
+            for first, last, scale in ((top, bottom, down), (left, right, across))
+        )
+        return bool(self.sampled_void[rows, columns].mean() > 0.5)
 
     def values(self, out_shape: tuple[int, int], **how) -> tuple[np.ndarray, np.ndarray]:
         """Values of the bands (bands, height, width), and which pixels are void: none of their bands has one."""
@@ -142,6 +165,12 @@ class Raster:
         return np.broadcast_to(scaled, (3, *scaled.shape[1:])).transpose(1, 2, 0)
 
     def read(self, rows: tuple[float, float], columns: tuple[float, float], shape: tuple[int, int]) -> np.ndarray:
+        """What :meth:`read_with_void` gives, without the second."""
+        return self.read_with_void(rows, columns, shape)[0]
+
+    def read_with_void(
+        self, rows: tuple[float, float], columns: tuple[float, float], shape: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Pixels of a part at another size, void ones in the mean colour.
 
         Args:
@@ -149,7 +178,7 @@ class Raster:
             shape: Height and width of the result (pixels).
 
         Returns:
-            uint8 (height, width, 3).
+            uint8 (height, width, 3), and which pixels are void: bool (height, width).
         """
         from rasterio.enums import Resampling
         from rasterio.windows import Window
@@ -159,7 +188,7 @@ class Raster:
         values, void = self.values(shape, window=window, resampling=how)
         pixels = self.eight_bits(values).copy()
         pixels[void] = self.colour
-        return pixels
+        return pixels, void
 
     def void(self, start: int, stop: int) -> np.ndarray:
         """Pixels without a value in some rows: bool (stop - start, width)."""
@@ -191,7 +220,7 @@ def limits(values: np.ndarray, known: np.ndarray, dtype: str, bits: int | None) 
 
 
 class RasterView:
-    """A raster at a view's size, as :class:`smooseg.pictures.photos.PhotoView` is a photograph's.
+    """A raster at a view's size, as a photograph is one of ``smooseg.pictures.photos``.
 
     Args:
         raster: The raster.

@@ -1,0 +1,168 @@
+"""PriMaPs: masks of a view from principal directions of its features, refined by the dense CRF; no label, no head.
+
+One pass over the training views before any training, since the CRF needs their pixels. The masks of a view do not
+overlap, and a pixel may be in none.
+
+Source:
+    Hahn et al. 2024 (PriMaPs-EM), Section 3.1.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from scipy.linalg import eigh
+from scipy.ndimage import median_filter
+
+from ..features.reader import mean_feature
+from ..features.store import Store, open_store
+from ..images.datasets.base import VOID
+from ..images.imaging import read_views
+from ..running.device import keep_freed_memory
+from ..running.parallel import in_threads, place
+from .crf import find_engine, refine
+from .crf.refinement import LOGIT_SCALE
+from .labelmaps import CHUNK, create_label_store, engine_workers, fill
+
+GAIN = 10.0  # by which a filtered mask is multiplied before it is cut at 1, as released
+BLOCK = 2 * CHUNK  # views of a task: whole chunks of features and of masks
+
+
+def propose_masks(
+    features: Store,
+    path: Path,
+    code: str,
+    manifest: pd.DataFrame,
+    root: Path,
+    settings: dict,
+    crf: dict,
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+) -> None:
+    """Store the masks of every training view: uint8 (views, size, size), 255 where a pixel is in none.
+
+    Args:
+        features: Training features, of square views.
+        path: Store to write.
+        code: Hash of the code that decides the result.
+        manifest: The views, for their pixels.
+        root: The data set's folder.
+        settings: threshold, covered and subtract_mean, see :func:`view_masks`.
+        crf: Settings of :func:`smooseg.evaluation.crf.refine`.
+        workers, scheduler: Where it is computed, see :func:`smooseg.running.parallel.compute`.
+    """
+    crf = crf | {"engine": find_engine(crf["engine"])}
+    output = create_label_store(features, features.views, path, {"masks": settings, "crf": crf, "code": code})
+    mean = mean_feature(features).numpy() if settings["subtract_mean"] else np.zeros(features.shape[-1], np.float32)
+    inputs, where = (place(features.path), place(path)), place(root)
+    workers, threads = engine_workers(crf["engine"], workers, scheduler)
+
+    def task(start: int, stop: int) -> tuple:
+        return *inputs, start, manifest[start:stop], where, mean, settings, crf, threads
+
+    fill(output, propose_block, task, workers, scheduler, BLOCK * -(-threads // 8))
+
+
+def propose_block(
+    features: str | Path,
+    path: Path,
+    start: int,
+    rows: pd.DataFrame,
+    root: Path,
+    mean: np.ndarray,
+    settings: dict,
+    crf: dict,
+    threads: int,
+) -> None:
+    """Find the masks of view ``start`` and those after it, a view a thread, and write them to the store at ``path``."""
+    torch.set_num_threads(1)
+    keep_freed_memory()  # the CRF asks for large matrices for every view
+    output, store = Store(path), open_store(features, {}, survey=False)
+    size, patches = output.shape[1], store.read(start, start + len(rows)).astype(np.float32) - mean
+    pixels = read_views(root, rows, size, store.provenance["resample"])
+
+    def masks_of(i: int) -> np.ndarray:
+        return view_masks(patches[i], pixels[i], settings, crf)
+
+    output.write(start, np.stack(in_threads(masks_of, range(len(rows)), threads)))
+
+
+def view_masks(features: np.ndarray, pixels: np.ndarray, settings: dict, crf: dict) -> np.ndarray:
+    """The masks of one view, at its size.
+
+    Args:
+        features: float32 (patches, channels) of a square view.
+        pixels: uint8 (size, size, 3), the view itself.
+        settings: threshold and covered, see :func:`proposals`.
+        crf: Settings of :func:`smooseg.evaluation.crf.refine`.
+
+    Returns:
+        uint8 (size, size): number of a pixel's mask, 255 where it is in none.
+    """
+    side = round(len(features) ** 0.5)
+    found = proposals(features, settings["threshold"], settings["covered"]).reshape(-1, side, side)
+    logits = torch.log_softmax(torch.from_numpy(with_background(found)), 0)
+    logits = F.interpolate(logits[None], len(pixels), mode="bilinear", align_corners=False)[0]
+    refined = refine(logits / LOGIT_SCALE, pixels, crf)  # which multiplies by it, as cosines want
+    return refined - np.uint8(1)  # the background, 0, becomes 255
+
+
+def proposals(features: np.ndarray, threshold: float, covered: float) -> np.ndarray:
+    """Soft masks of patches, one after the other until most patches are in one.
+
+    Each begins at the patch that lies furthest along the first principal direction of the patches that are still free,
+    and takes the free ones that are close to it. The direction has no sign, so both of its ends are looked at, and
+    a covered patch is never the first of a mask.
+
+    Args:
+        features: float32 (patches, channels).
+        threshold: psi: cosine to the first patch, below which a patch is left out.
+        covered: Share of patches in a mask at which no more are sought.
+
+    Returns:
+        float32 (masks, patches) in 0..1, disjoint; at most 254.
+    """
+    units = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    free, masks = np.ones(len(features), bool), list[np.ndarray]()
+    while 1 - free.mean() < covered and len(masks) < VOID - 1:
+        along = np.abs(units[free] @ principal_direction(features[free]))
+        first = np.flatnonzero(free)[along.argmax()]
+        cosines = units @ units[first]
+        cosines[first] = 1  # also where its feature is 0, so that every mask takes a patch
+        masks.append(np.where(free & (cosines >= threshold), cosines, 0))
+        free &= masks[-1] == 0
+    return np.array(masks, np.float32)
+
+
+def principal_direction(features: np.ndarray) -> np.ndarray:
+    """First principal direction of vectors about their mean: a unit vector, or 0 where they do not vary.
+
+    Args:
+        features: float32 (vectors, channels).
+    """
+    centred = (features - features.mean(0)).astype(np.float64)
+    wide = len(centred) < centred.shape[1]  # the smaller of both products has the same eigenvalues
+    product = centred @ centred.T if wide else centred.T @ centred
+    vectors = eigh(product, subset_by_index=[len(product) - 1] * 2)[1]
+    if not vectors.size:  # LAPACK can miss it among equal eigenvalues; all of them cost three times as much
+        vectors = eigh(product)[1]
+    direction = centred.T @ vectors[:, -1] if wide else vectors[:, -1]
+    return (direction / max(np.linalg.norm(direction), np.finfo(np.float64).tiny)).astype(np.float32)
+
+
+def with_background(masks: np.ndarray) -> np.ndarray:
+    """Sharpened masks behind a background that is where they are not.
+
+    Args:
+        masks: float32 (masks, side, side) in 0..1.
+
+    Returns:
+        float32 (1 + masks, side, side) in 0..1.
+    """
+    filtered = np.minimum(GAIN * median_filter(masks, (1, 3, 3), mode="mirror"), 1)
+    present = filtered[filtered > 0]
+    background = (present.mean() if len(present) else 1) - filtered.sum(0)
+    return np.concatenate([background.clip(0, 1)[None], filtered])

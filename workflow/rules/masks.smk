@@ -1,0 +1,29 @@
+"""Mask proposals of training views, for heads that are trained with them; the CRF needs the views' pixels."""
+
+
+rule propose_masks:
+    input:
+        complete=expand(rules.finish_features.output.complete, view="train", allow_missing=True),
+        manifest=expand(rules.index_views.output, view="train", allow_missing=True),
+        facts=rules.fetch_weights.output.facts,
+    output:
+        complete="<results>/masks/{dataset}/{backbone}.zarr/complete.json",
+    log:
+        "<logs>/propose_masks/{dataset}/{backbone}.log",
+    benchmark:
+        "<benchmarks>/propose_masks/{dataset}/{backbone}.tsv"
+    threads: 1 if config["dask"]["scheduler"] else ALL_CORES
+    resources:
+        mem_mb=crf_memory,
+        runtime=masks_minutes,
+    params:
+        store=lambda w: store_path(w, "train"),
+        needs=lambda w: feature_needs(w.dataset, w.backbone),
+        root=lambda w: dataset_settings(w.dataset)["root"],
+        masks=lambda w: mask_settings(w.backbone),
+        crf=config["crf"],
+        code=code("evaluation.proposals"),
+    message:
+        "Propose masks for the training views of {wildcards.dataset} with {wildcards.backbone}"
+    script:
+        "../scripts/propose_masks.py"

@@ -1,0 +1,18 @@
+"""Score the states that a training went through."""
+
+from pathlib import Path
+
+from smooseg.evaluation.states import score_states
+from smooseg.features.provenance import feature_needs
+from smooseg.features.store import open_store
+from smooseg.running.jobs import job
+
+if __name__ == "__main__":
+    with job(snakemake.log[0], snakemake.threads):
+        params, inputs = snakemake.params, snakemake.input
+        needs = feature_needs(params.needs, inputs.manifest, inputs.facts)
+        labels = open_store(Path(inputs.labels).parent, {"manifest_sha256": needs["manifest_sha256"]})
+        table = score_states(
+            Path(inputs.head), Path(inputs.states), open_store(params.store, needs), labels, params.classes
+        )
+        table.to_csv(snakemake.output[0], index=False)
