@@ -524,7 +524,7 @@ SETTINGS = [
     ('runs.demo', {'tables': ['table9']}, "runs.demo.tables names 'table9', known: … (did you mean table6?)"),
     ('tables.table1.rows', [{'method': 'a', 'experiment': 'b'}], "tables.table1.rows names 'b', known: …"),
     ('tables.table1.rows', [], 'tables.table1.rows breaks the rule minItems: 1; got [] (list)'),
-    ('sweeps.fig6.experiment', 'camvid', "sweeps.fig6.experiment names 'camvid', known: … (did you mean camvid_plus?)"),
+    ('sweeps.fig6.experiment', 'camvid_pluss', "sweeps.fig6.experiment names 'camvid_pluss', known: … (did you mean camvid_plus?)"),
     ('sweeps.fig6.settings', {'b9': [1]}, 'experiments.camvid_smooseg@b9=1.settings.b9 is unknown, allowed here: …'),
     ('sweeps.fig6.settings', {'b1': ['x']}, "experiments.camvid_smooseg@b1=x.settings.b1 must be number or auto; got 'x' (str)"),
     ('sweeps.fig6.settings', {'b1': [1, 1]}, 'sweeps.fig6.settings.b1 must hold at least one value, and none twice; got [1, 1]'),
