@@ -15,7 +15,8 @@ if __name__ == "__main__":
         store, entry = open_store(params.store, needs), params.experiment
         given = read_inputs(inputs, needs)
         stores = [store, *(part for part in given.values() if isinstance(part, Store))]
-        experiment = entry | {"seed": int(snakemake.wildcards.seed), "features": needs}
+        features = needs | {"precision": store.provenance["precision"]}
+        experiment = entry | {"seed": int(snakemake.wildcards.seed), "features": features}
         circumstances = {"code": params.code, "memory_gb": params.memory_gb}
         snapshot = Snapshot(output, experiment | circumstances, stores)
         head, history = find_head(entry["head"]).fit(
