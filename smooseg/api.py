@@ -94,7 +94,7 @@ def extract(
         crops: "five" or "whole", see :func:`smooseg.images.views.crop_boxes`.
         size: Side of a view in pixels, before rounding to the patch.
         resample: Key of :data:`smooseg.images.imaging.RESAMPLING`.
-        precision: Key of :data:`smooseg.features.backbones.DTYPES`; auto takes the fast one, or that of an earlier call.
+        precision: Key of :data:`smooseg.features.backbones.DTYPES`; auto takes the fast one, or an earlier call's.
         batch: Views in a forward pass, a multiple of 16.
         workers: Decoding threads.
 
