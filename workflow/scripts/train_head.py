@@ -15,18 +15,13 @@ if __name__ == "__main__":
         store, entry = open_store(params.store, needs), params.experiment
         given = read_inputs(inputs, needs)
         stores = [store, *(part for part in given.values() if isinstance(part, Store))]
+        seed, budget = int(snakemake.wildcards.seed), int(1e9 * params.memory_gb)
         features = needs | {"precision": store.provenance["precision"]}
-        experiment = entry | {"seed": int(snakemake.wildcards.seed), "features": features}
+        experiment = entry | {"seed": seed, "features": features}
         circumstances = {"code": params.code, "memory_gb": params.memory_gb}
         snapshot = Snapshot(output, experiment | circumstances, stores)
         head, history = find_head(entry["head"]).fit(
-            store,
-            entry["clusters"],
-            entry["settings"],
-            seed=experiment["seed"],
-            budget=int(1e9 * params.memory_gb),
-            snapshot=snapshot,
-            **given,
+            store, entry["clusters"], entry["settings"], seed=seed, budget=budget, snapshot=snapshot, **given
         )
         save_head(head, entry["head"], experiment, output)
         history.to_parquet(snakemake.output.history)

@@ -59,9 +59,7 @@ class Scene:
 
     def ground_noise(self, scale: float, stretch: float = 1.0) -> np.ndarray:
         """Noise in 0..1 that lies on the ground plane, float32 (height, width)."""
-        from scipy.ndimage import (
-            map_coordinates,
-        )  # takes long to import, and every parse of the workflow asks for CLASSES
+        from scipy.ndimage import map_coordinates  # takes long, and every parse of the workflow asks for CLASSES
 
         tile = fractal(self.rng, NOISE_SIDE, NOISE_SIDE, 24)
         depth = 1 / np.maximum(self.near, 0.02)
