@@ -1,7 +1,7 @@
 """The workflow's stages as calls, for scripts and notebooks: extract features, fit a head (see :mod:`smooseg`)."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .errors import SmoosegError
@@ -16,10 +16,9 @@ from .images.views import index_views
 from .running.fingerprint import source_hash
 from .running.machine import keep_to_usable_cores
 from .running.plugins import code_of
-from .settings.catalogue import find_backbone
+from .settings.catalogue import find_backbone, stated_needs
 from .settings.config import checked, load_schema
 from .settings.heads import SUPERVISED, check_backbone, head_names, head_schema
-from .settings.held import HELD
 
 
 class Images(Dataset):
@@ -82,7 +81,7 @@ def extract(
     crops: str = "five",
     size: int = 224,
     resample: str = "bilinear",
-    precision: str = "float32",
+    precision: str = "auto",
     batch: int = 32,
     workers: int = 2,
 ) -> Features:
@@ -95,7 +94,7 @@ def extract(
         crops: "five" or "whole", see :func:`smooseg.images.views.crop_boxes`.
         size: Side of a view in pixels, before rounding to the patch.
         resample: Key of :data:`smooseg.images.imaging.RESAMPLING`.
-        precision: Key of :data:`smooseg.features.backbones.DTYPES`.
+        precision: Key of :data:`smooseg.features.backbones.DTYPES`; auto takes the fast one, or an earlier call's.
         batch: Views in a forward pass, a multiple of 16.
         workers: Decoding threads.
 
@@ -110,7 +109,7 @@ def extract(
     listed = out / "manifests" / f"{name}.parquet"
     listed.parent.mkdir(parents=True, exist_ok=True)
     manifest.to_parquet(listed)
-    chosen = {key: settings[key] for key in HELD} | {"resample": resample, "precision": precision}
+    chosen = stated_needs(settings, resample, precision)
     features = Features(images, out, name, settings, feature_needs(chosen, listed, facts))
     code = " ".join(source_hash(module) for module in ("features.backbones", "images.imaging"))
     store = plan_features(
@@ -119,7 +118,7 @@ def extract(
     weights = facts.with_suffix(".safetensors")
     extract_features(manifest, images, weights, store, part=1, parts=1, batch=batch, workers=workers)
     store.finish()
-    return features
+    return replace(features, needs=features.needs | {"precision": store.provenance["precision"]})
 
 
 def fetch_once(name: str, settings: dict, out: Path) -> Path:

@@ -1,8 +1,11 @@
 """What a feature store will be, before a backbone is loaded: shape, size on disk, provenance."""
 
+import logging
 from importlib.metadata import version
 from pathlib import Path
 
+from ..errors import SmoosegError
+from ..running.machine import fast_precision
 from .store import CIRCUMSTANCES, Store, create_store
 
 CHUNK = 16  # views in a chunk: 3 MB at ViT-S/14, large enough to read at memory speed
@@ -16,7 +19,8 @@ def plan_features(
     Args:
         views: Number of views.
         path: Folder or URL of the store.
-        needs: What :func:`smooseg.features.provenance.feature_needs` returned for it.
+        needs: What :func:`smooseg.features.provenance.feature_needs` returned for it; without a precision, the fast
+            one is taken, or that of an earlier store.
         code: Hash of the code that decides the features.
         codec: Key of :data:`smooseg.features.store.CODECS`.
         batch: Views in a forward pass: it can decide a feature's last bit.
@@ -27,5 +31,17 @@ def plan_features(
     """
     tokens = needs["prefix"] + (needs["size"] // needs["patch"]) ** 2
     made_with = {package: version(package) for package in ("smooseg", "torch", "timm")} | {"batch": batch}
-    facts = needs | {"code": code, CIRCUMSTANCES: made_with}
+    facts = needs | {"code": code}
+    facts = {"precision": earlier_precision(path, facts) or fast_precision()} | facts
+    logging.info("%s: features in %s", path, facts["precision"])
+    facts[CIRCUMSTANCES] = made_with
     return create_store(path, (views, tokens, needs["channels"]), "float16", CHUNK, facts, codec, replace)
+
+
+def earlier_precision(path: str | Path, facts: dict) -> str | None:
+    """Precision of the store that lies at a path, finished or not, if it is of the same facts."""
+    try:
+        before = Store(path).provenance
+    except SmoosegError:
+        return None
+    return before.get("precision") if all(before.get(key) == value for key, value in facts.items()) else None

@@ -39,7 +39,7 @@ def feature_needs(settings: dict, manifest: Path, facts: Path) -> dict:
     """Provenance that decides a feature store's content, apart from the code.
 
     Args:
-        settings: resample and precision, and of the backbone's entry :data:`smooseg.settings.held.HELD`.
+        settings: resample, of the backbone's entry :data:`smooseg.settings.held.HELD`, and precision where stated.
         manifest: Parquet file of the views.
         facts: JSON file of what :func:`smooseg.features.weights.fetch_weights` returned.
 

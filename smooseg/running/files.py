@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import SmoosegError
@@ -29,15 +29,30 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, dead links too; linked folders are followed, and each folder is entered once."""
-    entered = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
+    """Every file below a folder, as :func:`scan` finds them."""
+    return (Path(entry.path) for entry in scan(folder))
+
+
+def scan(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    """Every file below a folder, dead links too; linked folders are followed, and each folder is entered once.
+
+    An entry knows what listing its folder told, so asking for its kind takes no system call.
+    """
+    entered, pending = set[str](), [str(folder)]
+    while pending:
+        place = pending.pop()
         if (real := os.path.realpath(place)) in entered:
-            folders.clear()  # a link back up, or a second one to the same place
-            continue
+            continue  # a link back up, or a second one to the same place
         entered.add(real)
-        folders.sort(key=lambda name: (os.path.islink(os.path.join(place, name)), name))
-        yield from (Path(place, name) for name in names)
+        folders = []
+        with suppress(OSError), os.scandir(place) as found:
+            for entry in found:
+                if entry.is_dir():
+                    folders.append(entry)
+                else:
+                    yield entry
+        folders.sort(key=lambda entry: (entry.is_symlink(), entry.name))
+        pending += [entry.path for entry in reversed(folders)]
 
 
 def share_folder(folder: Path, begin: bool) -> None:

@@ -2,9 +2,11 @@
 
 import ast
 import hashlib
+import os
+from functools import cache
 from pathlib import Path
 
-from .files import walk
+from .files import scan
 
 PACKAGE = Path(__file__).parent.parent
 # modules that cannot alter a result
@@ -53,10 +55,22 @@ def sources(module: str) -> dict[str, str]:
             file = module_file(name)
             if file is None:
                 raise ModuleNotFoundError(f"smooseg has no module {name}")
-            tree = ast.parse(file.read_text("utf-8"))
-            pending += imports(name, file, tree)
-            found[name] = without_docstrings(tree)
+            found[name], imported = parsed(name, file, file.stat().st_mtime_ns)
+            pending += imported
     return found
+
+
+@cache
+def parsed(module: str, file: Path, written: int) -> tuple[str, set[str]]:
+    """Code of a module and what :func:`imports` finds in it; every start of the workflow asks for most of them often.
+
+    Args:
+        module, file: Its name and file.
+        written: The file's time.
+    """
+    tree = ast.parse(file.read_text("utf-8"))
+    imported = imports(module, file, tree)
+    return without_docstrings(tree), imported
 
 
 def source_hash(module: str, alone: bool = False) -> str:
@@ -72,7 +86,18 @@ def source_hash(module: str, alone: bool = False) -> str:
 
 
 def tree_state(paths: list[str]) -> str:
-    """Hash of name, size and time of every file at or below some paths."""
-    files = [file for path in map(Path, paths) for file in ([path] if path.is_file() else sorted(walk(path)))]
-    state = [(file.as_posix(), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+    """Hash of name, size and time of every file at or below some paths; dead links do not count."""
+    state = [fact for path in map(Path, paths) for fact in ([file_state(path)] if path.is_file() else states(path))]
     return hashlib.sha256(repr(state).encode()).hexdigest()[:16]
+
+
+def states(folder: Path) -> list[tuple[str, int, int]]:
+    """:func:`file_state` of every file below a folder, in the order of their paths' parts."""
+    files = [entry for entry in scan(folder) if entry.is_file()]
+    return [file_state(entry) for entry in sorted(files, key=lambda entry: entry.path.replace("/", "\0"))]
+
+
+def file_state(file: Path | os.DirEntry[str]) -> tuple[str, int, int]:
+    """Name, size and time of a file; there can be 100,000 of them at every start, so it is one system call."""
+    facts = file.stat()
+    return os.fspath(file), facts.st_size, facts.st_mtime_ns

@@ -8,6 +8,9 @@ import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+CPU_FACTS = Path("/proc/cpuinfo")
+BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}  # what Linux calls the instructions of x86 and Arm that compute in it
+GPUS = "nvidia[0-9]*", "kfd", "dxg"  # devices of NVIDIA, AMD and WSL, without which PyTorch need not be asked
 PACKAGES = ("torch", "timm", "zarr", "snakemake", "numpy", "pandas", "pillow", "scikit-learn")
 
 
@@ -87,13 +90,29 @@ def devices() -> str:
     return f"{torch.cuda.device_count()} x {gpu.name}, {gpu.total_memory / 1e9:.0f} GB, {usable_cores()} cores"
 
 
+def fast_precision() -> str:
+    """bfloat16 where the GPU, or without one the processor, has instructions for it, else float32."""
+    if any(path for name in GPUS for path in Path("/dev").glob(name)):
+        import torch
+
+        if torch.cuda.is_available():
+            return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    instructions = {*cpu_fact("flags").split(), *cpu_fact("Features").split()}
+    return "bfloat16" if instructions & BFLOAT16 else "float32"
+
+
 def processor() -> str:
     """The processor's name, where the system says it."""
+    return cpu_fact("model name") or "processor unknown"
+
+
+def cpu_fact(name: str) -> str:
+    """What Linux says of the first core under a name; empty where it says nothing."""
     try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return "processor unknown"
+        lines = CPU_FACTS.read_text("utf-8").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
 
 
 def available_memory() -> int | None:

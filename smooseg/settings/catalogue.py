@@ -9,6 +9,7 @@ from ..errors import SmoosegError
 from ..images.datasets import open_dataset
 from .config import checked, dataset_root, load_schema, plain_path, resolve
 from .heads import SUPERVISED, head_names, head_schema
+from .held import HELD
 from .shipped import shipped
 
 
@@ -158,3 +159,15 @@ def find_backbone(backbone: str | dict) -> tuple[str, dict]:
     if backbone not in known:
         raise SmoosegError(f"backbone {backbone!r} is none of {', '.join(known)}")
     return backbone, known[backbone]
+
+
+def stated_needs(backbone: dict, resample: str, precision: str) -> dict:
+    """What a cache must have been made from, as far as the configuration says: precision ``auto`` says nothing.
+
+    Args:
+        backbone: Its entry.
+        resample: Of the data set's entry.
+        precision: extract.precision.
+    """
+    stated = {} if precision == "auto" else {"precision": precision}
+    return {key: backbone[key] for key in HELD} | {"resample": resample} | stated

@@ -40,7 +40,8 @@ Validator = extend(Draft202012Validator, type_checker=TYPES)
 @cache
 def parsed_schema() -> dict:
     """The schema as its file has it; parsing takes longer than all that follows."""
-    return yaml.safe_load(shipped("workflow/schemas/config.schema.yaml").read_text("utf-8"))
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML was built with it
+    return yaml.load(shipped("workflow/schemas/config.schema.yaml").read_text("utf-8"), loader)
 
 
 def load_schema() -> dict:

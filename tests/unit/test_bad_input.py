@@ -543,7 +543,7 @@ SETTINGS = [
     ('backbones.dino_s8.block', 1.5, 'backbones.dino_s8.block must be integer or array; got 1.5 (float)'),
     ('datasets.demo.eval.size', 8, 'datasets.demo.eval.size breaks the rule minimum: 16; got 8 (int)'),
     ('extract', {'batch': 24}, 'extract.batch breaks the rule multipleOf: 16; got 24 (int)'),
-    ('extract', {'precision': 'fp16'}, "extract.precision must be one of float32, bfloat16, float16; got 'fp16' (str)"),
+    ('extract', {'precision': 'fp16'}, "extract.precision must be one of auto, float32, bfloat16, float16; got 'fp16' (str)"),
     ('extract', {'cache': 'https://me:secret@host/bucket'}, 'extract.cache holds a user or password, which logs would show; set them outside'),
     ('crf', {'iterations': -1}, 'crf.iterations breaks the rule minimum: 1; got -1 (int)'),
     ('results', 'a{b}', "results must hold no { and no }, which Snakemake takes for wildcards; got 'a{b}' (str)"),

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from smooseg.features.store import Store
+from smooseg.heads import load_head
 from tests.package import install
 from tests.unit.running.test_parallel import cluster
 from tests.workflow.project import UMASK, Project
@@ -66,6 +67,14 @@ def test_all_cores_are_those_that_the_process_may_use(project, monkeypatch):
     for cores, view, provided in (("all", "eval", 1), (more, "train", more)):
         target = f"cores/manifests/tiny/{view}.parquet"
         assert f"Provided cores: {provided}" in project.snakemake(target, f"--cores={cores}", results="cores").stderr
+
+
+def test_a_head_records_the_precision_that_its_cache_was_made_with(project):
+    results = project.folder / "results"
+    precision = Store(results / "features/tiny/tiny/train.zarr").provenance["precision"]
+    assert load_head(results / "experiments/tiny_smooseg/0/head.safetensors")[1]["features"]["precision"] == precision
+    planned = project.planned("train", extract={"precision": "float16"})
+    assert set(planned) == {"plan_features", "extract_features", "finish_features", "train_head", "train"}
 
 
 def test_nothing_changed_nothing_to_do(project):

@@ -8,8 +8,7 @@ from types import SimpleNamespace
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import available_cpu_count
 
-from smooseg.settings.catalogue import read_config
-from smooseg.settings.held import HELD
+from smooseg.settings.catalogue import read_config, stated_needs
 from smooseg.settings.config import compared, dataset_root, load_schema, resolve, run_jobs, sweep_jobs, table_jobs
 from smooseg.settings.heads import SUPERVISED, head_schema
 from smooseg.images.datasets import open_dataset
@@ -119,10 +118,8 @@ def store_path(wildcards, view=None):
 
 def feature_needs(dataset, backbone):
     """What a feature store must have been made from, as far as the configuration says."""
-    return {key: config["backbones"][backbone][key] for key in HELD} | {
-        "resample": config["datasets"][dataset]["resample"],
-        "precision": config["extract"]["precision"],
-    }
+    resample, precision = config["datasets"][dataset]["resample"], config["extract"]["precision"]
+    return stated_needs(config["backbones"][backbone], resample, precision)
 
 
 def mask_settings(backbone):

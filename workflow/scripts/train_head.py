@@ -15,19 +15,15 @@ if __name__ == "__main__":
         store, entry = open_store(params.store, needs), params.experiment
         given = read_inputs(inputs, needs)
         stores = [store, *(part for part in given.values() if isinstance(part, Store))]
-        experiment = entry | {"seed": int(snakemake.wildcards.seed), "features": needs}
+        seed, budget = int(snakemake.wildcards.seed), int(1e9 * params.memory_gb)
+        features = needs | {"precision": store.provenance["precision"]}
+        experiment = entry | {"seed": seed, "features": features}
         circumstances = {"code": params.code, "memory_gb": params.memory_gb}
         if "base" in given:
             circumstances["base"] = file_sha256(inputs.base)
         snapshot = Snapshot(output, experiment | circumstances, stores, snakemake.config["train"]["states"])
         head, history = find_head(entry["head"]).fit(
-            store,
-            entry["clusters"],
-            entry["settings"],
-            seed=experiment["seed"],
-            budget=int(1e9 * params.memory_gb),
-            snapshot=snapshot,
-            **given,
+            store, entry["clusters"], entry["settings"], seed=seed, budget=budget, snapshot=snapshot, **given
         )
         save_head(head, entry["head"], experiment, output)
         history.to_parquet(snakemake.output.history)

@@ -2,7 +2,6 @@
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import map_coordinates
 
 CLASSES = ["sky", "water", "grass", "tree", "building", "road"]
 KINDS = [*CLASSES, "conifer", "forest", "block", "roof"]  # finer than classes: benchmarks make other data sets of them
@@ -60,6 +59,8 @@ class Scene:
 
     def ground_noise(self, scale: float, stretch: float = 1.0) -> np.ndarray:
         """Noise in 0..1 that lies on the ground plane, float32 (height, width)."""
+        from scipy.ndimage import map_coordinates  # takes long, and every parse of the workflow asks for CLASSES
+
         tile = fractal(self.rng, NOISE_SIDE, NOISE_SIDE, 24)
         depth = 1 / np.maximum(self.near, 0.02)
         reach = depth * scale * NOISE_SIDE / 8

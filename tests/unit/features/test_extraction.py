@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smooseg.errors import SmoosegError
-from smooseg.features import extraction
+from smooseg.features import extraction, planning
 from smooseg.features.backbones import Backbone
 from smooseg.features.planning import plan_features
+from smooseg.features.store import open_store
 from smooseg.images.datasets import open_dataset
 from smooseg.images.imaging import read_views
 from smooseg.images.views import index_views
@@ -118,6 +119,29 @@ def test_other_needs_start_anew(case, monkeypatch, change):
     done = recorded_writes(monkeypatch)
     case.extract(case.plan(**change))
     assert done == [0, 16, 32, 48]
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_store_keeps_the_precision_that_was_chosen_for_it(tmp_path, monkeypatch, finished):
+    open_needs = {key: value for key, value in NEEDS.items() if key != "precision"}
+
+    def planned(fast, needs=open_needs, code="1"):
+        monkeypatch.setattr(planning, "fast_precision", lambda: fast)
+        store = plan_features(1, tmp_path / "s.zarr", needs, code=code, codec="raw", batch=16, replace=True)
+        store.write(0, np.zeros(store.shape, np.float16))
+        if finished:
+            store.finish()
+        return store.provenance["precision"]
+
+    assert planned("bfloat16") == "bfloat16"
+    assert planned("float32") == "bfloat16"
+    if finished:
+        store = open_store(tmp_path / "s.zarr", open_needs)
+        with pytest.raises(SmoosegError, match="made with precision = 'bfloat16', but this experiment needs 'float32'"):
+            open_store(store.path, NEEDS)
+    assert planned("float32", code="2") == "float32"  # nothing of the earlier one stays
+    assert planned("bfloat16", NEEDS) == "float32"  # stated
+    assert planned("bfloat16", open_needs | {"block": 2}) == "bfloat16"
 
 
 def test_a_store_that_does_not_fit_the_disk_is_refused_before_it_starts(case, monkeypatch):

@@ -1,9 +1,53 @@
-"""Who works in a folder: one run and its jobs, until their processes end."""
+"""What lies in a folder, and who works there: one run and its jobs, until their processes end."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 from smooseg.errors import SmoosegError
+from smooseg.running.files import walk
+from smooseg.running.fingerprint import states, tree_state
+
+
+def test_the_state_of_a_tree_follows_every_file_of_it(tmp_path):
+    tree, disk = tmp_path / "tree", tmp_path / "disk"
+    for path in (tree / "a.png", tree / "b c" / "d.png", tree / "b" / "d.png", disk / "e" / "f.png"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"1")
+    (tree / "linked").symlink_to(disk)
+    (disk / "loop").symlink_to(tree)
+    (tree / "dead.png").symlink_to(tmp_path / "nowhere")
+    seen = [tree_state([str(tree), str(tree / "a.png")])]
+
+    def changed() -> bool:
+        """Whether the state is another one than before, and the same if asked again."""
+        seen.append(tree_state([str(tree), str(tree / "a.png")]))
+        assert tree_state([str(tree), str(tree / "a.png")]) == seen[-1]
+        return seen[-1] not in seen[:-1]
+
+    os.utime(tree / "b c" / "d.png", ns=(1, 1))  # the folder does not show it
+    assert changed()
+    (disk / "e" / "f.png").write_bytes(b"22")
+    assert changed()
+    (disk / "e" / "g.png").touch()
+    assert changed()
+    (tree / "b" / "d.png").rename(tree / "b" / "c.png")
+    assert changed()
+    (tree / "a.png").unlink()
+    assert changed()
+    (tree / "dead.png").unlink()
+    assert not changed()
+
+
+def test_files_are_found_in_the_same_order_everywhere(tmp_path):
+    for name in ("b/x", "b c/x", "b-c/x", "a", "b/sub/y"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    names = [Path(name).relative_to(tmp_path).as_posix() for name, _, _ in states(tmp_path)]
+    assert names == [path.relative_to(tmp_path).as_posix() for path in sorted(walk(tmp_path))]
+    assert names == ["a", "b/sub/y", "b/x", "b c/x", "b-c/x"]
+
 
 WORK = """
 import os, sys

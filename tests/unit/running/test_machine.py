@@ -7,7 +7,14 @@ import dask.system
 import pytest
 import torch
 
-from smooseg.running.machine import cache_variables, interpreter_problem, keep_to_usable_cores, usable_cores
+from smooseg.running import machine
+from smooseg.running.machine import (
+    cache_variables,
+    fast_precision,
+    interpreter_problem,
+    keep_to_usable_cores,
+    usable_cores,
+)
 
 
 @pytest.fixture
@@ -57,3 +64,29 @@ def test_torch_takes_no_more_threads(eight, monkeypatch):
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("flags\t\t: fpu avx512f avx512_bf16 avx512_vnni", "bfloat16"),
+        ("flags\t\t: fpu avx512f avx512_vnni", "float32"),
+        ("flags\t\t: fpu avx2 amx_bf16 amx_tile", "bfloat16"),
+        ("Features\t: fp asimd svebf16", "float32"),
+        ("Features\t: fp asimd i8mm bf16", "bfloat16"),
+        ("", "float32"),
+    ],
+)
+def test_without_a_gpu_the_processors_instructions_decide_the_precision(monkeypatch, tmp_path, said, expected):
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{said}\n")
+    monkeypatch.setattr(machine, "CPU_FACTS", tmp_path / "cpuinfo")
+    monkeypatch.setattr(machine, "GPUS", ())
+    assert fast_precision() == expected
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_gpu_decides_before_the_processor(monkeypatch, native):
+    monkeypatch.setattr(machine, "GPUS", ("null",))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation)
+    assert fast_precision() == ("bfloat16" if native else "float32")
