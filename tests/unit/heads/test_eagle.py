@@ -2,6 +2,7 @@
 
 import math
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -69,6 +70,7 @@ def test_eigenvectors_separate_two_objects():
     assert first[0] * first[2] < 0
 
 
+@hypothesis.settings(deadline=None)
 @given(st.integers(0, 1000), st.floats(0.1, 10))
 def test_scale_and_order_of_patches_do_not_matter(seed, scale):
     embeddings, order = random(1, 8, 5, seed=seed), torch.randperm(8, generator=torch.Generator().manual_seed(seed))

@@ -3,6 +3,7 @@
 import math
 from copy import deepcopy
 
+import hypothesis
 import pytest
 import torch
 import torch.nn.functional as F
@@ -56,6 +57,7 @@ def test_positives_are_closer_than_all_of_a_pool_to_either_patch():
     assert sum(map(sum, expected)) >= 2
 
 
+@hypothesis.settings(deadline=None)
 @given(st.integers(0, 1000))
 def test_all_anchors_are_positives_of_each_other(seed):
     features = directions(8, 3, seed=seed)
