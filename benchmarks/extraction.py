@@ -25,6 +25,8 @@ NEEDS = {
     "model": MODEL,
     "block": BLOCK,
     "norm": False,
+    "features": "tokens",
+    "prefix": 0,
     "resample": "nearest",
     "patch": 14,
     "size": 224,
