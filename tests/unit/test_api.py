@@ -73,7 +73,7 @@ def test_mistakes_are_one_sentence(tmp_path, backbone):
     features = extract(tmp_path / "images", tmp_path / "work", backbone, size=32)
     with pytest.raises(SmoosegError, match=r"smooseg\.step is unknown.*did you mean steps"):
         fit(features, 2, step=1)
-    with pytest.raises(SmoosegError, match="head 'linear' is none of cause, equss, kmeans, smooseg, smooth, stego"):
+    with pytest.raises(SmoosegError, match="head 'linear' is none of cause, eagle, equss, .*, stego"):
         fit(features, 2, "linear")
     with pytest.raises(AttributeError, match="no attribute 'segmnt'"):
         _ = smooseg.segmnt

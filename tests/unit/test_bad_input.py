@@ -504,7 +504,7 @@ SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
 # (key of the shipped configuration, its value, the message without "config: ")
 SETTINGS = [
     ('rnu', 'demo', 'rnu is unknown, allowed here: … (did you mean run?)'),
-    ('run', 'dmeo', "run names 'dmeo', known: demo, camvid, sensitivity, thresholds, paper (did you mean demo?)"),
+    ('run', 'dmeo', "run names 'dmeo', known: demo, heads, camvid, … (did you mean demo?)"),
     ('run', 3, 'run must be string; got 3 (int)'),
     ('experiments.demo_smooseg.settings', {'b3': 1}, 'experiments.demo_smooseg.settings.b3 is unknown, allowed here: …'),
     ('experiments.demo_smooseg.settings', {'b1': '0.5'}, "experiments.demo_smooseg.settings.b1 must be number or auto; got '0.5' (str)"),
@@ -566,7 +566,7 @@ SETTINGS = [
     ("experiments.demo_smooseg.settings", {"b1": "1e-3"}, "experiments.demo_smooseg.settings.b1 must be number or auto; got '1e-3' (str)"),
     ("experiments.demo_smooseg.clusters", 0, "experiments.demo_smooseg.clusters breaks the rule minimum: 2; got 0 (int)"),
     ("datasets.demo.classes", ["sky", True], "datasets.demo.classes.1 must be string; got True (bool)"),
-    ("datasets.demo.layout", "tree", "datasets.demo.layout must be one of camvid, cityscapes, cocostuff27, folder, potsdam3; got 'tree' (str)"),
+    ("datasets.demo.layout", "tree", "datasets.demo.layout must be one of camvid, cityscapes, cocostuff27, folder, potsdam3, raster; got 'tree' (str)"),
     ("sweeps.fig6.settings", {"b1": {"from": 0, "to": 1, "number": 10**9}}, "sweeps.fig6.settings.b1 must be a list or {from, to, number} with numbers, 2 to 10000 of them; got {…}"),
     ("sweeps.fig6.settings", {key: {"from": 0, "to": 1, "number": 200} for key in ("b1", "b2")}, "sweeps.fig6 has 40000 points; take 10000 at most"),
 ]  # fmt: skip

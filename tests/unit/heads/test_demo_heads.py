@@ -24,6 +24,10 @@ from tests.unit.heads.test_heads import settings
 
 SIZE = 128
 QUICK = {
+    "cause": {"steps": 120, "codes": 64, "block": 2, "batch": 8},
+    "eagle": {"steps": 60, "batch": 8, "patches": 32, "samples": 32, "dimensions": 32, "warmup": 20},
+    "equss": {"steps": 60, "batch": 8, "dimensions": 64, "books": 8, "words": 16, "patches": 32},
+    "hp": {"steps": 60, "batch": 8, "dimensions": 32, "pool": 64, "renew": 20, "warmup": 20},
     "kmeans": {"subtract_mean": True},
     "linear": {"steps": 200, "subtract_mean": True},
     "ppap": {"decoder": "projector", "steps": 60, "batch": 8},
