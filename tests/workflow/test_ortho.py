@@ -69,7 +69,8 @@ def test_an_orthophoto_becomes_a_named_map(place):
         mask, colours = data.read(1), data.colormap(1)
     with rasterio.open(place / "work" / "masks" / "ortho.tif") as data:
         clusters = data.read(1)
-    np.testing.assert_array_equal(mask, np.array([0, 1, 0, 255], np.uint8)[clusters])
+    expected = np.array([0, 1, 0, 255], np.uint8)[clusters]
+    assert (mask != expected).mean() < 1e-4  # where ids are scaled up, clusters of one name vote together
     legend = list(csv.DictReader((place / "named" / "legend.csv").open()))
     assert [row["name"] for row in legend] == ["field", "wood", "void"]
     assert ["#{:02X}{:02X}{:02X}".format(*colours[i]) for i in (0, 1)] == [row["colour"] for row in legend[:2]]
