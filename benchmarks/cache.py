@@ -15,7 +15,7 @@ from smooseg.features.reader import shuffled_batches
 from smooseg.features.store import create_store, open_store
 from smooseg.heads import HEADS
 from smooseg.heads import smooseg as smooseg_head
-from smooseg.settings.config import checked, load_schema
+from smooseg.settings.schema import checked, load_schema
 
 PATCHES, CHANNELS = 256, 384  # ViT-S/14 at 224
 VIEW_BYTES = 2 * PATCHES * CHANNELS

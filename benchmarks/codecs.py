@@ -21,7 +21,7 @@ from smooseg.evaluation.metrics import confusion_matrix, match_clusters, score
 from smooseg.evaluation.segmentation import image_logits
 from smooseg.features.store import create_store, open_store
 from smooseg.heads import HEADS
-from smooseg.settings.config import checked, load_schema
+from smooseg.settings.schema import checked, load_schema
 
 FEATURES = Path("results/features/camvid/dinov2_s14_focus")
 LABELS = Path("results/labels/camvid/dinov2_s14_focus/eval.zarr")

@@ -26,7 +26,7 @@ from smooseg.images.imaging import read_views
 from smooseg.pictures.segmenter import crf_defaults
 from smooseg.running.device import keep_freed_memory
 from smooseg.running.machine import usable_cores
-from smooseg.settings.config import checked, load_schema
+from smooseg.settings.schema import checked, load_schema
 
 DATA = Path("../shared/data/camvid")
 FEATURES = Path("results/features/camvid/dinov2_s14_focus")

@@ -21,8 +21,8 @@ from smooseg.heads import HEADS
 from smooseg.running.fingerprint import source_hash
 from smooseg.running.progress import progress
 from smooseg.settings.catalogue import load_catalogue
-from smooseg.settings.config import checked, load_schema
 from smooseg.settings.heads import SUPERVISED
+from smooseg.settings.schema import checked, load_schema
 
 CEILING, KEY, BUDGET = "linear", ["set", "head", "seed", "code"], 4 * 10**9
 

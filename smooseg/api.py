@@ -17,8 +17,8 @@ from .running.fingerprint import source_hash
 from .running.machine import keep_to_usable_cores
 from .running.plugins import code_of
 from .settings.catalogue import find_backbone, stated_needs
-from .settings.config import checked, load_schema
 from .settings.heads import SUPERVISED, check_backbone, head_names, head_schema
+from .settings.schema import checked, load_schema
 
 
 class Images(Dataset):

@@ -18,7 +18,9 @@ from .metrics import Scores, confusion_matrix, match_clusters, score
 from .segmentation import image_logits
 
 
-def score_states(head_path: Path, states: Path, features: Store, labels: Store, classes: int) -> pd.DataFrame:
+def score_states(
+    head_path: Path, states: Path, features: Store, labels: Store, classes: int, *, matched: bool = True
+) -> pd.DataFrame:
     """Scores of a head at the steps whose states were kept, without the CRF.
 
     Args:
@@ -27,6 +29,7 @@ def score_states(head_path: Path, states: Path, features: Store, labels: Store, 
         features: Evaluation features.
         labels: Class ids of the same views.
         classes: Number of classes.
+        matched: Whether clusters are matched to classes; the supervised reference's are classes already.
 
     Returns:
         One row per state that has clusters: step, accuracy and miou (percent).
@@ -35,7 +38,7 @@ def score_states(head_path: Path, states: Path, features: Store, labels: Store, 
     for path in progress(sorted(states.glob("*.safetensors"), key=step_of), unit="state", desc="score"):
         head.load_state_dict(load_file(path))
         if head.classifier()[0].any():  # k-means after the last step leaves none before it
-            found = pixel_scores(head, features, labels, classes)
+            found = pixel_scores(head, features, labels, classes, matched=matched)
             rows.append({"step": step_of(path), "accuracy": found.accuracy, "miou": found.miou})
     return pd.DataFrame(rows, columns=["step", "accuracy", "miou"])
 

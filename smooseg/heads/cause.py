@@ -18,10 +18,11 @@ from ..features.store import Store
 from ..running.device import default_device, drawing
 from .base import Head
 from .frontdoor import FrontDoor, nearest_codes
-from .modularity import draw_patches, grid_side, modularity_loss, patches_at
+from .modularity import draw_patches, grid_side, modularity_loss
 from .projector import Projector
+from .sampling import patches_at
 from .snapshot import Snapshot
-from .training import clip_gradients, minimise
+from .training import Energy, clip_gradients, minimise
 
 HIDDEN = 2048  # of the decoder's feed-forward layer, as released
 
@@ -184,7 +185,7 @@ class Stages(nn.Module):
         clip_gradients(optimizer, network, s["clip"])
         return optimizer
 
-    def energy(self, views: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def energy(self, views: torch.Tensor) -> Energy:
         """Loss of a batch (batch, patches, channels) in the present stage, and its parts for the history."""
         head, features, taken = self.head.train(), views.float() - self.head.mean, int(self.taken)
         if self.mediator_end <= taken < self.contrast_end:

@@ -11,7 +11,7 @@ from ..errors import SmoosegError
 from ..features.reader import mean_feature
 from ..features.store import Store
 from ..running.progress import progress
-from ..settings.config import checked, load_schema
+from ..settings.schema import checked, load_schema
 from .smooth import covariances, projected, smooth_directions, smooth_kmeans
 
 HALVES = 4  # random ones, which may overlap: six pairs to compare

@@ -4,8 +4,6 @@ A projector is trained on correspondences of keys first; then patches are contra
 which eigenvectors of the projector's own embeddings show. Two views of an image differ by dropout alone.
 """
 
-from collections.abc import Iterator
-
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -17,11 +15,12 @@ from ..features.store import Store
 from ..running.device import default_device
 from .eicue import EIGENVECTORS, EigenClusters, eigenvectors, object_loss, patch_weights
 from .losses import random_partners
-from .probed import ProbedHead
+from .projected import ProbedHead
 from .projector import channel_dropout
+from .sampling import distinct_positions, patches_at, random_patches
 from .snapshot import Snapshot
-from .stego import correspondences, random_patches
-from .training import minimise
+from .stego import correspondences
+from .training import Energy, minimise
 
 LARGEST = 0.8  # correspondence, beyond which nothing is gained
 APART = 3.5  # times the shift between images
@@ -63,12 +62,9 @@ class EagleHead(ProbedHead):
             {"name": "eigen", "params": objects.eigen.parameters(), "lr": s["lr_eigen"]},
         ]
 
-        def batches(skip: int) -> Iterator[tuple[int, torch.Tensor]]:
-            return enumerate(shuffled_batches(store, s["batch"], budget, seed, device, skip), skip)
-
         return minimise(
             objects,
-            batches,
+            lambda skip: enumerate(shuffled_batches(store, s["batch"], budget, seed, device, skip), skip),
             lambda batch: objects.energy(*batch, generator),
             torch.optim.Adam(groups, fused=True),
             s["steps"],
@@ -98,9 +94,7 @@ class Objects(nn.Module):
             views.append((dropped[2], self.head.projector(dropped[0], dropped[1])))
         return views
 
-    def energy(
-        self, step: int, views: torch.Tensor, generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def energy(self, step: int, views: torch.Tensor, generator: torch.Generator) -> Energy:
         """Loss of a batch, and its parts for the history.
 
         Args:
@@ -110,8 +104,7 @@ class Objects(nn.Module):
         """
         s, number = self.settings, self.settings["patches"]
         if number and number < views.shape[1]:
-            order = torch.rand(views.shape[:2], generator=generator).argsort(1)[:, :number, None].to(views.device)
-            views = views.gather(1, order.expand(-1, -1, views.shape[2]))
+            views = patches_at(views, distinct_positions(len(views), views.shape[1], number, generator))
         both = self.two_views(views.float() - self.head.mean, generator)
         same, apart = self.correspondence(both, generator)
         eigen, contrast = self.objects(both, contrasted=step > s["warmup"])

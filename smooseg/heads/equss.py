@@ -14,7 +14,7 @@ from ..features.store import Store
 from .probe import ClusterProbe
 from .snapshot import Snapshot
 from .stego import CorrespondenceHead
-from .training import clip_gradients
+from .training import Energy, clip_gradients
 
 
 class ProductQuantiser(nn.Module):
@@ -76,9 +76,7 @@ class EqussHead(CorrespondenceHead):
     def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
         return self.probe.classifier()
 
-    def energy(
-        self, views: torch.Tensor, neighbours: torch.Tensor, generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def energy(self, views: torch.Tensor, neighbours: torch.Tensor, generator: torch.Generator) -> Energy:
         s, (features, embeddings) = self.settings, self.sampled(views, neighbours, generator)
         parts, words = self.quantiser(embeddings[0])
         if s["correspond"] == "quantised":

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .modularity import draw_patches, patches_at
+from .modularity import draw_patches
+from .sampling import patches_at
 
 NEVER = -1e4  # a similarity whose exponential is 0, and whose gradient is no NaN where a row has no other
 

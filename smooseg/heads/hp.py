@@ -4,7 +4,6 @@ A projector is trained by contrast. Which patches are positives is decided by th
 what a moving average of the projector makes of them; a second contrast is of patches that took in their neighbours.
 """
 
-from collections.abc import Iterator
 from copy import deepcopy
 
 import pandas as pd
@@ -18,11 +17,11 @@ from ..features.store import Store
 from ..running.device import default_device
 from .hidden_positives import contrastive_loss, hidden_positives, neighbour_weights, reach
 from .kmeans import sample_patches
-from .probed import ProbedHead
+from .projected import ProbedHead
 from .projector import channel_dropout
+from .sampling import distinct_positions, random_patches
 from .snapshot import Snapshot
-from .stego import random_patches
-from .training import clip_gradients, minimise
+from .training import Energy, clip_gradients, minimise
 
 CLIP = 10.0  # norm of the projector's gradients at most
 DECAY = 0.1  # of the projector's weights
@@ -43,12 +42,9 @@ class HPHead(ProbedHead):
         optimizer = torch.optim.AdamW(groups, weight_decay=0, fused=True)
         clip_gradients(optimizer, list(self.projector.parameters()), CLIP)
 
-        def batches(skip: int) -> Iterator[tuple[int, torch.Tensor]]:
-            return enumerate(shuffled_batches(store, s["batch"], budget, seed, device, skip), skip)
-
         return minimise(
             contrast,
-            batches,
+            lambda skip: enumerate(shuffled_batches(store, s["batch"], budget, seed, device, skip), skip),
             lambda batch: contrast.energy(*batch, generator),
             optimizer,
             s["steps"],
@@ -101,9 +97,7 @@ class HiddenPositives(nn.Module):
         warmup, steps = self.settings["warmup"], self.settings["steps"]
         return max(0, step - warmup) / max(1, steps - warmup)
 
-    def energy(
-        self, step: int, views: torch.Tensor, generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def energy(self, step: int, views: torch.Tensor, generator: torch.Generator) -> Energy:
         """Loss of a batch, and its parts for the history.
 
         Args:
@@ -141,7 +135,7 @@ class HiddenPositives(nn.Module):
         taught = self.taught(features, generator).flatten(0, 1)
         reaches = [(seen, reach(seen, self.agnostic)), (taught, reach(taught, self.specific))]
         number = min(self.settings["anchors"] or patches, patches)
-        order = torch.rand(batch, patches, generator=generator).argsort(1)[:, :number].to(features.device)
+        order = distinct_positions(batch, patches, number, generator).to(features.device)
         drawn = torch.rand(number, batch * patches, generator=generator).to(features.device) < self.settings["share"]
         found: list[tuple[torch.Tensor, ...]] = []
         for image in range(batch):

@@ -13,6 +13,7 @@ from ..features.reader import shuffled_batches
 from ..features.store import Store
 from ..running.progress import progress
 from .base import Head
+from .sampling import patches_at
 from .snapshot import Snapshot
 
 BLOCK = 1 << 14  # patches embedded at once
@@ -88,5 +89,5 @@ def sample_patches(store: Store, samples: int, budget: int, seed: int) -> torch.
     for _ in progress(range(-(-min(store.views, samples) // store.chunk)), unit="block", desc="sample"):
         views = next(batches)
         order = torch.from_numpy(rng.permuted(np.tile(np.arange(patches), (len(views), 1)), axis=1)[:, :each])
-        parts.append(views.gather(1, order.unsqueeze(-1).expand(-1, -1, views.shape[2])).flatten(0, 1))
+        parts.append(patches_at(views, order).flatten(0, 1))
     return torch.cat(parts)

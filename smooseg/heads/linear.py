@@ -15,7 +15,7 @@ from ..images.datasets.base import VOID
 from ..running.device import default_device
 from .base import Head
 from .snapshot import Snapshot
-from .training import minimise
+from .training import Energy, minimise
 
 CHUNKS = 2  # of features in a step
 
@@ -66,7 +66,7 @@ class LinearHead(Head):
     def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
         return self.linear.weight / 2, self.linear.bias / 2  # the CRF doubles logits, as it takes them for cosines
 
-    def energy(self, features: torch.Tensor, shares: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def energy(self, features: torch.Tensor, shares: torch.Tensor) -> Energy:
         """Cross-entropy over labelled pixels, and the classes in use."""
         logits = self.linear(self.embed(features))
         loss = -(shares * F.log_softmax(logits, dim=-1)).sum() / shares.sum().clamp_min(1)

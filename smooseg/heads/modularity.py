@@ -43,12 +43,6 @@ def draw_patches(views: int, patches: int, block: int, generator: torch.Generato
     return rows * side + corners.repeat(len(corners)) + torch.randint(block, shape, generator=generator)
 
 
-def patches_at(views: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """Rows (views, n, channels) at positions (views, n) of (views, patches, channels)."""
-    index = positions.to(views.device).unsqueeze(-1)
-    return views.gather(1, index.expand(-1, -1, views.shape[2]))
-
-
 def strongest_shared(memberships: torch.Tensor) -> torch.Tensor:
     """Largest product of two patches' memberships in one cluster; its gradient is that cluster's.
 

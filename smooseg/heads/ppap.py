@@ -21,6 +21,7 @@ from .nextblock import NextBlock
 from .probe import ClusterProbe
 from .projector import Projector, channel_dropout
 from .proxies import proxy_loss
+from .sampling import distinct_positions
 from .snapshot import Snapshot
 from .training import Energy, clip_gradients, minimise
 
@@ -74,8 +75,8 @@ class PpapHead(Head):
             dropped = [channel_dropout(centred, s["dropout"], generator) for _ in range(3)]
             found_by, embeddings = dropped[2], self.decoder(dropped[0], dropped[1])
         views, patches = embeddings.shape[:2]
-        order = torch.rand(views, patches, generator=generator).argsort(1).to(embeddings.device)
-        index = order[:, : max(1, patches // s["patches_per_anchor"])]
+        index = distinct_positions(views, patches, max(1, patches // s["patches_per_anchor"]), generator)
+        index = index.to(embeddings.device)
         loss, share = proxy_loss(found_by, self.projection(embeddings), index, s)
         cluster = self.probe.loss(embeddings)
         parts = {"contrast": loss, "cluster": cluster, "positives": share, "clusters": self.probe.clusters_in_use}
@@ -99,7 +100,7 @@ class PpapHead(Head):
             {"name": "probe", "params": self.probe.parameters(), "lr": s["lr_probe"], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, fused=True)
-        clip_gradients(optimizer, [*self.decoder.parameters(), *self.projection.parameters()], s["clip"])
+        clip_gradients(optimizer, trained, s["clip"])
         return minimise(
             self,
             lambda skip: shuffled_batches(store, s["batch"], budget, seed, device, skip),

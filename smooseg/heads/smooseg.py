@@ -8,42 +8,36 @@ from torch import nn
 from ..features.reader import shuffled_batches
 from ..features.store import Store
 from ..running.device import default_device
-from .base import Head
 from .losses import data_term, image_moments, random_partners, smoothness
-from .projector import Projector, channel_dropout
+from .projected import ProjectedHead
+from .projector import channel_dropout
 from .snapshot import Snapshot
 from .thresholds import choose_thresholds
-from .training import minimise
+from .training import Energy, minimise
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-class SmooSegHead(Head):
+class SmooSegHead(ProjectedHead):
     """Projector, student prototypes and teacher prototypes (their moving average); predicts by the teacher.
 
     Source:
         Eqs. 5 to 7 and Algorithm 1; the settings' defaults are the released configuration's.
     """
 
+    activation = nn.SiLU
     teacher: torch.Tensor
 
     def __init__(self, channels: int, clusters: int, settings: dict):
         super().__init__(channels, clusters, settings)
-        self.projector = Projector(channels, settings["dimensions"], nn.SiLU)
         prototypes = nn.init.xavier_normal_(torch.empty(clusters, settings["dimensions"]))
         self.student = nn.Parameter(F.normalize(prototypes, dim=1))
         self.register_buffer("teacher", self.student.detach().clone())
 
-    def embed(self, features: torch.Tensor) -> torch.Tensor:
-        centred = features.float() - self.mean
-        return self.projector(centred, centred)
-
     def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
         return F.normalize(self.teacher, dim=-1), torch.zeros(self.clusters)
 
-    def energy(
-        self, features: torch.Tensor, generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def energy(self, features: torch.Tensor, generator: torch.Generator) -> Energy:
         """Loss of a batch (Eq. 7), and its parts for the history.
 
         Args:

@@ -10,17 +10,17 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from ..features.reader import buffers
 from ..features.store import Store
 from ..running.device import default_device
-from .base import Head
 from .kmeans import embedded, minibatch_kmeans, sample_patches
 from .losses import random_partners
-from .projector import Projector, channel_dropout
+from .projected import ProjectedHead
+from .projector import channel_dropout
+from .sampling import random_patches
 from .snapshot import Snapshot
-from .training import minimise
+from .training import Energy, minimise
 
 POOLED = 32  # views pooled at once
 BLOCK = 1024  # rows of the similarity of pooled features computed at once
@@ -81,12 +81,6 @@ def neighbour_batches(
             yield views[take.to(views.device)].to(device), views[partner.to(views.device)].to(device)
 
 
-def random_patches(views: torch.Tensor, number: int, generator: torch.Generator) -> torch.Tensor:
-    """Some patches of each view, drawn at random with replacement: (views, number, channels), float32."""
-    index = torch.randint(views.shape[1], (len(views), number), generator=generator).to(views.device)
-    return views.gather(1, index.unsqueeze(-1).expand(-1, -1, views.shape[2])).float()
-
-
 def correspondences(
     features: tuple[torch.Tensor, torch.Tensor], embeddings: tuple[torch.Tensor, torch.Tensor]
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -123,16 +117,8 @@ def correspondence_loss(
     return -((closeness - shift) * correspondence.clamp_min(0)).mean()
 
 
-class CorrespondenceHead(Head):
+class CorrespondenceHead(ProjectedHead):
     """Projector trained on correspondences; what its embeddings are used for is a matter of the heads below."""
-
-    def __init__(self, channels: int, clusters: int, settings: dict):
-        super().__init__(channels, clusters, settings)
-        self.projector = Projector(channels, settings["dimensions"], nn.ReLU)
-
-    def embed(self, features: torch.Tensor) -> torch.Tensor:
-        centred = features.float() - self.mean
-        return self.projector(centred, centred)
 
     def sampled(
         self, views: torch.Tensor, neighbours: torch.Tensor, generator: torch.Generator
@@ -155,7 +141,7 @@ class CorrespondenceHead(Head):
 
     def correspondence(
         self, features: list[torch.Tensor], embeddings: list[torch.Tensor], generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    ) -> Energy:
         """Loss of what :meth:`sampled` gives, and its parts for the history; ``generator`` draws the random images."""
         s, batch = self.settings, len(features[0])
 
@@ -171,9 +157,7 @@ class CorrespondenceHead(Head):
         }
         return sum(s[f"{name}_weight"] * part for name, part in parts.items()), parts
 
-    def energy(
-        self, views: torch.Tensor, neighbours: torch.Tensor, generator: torch.Generator
-    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def energy(self, views: torch.Tensor, neighbours: torch.Tensor, generator: torch.Generator) -> Energy:
         """Loss of a batch, and its parts for the history; arguments as those of :meth:`sampled`."""
         return self.correspondence(*self.sampled(views, neighbours, generator), generator)
 

@@ -18,7 +18,7 @@ from ..running.device import default_device
 from ..running.fingerprint import source_hash
 from ..running.machine import keep_to_usable_cores, usable_cores
 from ..running.parallel import in_threads
-from ..settings.config import load_schema, with_defaults
+from ..settings.schema import load_schema, with_defaults
 from .legend import evaluated, make_legend, named_legend
 from .photos import Photo, PhotoView
 from .shapes import ShapedBackbone, fits_a_view, scaled_shape, view_shape

@@ -7,9 +7,10 @@ import yaml
 
 from ..errors import SmoosegError
 from ..images.datasets import open_dataset
-from .config import checked, dataset_root, load_schema, plain_path, resolve
+from .config import dataset_root, plain_path, resolve
 from .heads import SUPERVISED, head_names, head_schema
 from .held import HELD
+from .schema import checked, load_schema
 from .shipped import shipped
 
 

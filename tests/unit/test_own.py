@@ -14,8 +14,9 @@ from smooseg.heads import find_head, load_head, save_head
 from smooseg.images.datasets import VOID, Entry, open_dataset
 from smooseg.running.plugins import code_of
 from smooseg.settings.catalogue import heads
-from smooseg.settings.config import checked, load_schema, resolve
+from smooseg.settings.config import resolve
 from smooseg.settings.heads import head_schema
+from smooseg.settings.schema import checked, load_schema
 from tests.conftest import ROOT, clustered_features, make_store
 from tests.package import blocks, install
 

@@ -9,7 +9,8 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import available_cpu_count
 
 from smooseg.settings.catalogue import read_config, stated_needs
-from smooseg.settings.config import compared, dataset_root, load_schema, resolve, run_jobs, sweep_jobs, table_jobs
+from smooseg.settings.config import compared, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
+from smooseg.settings.schema import load_schema
 from smooseg.settings.heads import SUPERVISED, head_schema
 from smooseg.images.datasets import open_dataset
 from smooseg.errors import SmoosegError, raise_listed

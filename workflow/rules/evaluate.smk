@@ -121,31 +121,34 @@ rule evaluate:
         ],
 
 
-# of the states that a training went through, where config["train"]["states"] keeps some
-rule score_states:
-    input:
-        head=rules.train_head.output.head,
-        states=KEPT_STATES.get("states", "<results>/no/states/{experiment}/{seed}"),
-        labels=of_experiment(rules.read_labels.output.complete),
-        complete=of_experiment(rules.finish_features.output.complete),
-        manifest=of_experiment(rules.index_views.output[0]),
-        facts=of_experiment(rules.fetch_weights.output.facts),
-    output:
-        "<results>/experiments/{experiment}/{seed}/states.csv",
-    log:
-        "<logs>/score_states/{experiment}/{seed}.log",
-    benchmark:
-        "<benchmarks>/score_states/{experiment}/{seed}.tsv"
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=lambda w, input, threads, attempt: config["train"]["states"] * maps_minutes(w, input, threads, attempt),
-    params:
-        store=store_of_experiment("eval"),
-        needs=needs_of_experiment,
-        classes=lambda w: len(config["datasets"][config["experiments"][w.experiment]["dataset"]]["classes"]),
-        code=code("evaluation.states"),
-    message:
-        "Score the states of {wildcards.experiment}, seed {wildcards.seed}"
-    script:
-        "../scripts/score_states.py"
+if KEPT_STATES:  # of the states that a training went through
+
+    rule score_states:
+        input:
+            head=rules.train_head.output.head,
+            states=KEPT_STATES["states"],
+            labels=of_experiment(rules.read_labels.output.complete),
+            complete=of_experiment(rules.finish_features.output.complete),
+            manifest=of_experiment(rules.index_views.output[0]),
+            facts=of_experiment(rules.fetch_weights.output.facts),
+        output:
+            "<results>/experiments/{experiment}/{seed}/states.csv",
+        log:
+            "<logs>/score_states/{experiment}/{seed}.log",
+        benchmark:
+            "<benchmarks>/score_states/{experiment}/{seed}.tsv"
+        threads: 1
+        resources:
+            mem_mb=growing(2000),
+            runtime=lambda w, input, threads, attempt: config["train"]["states"]
+            * maps_minutes(w, input, threads, attempt),
+        params:
+            store=store_of_experiment("eval"),
+            needs=needs_of_experiment,
+            classes=lambda w: len(config["datasets"][config["experiments"][w.experiment]["dataset"]]["classes"]),
+            matched=lambda w: not is_supervised(w.experiment),
+            code=code("evaluation.states"),
+        message:
+            "Score the states of {wildcards.experiment}, seed {wildcards.seed}"
+        script:
+            "../scripts/score_states.py"

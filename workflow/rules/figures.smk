@@ -4,23 +4,14 @@ SEEDS = {name: [seed for other, seed in JOBS if other == name] for name in dict(
 FIRST = [(name, seeds[0]) for name, seeds in SEEDS.items()]  # heads that have figures of their own
 STEPPED = [name for name in SEEDS if "steps" in config["experiments"][name]["settings"]]  # have a course of training
 COMPARED = compared(config)  # experiments side by side, by data set
-HEAD_TITLES = {
-    "cause": "CAUSE",
-    "equss": "EQUSS",
-    "kmeans": "k-means",
-    "linear": "linear probe †",
-    "smooseg": "SmooSeg",
-    "smooth": "SmooSeg+",
-    "stego": "STEGO",
-}
 
 
 def titles_of(dataset):
     """What to call the compared experiments of a data set: by their heads, where that tells them apart."""
     heads = {name: config["experiments"][name]["head"] for name in COMPARED[dataset]}
-    if len(set(heads.values())) < len(heads):
-        return {name: name + (" †" if is_supervised(name) else "") for name in heads}
-    return {name: HEAD_TITLES[head] for name, head in heads.items()}
+    alike = len(set(heads.values())) < len(heads)
+    called = {name: name if alike else head_schema(SCHEMA, head)["title"] for name, head in heads.items()}
+    return {name: title + (" †" if is_supervised(name) else "") for name, title in called.items()}
 
 
 def side_by_side(wildcards):

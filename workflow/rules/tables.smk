@@ -37,9 +37,7 @@ rule compare_methods:
         ),
         histories=lambda w: of_jobs(rules.train_head.output.history, table_jobs(config["tables"][w.table])),
         states=lambda w: (
-            of_jobs(rules.score_states.output[0], table_jobs(config["tables"][w.table]))
-            if config["train"]["states"]
-            else []
+            of_jobs(rules.score_states.output[0], table_jobs(config["tables"][w.table])) if KEPT_STATES else []
         ),
     output:
         "<results>/tables/{table}.csv",

@@ -12,7 +12,6 @@ if __name__ == "__main__":
         params, inputs = snakemake.params, snakemake.input
         needs = feature_needs(params.needs, inputs.manifest, inputs.facts)
         labels = open_store(Path(inputs.labels).parent, {"manifest_sha256": needs["manifest_sha256"]})
-        table = score_states(
-            Path(inputs.head), Path(inputs.states), open_store(params.store, needs), labels, params.classes
-        )
+        features, head, states = open_store(params.store, needs), Path(inputs.head), Path(inputs.states)
+        table = score_states(head, states, features, labels, params.classes, matched=params.matched)
         table.to_csv(snakemake.output[0], index=False)

@@ -11,7 +11,7 @@ from smooseg.errors import SmoosegError
 from smooseg.evaluation.crf import find_engine, native, refine, refined_marginals, refinement
 from smooseg.evaluation.crf.lattice import Lattice, build_lattice
 from smooseg.evaluation.crf.refinement import ENGINES, merge_absent
-from smooseg.settings.config import load_schema, with_defaults
+from smooseg.settings.schema import load_schema, with_defaults
 from tests.conftest import ROOT
 
 INSTALLED = [engine for engine, package in ENGINES.items() if find_spec(package)]

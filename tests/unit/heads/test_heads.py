@@ -14,8 +14,8 @@ from smooseg.heads import HEADS, SmooSegHead, load_head, save_head
 from smooseg.heads.linear import labelled_batches, patch_shares
 from smooseg.heads.projector import channel_dropout
 from smooseg.heads.stego import correspondence_loss, nearest_neighbours, neighbour_batches
-from smooseg.settings.config import checked, load_schema
 from smooseg.settings.heads import SUPERVISED
+from smooseg.settings.schema import checked, load_schema
 from tests.conftest import clustered_features, make_store
 
 BUDGET, KINDS = 10**9, 3

@@ -7,7 +7,7 @@ from smooseg.errors import SmoosegError
 from smooseg.features.store import open_store
 from smooseg.heads import SmooSegHead
 from smooseg.heads.thresholds import choose_thresholds, sampled_closeness
-from smooseg.settings.config import checked, load_schema
+from smooseg.settings.schema import checked, load_schema
 from tests.conftest import clustered_features, make_store
 
 BUDGET = 10**9

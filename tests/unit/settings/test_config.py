@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from smooseg.errors import SmoosegError
 from smooseg.heads import HEADS
-from smooseg.settings.config import load_schema, resolve, run_jobs, sweep_jobs, table_jobs
+from smooseg.settings.config import resolve, run_jobs, sweep_jobs, table_jobs
+from smooseg.settings.schema import load_schema
 from smooseg.settings.sweeps import values_of
 from tests.conftest import ROOT
 
