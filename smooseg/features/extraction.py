@@ -16,7 +16,7 @@ from scipy.ndimage import distance_transform_edt
 
 from ..errors import SmoosegError
 from ..images.imaging import read_views_and_void
-from ..running.device import default_device
+from ..running.device import default_device, ready_for
 from ..running.progress import progress
 from .backbones import Backbone
 from .store import Store
@@ -71,34 +71,39 @@ def extract_features(
     ):
         writing: Future | None = None
         for (start, stop), (pixels, void) in decoded_blocks(
-            manifest, root, blocks, needs["size"], needs["resample"], workers
+            manifest, root, blocks, needs["size"], needs["resample"], workers, device
         ):
-            features = model(torch.from_numpy(pixels)).cpu().numpy()
-            if void is not None:
-                cover_void(features[:, needs["prefix"] :], void, needs["patch"])
+            features = model(pixels)
             if writing is not None:
                 writing.result()
-            writing = writer.submit(write_block, store, start, features, manifest)
+            writing = writer.submit(write_block, store, start, features, void, manifest)
             bar.update(stop - start)
         if writing is not None:
             writing.result()
 
 
 def decoded_blocks(
-    manifest: pd.DataFrame, root: Path, blocks: list[tuple[int, int]], size: int, resample: str, workers: int
-) -> Iterator[tuple[tuple[int, int], tuple[np.ndarray, np.ndarray | None]]]:
+    manifest: pd.DataFrame,
+    root: Path,
+    blocks: list[tuple[int, int]],
+    size: int,
+    resample: str,
+    workers: int,
+    device: torch.device,
+) -> Iterator[tuple[tuple[int, int], tuple[torch.Tensor, np.ndarray | None]]]:
     """Yield (block, (uint8 pixels, void)) in order, decoding a bounded number of blocks ahead in threads."""
+
+    def decoded(block: tuple[int, int]) -> tuple[torch.Tensor, np.ndarray | None]:
+        pixels, void = read_views_and_void(root, manifest.iloc[slice(*block)], size, resample)
+        return ready_for(device, torch.from_numpy(pixels)), void
+
     with ThreadPoolExecutor(workers) as pool:
-
-        def decode(block: tuple[int, int]) -> Future:
-            return pool.submit(read_views_and_void, root, manifest.iloc[slice(*block)], size, resample)
-
         remaining = iter(blocks)
-        ahead = [(block, decode(block)) for block in islice(remaining, AHEAD * workers)]
+        ahead = [(block, pool.submit(decoded, block)) for block in islice(remaining, AHEAD * workers)]
         while ahead:
             block, pixels = ahead.pop(0)
             yield block, pixels.result()
-            ahead += [(following, decode(following)) for following in islice(remaining, 1)]
+            ahead += [(following, pool.submit(decoded, following)) for following in islice(remaining, 1)]
 
 
 def cover_void(features: np.ndarray, void: np.ndarray, patch: int) -> None:
@@ -119,12 +124,17 @@ def cover_void(features: np.ndarray, void: np.ndarray, patch: int) -> None:
             view[:] = view[(row * side + column).ravel()]
 
 
-def write_block(store: Store, start: int, features: np.ndarray, manifest: pd.DataFrame) -> None:
-    """Write a block of features.
+def write_block(
+    store: Store, start: int, computed: torch.Tensor, void: np.ndarray | None, manifest: pd.DataFrame
+) -> None:
+    """Write a block of features, once the device has them; the next block is computed meanwhile.
 
     Raises:
         SmoosegError: If the features have another shape than planned, or a view's are not finite, naming its image.
     """
+    features = computed.cpu().numpy()
+    if void is not None:
+        cover_void(features[:, store.provenance["prefix"] :], void, store.provenance["patch"])
     if features.shape[1:] != store.shape[1:]:
         planned, found = ("{} patches of {} channels".format(*shape[1:]) for shape in (store.shape, features.shape))
         raise SmoosegError(f"{store.provenance['model']}: {planned} were planned for this view size, {found} came")

@@ -12,6 +12,7 @@ from itertools import chain
 import numpy as np
 import torch
 
+from ..running.device import ready_for
 from .joined import Joined
 from .store import Store
 
@@ -139,7 +140,8 @@ def shuffled_batches(
             drawn, start = drawn + len(part), stop
             parts.append(part if drawn == size else part.clone())  # a rest outlives its buffer
             if drawn == size:
-                yield (parts[0] if len(parts) == 1 else torch.cat(parts)).to(device, non_blocking=True)
+                batch = parts[0] if len(parts) == 1 else torch.cat(parts)
+                yield ready_for(device, batch).to(device, non_blocking=True)
                 parts, drawn = [], 0
 
 

@@ -20,6 +20,11 @@ def drawing(device: torch.device) -> torch.Generator:
     return torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
 
 
+def ready_for(device: torch.device, values: torch.Tensor) -> torch.Tensor:
+    """Values whose copy to a GPU overlaps with what it computes: in page-locked memory; elsewhere as they are."""
+    return values.pin_memory() if device.type == "cuda" and values.device.type == "cpu" else values
+
+
 def keep_freed_memory() -> None:
     """Let glibc keep what is freed: mapping fresh memory for every large tensor can cost a quarter of a step."""
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):

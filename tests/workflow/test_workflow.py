@@ -182,6 +182,7 @@ def test_a_table_a_sweep_and_a_reference_with_labels(project):
         "tables": {"mine": {"title": "Mine", "rows": rows, "postprocess": ["raw"]}},
         "sweeps": {"grid": {"experiment": "tiny_smooseg", "settings": {"b1": [0, 0.1]}}},
         "postprocess": ["raw"],
+        "train": {"states": 2},
         "runs": {"tiny": {"experiments": [], "tables": ["mine"], "sweeps": ["grid"]}},
     }
     changes["runs"]["tiny"]["compare"] = ["tiny_kmeans", "tiny_smooseg"]
@@ -191,6 +192,7 @@ def test_a_table_a_sweep_and_a_reference_with_labels(project):
     table = pd.read_csv(results / "tables" / "mine.csv")
     assert table["uses_labels"].tolist() == [False, False, True, False]
     assert table["raw_accuracy"].isna().tolist() == [False, False, False, True]
+    assert table["best_miou"].isna().tolist() == [True, False, False, True]  # k-means has no steps
     assert len(pd.read_csv(results / "sweeps" / "grid.csv")) == 2
     page = (results / "report.html").read_text()
     assert "linear †" in page

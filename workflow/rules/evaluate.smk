@@ -140,8 +140,7 @@ if KEPT_STATES:  # of the states that a training went through
         threads: 1
         resources:
             mem_mb=growing(2000),
-            runtime=lambda w, input, threads, attempt: config["train"]["states"]
-            * maps_minutes(w, input, threads, attempt),
+            runtime=lambda w, input, attempt: config["train"]["states"] * maps_minutes(w, input, attempt),
         params:
             store=store_of_experiment("eval"),
             needs=needs_of_experiment,
