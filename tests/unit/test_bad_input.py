@@ -392,7 +392,7 @@ FILES = [
 # ── caches ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 STORE = "PLACE/features.zarr"
-CHUNK = "features.zarr/c/1/0/0"
+CHUNK = "features.zarr/c.1.0.0"
 
 
 def restore(folder: Path, features: np.ndarray | None = None, **provenance) -> None:
@@ -419,7 +419,7 @@ def flip(folder: Path) -> None:
 
 
 def swap(folder: Path) -> None:
-    (folder / CHUNK).write_bytes((folder / "features.zarr/c/0/0/0").read_bytes())
+    (folder / CHUNK).write_bytes((folder / "features.zarr/c.0.0.0").read_bytes())
 
 
 CACHES = [

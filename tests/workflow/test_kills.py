@@ -100,19 +100,19 @@ def test_a_full_disk_is_an_error_and_freed_space_lets_it_finish(tmp_path, tiny_c
 def test_snakemake_killed_during_extraction_goes_on_where_it_stopped(tmp_path, tiny_checkpoint):
     project = Project(tmp_path, tiny_checkpoint)
     write_images(tmp_path / "data" / "tiny", "train", 800)
-    chunks = tmp_path / "results/features/tiny/tiny/train.zarr/c"
+    chunks = tmp_path / "results/features/tiny/tiny/train.zarr"
     process = subprocess.Popen(
         **project.command("features"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    while process.poll() is None and len(list(chunks.glob("*"))) < 5:
+    while process.poll() is None and len(list(chunks.glob("c.*.0"))) < 5:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    before = {path: path.stat().st_mtime_ns for path in chunks.rglob("0") if path.is_file()}
+    before = {path: path.stat().st_mtime_ns for path in chunks.glob("c.*.0")}
     assert 5 <= len(before) < 250  # of 250 chunks
     result = project.snakemake("features")
     assert result.returncode == 0, result.stderr
-    assert len(list(chunks.glob("*"))) == 250
+    assert len(list(chunks.glob("c.*.0"))) == 250
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 

@@ -146,7 +146,7 @@ def test_the_same_configuration_and_seed_give_the_same_tables_however_the_work_i
     assert result.returncode == 0, result.stderr
     for name in ("tables/scores.csv", "tables/class_iou.csv", "experiments/tiny_smooseg/0/head.safetensors"):
         assert (project.folder / "again" / name).read_bytes() == (project.folder / "results" / name).read_bytes()
-    chunks = [project.folder / cache / "tiny/tiny/train.zarr/c/2/0/0" for cache in ("elsewhere", "results/features")]
+    chunks = [project.folder / cache / "tiny/tiny/train.zarr/c.2.0.0" for cache in ("elsewhere", "results/features")]
     assert chunks[0].read_bytes() == chunks[1].read_bytes()
 
 

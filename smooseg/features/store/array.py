@@ -151,7 +151,7 @@ class Store:
 
     def key(self, chunk: int) -> str:
         """Where a chunk lies below the store's path."""
-        return f"c/{chunk}{'/0' * (self.array.ndim - 1)}"
+        return self.array.metadata.encode_chunk_key((chunk, *(0,) * (self.array.ndim - 1)))
 
     def written(self, start: int, stop: int) -> bool:
         """Whether every chunk of a block of rows is there and whole; they are read to find out."""

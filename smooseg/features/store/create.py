@@ -15,6 +15,7 @@ from ...running.files import is_url
 from .array import COMPLETE, Store, backend
 
 CIRCUMSTANCES = "made_with"  # provenance that a finished store may differ in: versions, batch size
+FLAT = {"name": "default", "separator": "."}  # a chunk is one file; with "/" it would lie in two folders of its own
 # compressors; docs/cache.md has what each costs and saves, and what was tried and dropped
 CODECS = {
     "raw": [],  # float16 as it is: features barely compress without loss, and raw chunks read fastest
@@ -66,6 +67,7 @@ def create_store(
         fill_value=0,
         compressors=[*CODECS[codec], Crc32cCodec()],
         attributes={"provenance": provenance},
+        chunk_key_encoding=FLAT,
     )
     return Store(path)
 

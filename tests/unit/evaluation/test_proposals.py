@@ -138,7 +138,7 @@ def test_masks_are_the_same_whoever_computes_them(tmp_path):
 def test_masks_that_an_earlier_run_found_are_kept(tmp_path):
     case = make_case(tmp_path, 7)
     masks = propose(case, tmp_path / "m.zarr", INSTALLED[0])
-    kept, *_, lost = sorted(file for file in (tmp_path / "m.zarr" / "c").rglob("*") if file.is_file())
+    kept, *_, lost = sorted((tmp_path / "m.zarr").glob("c.*"))
     before = kept.stat().st_mtime_ns
     lost.unlink()
     (tmp_path / "m.zarr" / "complete.json").unlink()

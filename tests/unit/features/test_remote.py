@@ -54,7 +54,7 @@ def test_damage_is_seen_at_a_url_too(bucket):
     features, _ = clustered_features(40)
     make_store(f"{bucket}/s.zarr", features)
     client = boto3.client("s3")
-    client.delete_object(Bucket="caches", Key="s.zarr/c/1/0/0")
+    client.delete_object(Bucket="caches", Key="s.zarr/c.1.0.0")
     with pytest.raises(SmoosegError, match=r"s3://caches/s\.zarr: chunk 1 is missing"):
         open_store(f"{bucket}/s.zarr", {})
     again = create_store(f"{bucket}/s.zarr", features.shape, "float16", 16, {"made": "otherwise"}, "raw")

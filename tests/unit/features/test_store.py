@@ -7,7 +7,7 @@ import pytest
 import zarr
 
 from smooseg.errors import SmoosegError
-from smooseg.features.store import CIRCUMSTANCES, COMPLETE, create_store, open_store
+from smooseg.features.store import CIRCUMSTANCES, COMPLETE, create, create_store, open_store
 from smooseg.features.store.chunkbytes import finite
 from tests.conftest import make_store
 
@@ -24,7 +24,7 @@ def path(tmp_path, rows):
 
 
 def chunk_file(path, chunk):
-    return path / "c" / str(chunk) / "0" / "0"
+    return path / f"c.{chunk}.0.0"
 
 
 def test_what_was_written_is_read(path, rows):
@@ -32,6 +32,30 @@ def test_what_was_written_is_read(path, rows):
     assert (store.views, store.chunk, store.chunks) == (40, 16, 3)
     np.testing.assert_array_equal(store.read(0, 40), rows)
     np.testing.assert_array_equal(store.read(15, 17), rows[15:17])
+
+
+def test_a_chunk_is_one_file_beside_the_others(path):
+    assert sorted(file.name for file in path.iterdir()) == [f"c.{i}.0.0" for i in range(3)] + [COMPLETE, "zarr.json"]
+
+
+def test_a_store_with_chunks_in_folders_is_read_and_completed(tmp_path, rows, monkeypatch):
+    old, arguments = tmp_path / "old.zarr", (rows.shape, "float16", 16, {"made": "by a test"}, "raw")
+    with monkeypatch.context() as patch:
+        patch.setattr(create, "FLAT", {"name": "default", "separator": "/"})  # as all stores had them once
+        make_store(old, rows)
+    kept, lost = old / "c" / "0" / "0" / "0", old / "c" / "2" / "0" / "0"
+    np.testing.assert_array_equal(open_store(old, {}).read(0, 40), rows)
+    space = np.empty_like(rows)
+    open_store(old, {}).scatter(1, space, np.arange(16, 32))
+    np.testing.assert_array_equal(space[16:32], rows[16:32])
+    before = kept.stat().st_mtime_ns
+    lost.unlink()
+    again = create_store(old, *arguments)
+    assert [again.written(*block) for block in again.blocks(16)] == [True, True, False]
+    again.write(32, rows[32:])
+    again.finish()
+    np.testing.assert_array_equal(open_store(old, {}).read(0, 40), rows)
+    assert (kept.stat().st_mtime_ns, lost.is_file()) == (before, True)
 
 
 def test_zeros_are_stored_too(tmp_path):
