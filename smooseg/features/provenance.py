@@ -2,20 +2,43 @@
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 
 from ..errors import SmoosegError
 
-ROWS = 10_000  # of a manifest made to text at once
+ROWS = 10_000  # of a manifest read, or made to text, at once
+DECIDING = {"bits", "size", "left", "right", "raster"}  # columns of a manifest that decide more than its hash
+
+
+def manifest_parts(manifest: Path) -> Iterator[pd.DataFrame]:
+    """Consecutive rows of a manifest's Parquet file, so that memory does not grow with their number."""
+    return (part.to_pandas() for part in pq.ParquetFile(manifest).iter_batches(ROWS))
+
+
+def read_rows(manifest: Path, start: int, stop: int) -> pd.DataFrame:
+    """Rows ``start`` to ``stop`` of a manifest, under the numbers that they have in it."""
+    kept, first = [], 0
+    for part in manifest_parts(manifest):
+        part.index += first
+        first += len(part)
+        kept.append(part.loc[start : stop - 1])
+    return pd.concat(kept)
 
 
 def manifest_sha256(manifest: pd.DataFrame) -> str:
     """Hash of a manifest's content, independent of the Parquet writer's version."""
+    return parts_sha256(manifest.iloc[start : start + ROWS] for start in range(0, len(manifest), ROWS))
+
+
+def parts_sha256(parts: Iterable[pd.DataFrame]) -> str:
+    """:func:`manifest_sha256` of consecutive rows."""
     content = hashlib.sha256()
-    for start in range(0, len(manifest) or 1, ROWS):
-        content.update(manifest.iloc[start : start + ROWS].to_csv(index=False, header=start == 0).encode())
+    for number, part in enumerate(parts):
+        content.update(part.to_csv(index=False, header=number == 0).encode())
     return content.hexdigest()
 
 
@@ -57,7 +80,8 @@ def feature_needs(settings: dict, manifest: Path, facts: Path) -> dict:
     Raises:
         SmoosegError: If the model has no such block or no class token, or the blocks' patches differ in size.
     """
-    views, weights = pd.read_parquet(manifest), json.loads(Path(facts).read_text("utf-8"))
+    deciding = [name for name in pq.read_schema(manifest).names if name in DECIDING]
+    views, weights = pd.read_parquet(manifest, columns=deciding), json.loads(Path(facts).read_text("utf-8"))
     model, blocks = settings["model"], weights["blocks"]
     chosen = [blocks[index] for index in block_indices(model, settings["block"], len(blocks))]
     patches = {block["patch"] for block in chosen}
@@ -70,7 +94,7 @@ def feature_needs(settings: dict, manifest: Path, facts: Path) -> dict:
     patch = patches.pop()
     needs = {
         "prefix": weights["prefix"] if settings["prefix"] else 0,
-        "manifest_sha256": manifest_sha256(views),
+        "manifest_sha256": parts_sha256(manifest_parts(manifest)),
         "weights_sha256": weights["sha256"],
         "patch": patch,
         "channels": sum(block["channels"] for block in chosen),
