@@ -68,7 +68,7 @@ def whole(manifest, root: Path, weights: Path, folder: Path, precision: str) -> 
     Backbone(MODEL, BLOCK, False, precision).load(weights).prepare(224, default_device())
     setup = time.perf_counter() - began
     began = time.perf_counter()
-    extract_features(manifest, root, weights, store, **arguments)
+    extract_features(folder / "views.parquet", root, weights, store, **arguments)
     store.finish()
     return len(manifest) / (time.perf_counter() - began - setup)
 
@@ -88,6 +88,7 @@ def run() -> list[dict]:
         save_file(create_model(MODEL).state_dict(), weights)
         dataset = open_dataset({"layout": "folder", "root": folder / "data", "classes": ["a", "b"], "void": 255})
         manifest = index_views(dataset, "train", "five", 224, evaluation=False, workers=2)
+        manifest.to_parquet(folder / "views.parquet")
         pixels = torch.from_numpy(read_views(dataset.root, manifest, 224, "nearest"))
         for precision in ("float32", "bfloat16"):
             ours, alone = alternate(

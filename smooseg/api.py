@@ -116,7 +116,7 @@ def extract(
         len(manifest), features.path, features.needs, code=code, codec="raw", batch=batch, replace=True
     )
     weights = facts.with_suffix(".safetensors")
-    extract_features(manifest, images, weights, store, part=1, parts=1, batch=batch, workers=workers)
+    extract_features(listed, images, weights, store, part=1, parts=1, batch=batch, workers=workers)
     store.finish()
     return replace(features, needs=features.needs | {"precision": store.provenance["precision"]})
 

@@ -19,6 +19,7 @@ from ..images.imaging import read_views_and_void
 from ..running.device import default_device, ready_for
 from ..running.progress import progress
 from .backbones import Backbone
+from .provenance import read_rows
 from .store import Store
 
 AHEAD = 2  # blocks decoded ahead of the backbone, for each worker
@@ -31,7 +32,7 @@ def part_of(blocks: list[tuple[int, int]], part: int, parts: int) -> list[tuple[
 
 
 def extract_features(
-    manifest: pd.DataFrame,
+    manifest: Path,
     root: Path,
     weights: Path,
     store: Store,
@@ -46,7 +47,7 @@ def extract_features(
     Blocks are the same however many parts there are, so the store is too, byte for byte.
 
     Args:
-        manifest: The views.
+        manifest: Parquet file of the views, of which the part's are read.
         root: The data set's folder.
         weights: Safetensors file of the backbone.
         store: As planned; its provenance says what to extract.
@@ -63,6 +64,7 @@ def extract_features(
     )
     if not blocks:
         return
+    rows = read_rows(manifest, blocks[0][0], blocks[-1][1])
     model = Backbone.of(needs).load(weights)
     model.prepare(needs["size"], device)
     with (
@@ -71,12 +73,12 @@ def extract_features(
     ):
         writing: Future | None = None
         for (start, stop), (pixels, void) in decoded_blocks(
-            manifest, root, blocks, needs["size"], needs["resample"], workers, device
+            rows, root, blocks, needs["size"], needs["resample"], workers, device
         ):
             features = model(pixels)
             if writing is not None:
                 writing.result()
-            writing = writer.submit(write_block, store, start, features, void, manifest)
+            writing = writer.submit(write_block, store, start, features, void, rows)
             bar.update(stop - start)
         if writing is not None:
             writing.result()
@@ -94,7 +96,7 @@ def decoded_blocks(
     """Yield (block, (uint8 pixels, void)) in order, decoding a bounded number of blocks ahead in threads."""
 
     def decoded(block: tuple[int, int]) -> tuple[torch.Tensor, np.ndarray | None]:
-        pixels, void = read_views_and_void(root, manifest.iloc[slice(*block)], size, resample)
+        pixels, void = read_views_and_void(root, manifest.loc[block[0] : block[1] - 1], size, resample)
         return ready_for(device, torch.from_numpy(pixels)), void
 
     with ThreadPoolExecutor(workers) as pool:
@@ -140,6 +142,6 @@ def write_block(
         raise SmoosegError(f"{store.provenance['model']}: {planned} were planned for this view size, {found} came")
     finite = np.isfinite(features).all(axis=(1, 2))
     if not finite.all():
-        image = manifest["image"].iloc[start + int(finite.argmin())]
+        image = manifest["image"].loc[start + int(finite.argmin())]
         raise SmoosegError(f"{image}: the backbone gave NaN or infinite features; try extract.precision float32")
     store.write(start, features)

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from smooseg.features.extraction import extract_features
 from smooseg.features.store import Store
 from smooseg.running.jobs import job
@@ -12,7 +10,7 @@ if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         settings = snakemake.config["extract"]
         extract_features(
-            pd.read_parquet(snakemake.input.manifest),
+            Path(snakemake.input.manifest),
             Path(snakemake.params.root),
             Path(snakemake.input.weights),
             Store(snakemake.params.store),

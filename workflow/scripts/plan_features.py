@@ -13,7 +13,7 @@ if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         params, manifest = snakemake.params, snakemake.input.manifest
         store = plan_features(
-            len(pd.read_parquet(manifest)),
+            len(pd.read_parquet(manifest, columns=["mirror"])),
             params.store,
             feature_needs(params.needs, manifest, snakemake.input.facts),
             code=params.code,

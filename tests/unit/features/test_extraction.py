@@ -38,13 +38,21 @@ class Case:
         self.folder, self.checkpoint = folder, checkpoint
         self.dataset = open_dataset({"root": folder / "data", "layout": "folder", "classes": ["a", "b"], "void": 255})
         self.manifest = index_views(self.dataset, "train", "five", 30, evaluation=False, workers=2)
+        self.manifest.to_parquet(folder / "views.parquet")
 
     def plan(self, name="s.zarr", code="1", codec="raw"):
         return plan(self.folder / name, len(self.manifest), code, codec)
 
     def extract(self, store, part=1, parts=1):
         extraction.extract_features(
-            self.manifest, self.dataset.root, self.checkpoint, store, part=part, parts=parts, batch=16, workers=2
+            self.folder / "views.parquet",
+            self.dataset.root,
+            self.checkpoint,
+            store,
+            part=part,
+            parts=parts,
+            batch=16,
+            workers=2,
         )
 
 
