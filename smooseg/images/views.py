@@ -24,6 +24,7 @@ from .rasters import Raster
 
 COLUMNS = ["image", "width", "height", "left", "top", "right", "bottom", "size", "mirror", "sha256", "bits", "raster"]
 MIRRORS = {True: (False, True), False: (False,)}  # an evaluation view is followed by its mirror image
+AT_ONCE = 1000  # images of which more is held than their rows
 NAMED = 3  # images, in what is logged of many
 LEAST = {"whole": 1, "five": 2}  # shorter side (pixels) of an image that can be cropped so
 
@@ -84,6 +85,11 @@ class Indexed:
     stated: bool
     pages: int
     raster: str = ""
+
+    @property
+    def remarkable(self) -> bool:
+        """Whether there is more to say of it than its views."""
+        return self.bits > FEWEST or not self.stated or self.pages > 1 or any(self.void)
 
 
 def index_image(dataset: Dataset, image: str, crops: str, size: int) -> Indexed | SmoosegError:
@@ -146,22 +152,38 @@ def index_views(dataset: Dataset, split: str, crops: str, size: int, evaluation:
         SmoosegError: Naming every image that is missing, does not decode, is too small or lies outside the root.
     """
     entries = dataset.entries(split)
-    with ThreadPoolExecutor(workers) as pool:
-        tasks = pool.map(lambda entry: index_image(dataset, entry.image, crops, size), entries)
-        outcomes = list(progress(tasks, total=len(entries), unit="image", desc=f"index {split}"))
-    raise_listed("These images cannot be used", [str(o) for o in outcomes if isinstance(o, SmoosegError)])
-    found = [outcome for outcome in outcomes if not isinstance(outcome, SmoosegError)]
-    log_findings(found, evaluation)
-    bits, rows = common_bits(found), []
+    parts, remarkable, problems = [], list[Indexed](), list[str]()
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        progress(total=len(entries), unit="image", desc=f"index {split}") as bar,
+    ):
+        for start in range(0, len(entries), AT_ONCE):
+            some = entries[start : start + AT_ONCE]
+            outcomes = list(pool.map(lambda entry: index_image(dataset, entry.image, crops, size), some))
+            problems += [str(outcome) for outcome in outcomes if isinstance(outcome, SmoosegError)]
+            found = [outcome for outcome in outcomes if isinstance(outcome, Indexed)]
+            remarkable += [one for one in found if one.remarkable]
+            if rows := view_rows(found, size, evaluation):
+                parts.append(pd.DataFrame(rows, columns=[*COLUMNS, "stated"]))
+            bar.update(len(some))
+    raise_listed("These images cannot be used", problems)
+    log_findings(remarkable, sum(map(len, parts)), evaluation)
+    if not parts:
+        raise SmoosegError(f"{dataset.root}: every view of {split} is void: transparent, or of the nodata value")
+    manifest = pd.concat(parts, ignore_index=True)
+    manifest.loc[~manifest.pop("stated"), "bits"] = common_bits(remarkable)
+    return manifest if manifest["raster"].any() else manifest.drop(columns="raster")
+
+
+def view_rows(found: list[Indexed], size: int, evaluation: bool) -> list[tuple]:
+    """Rows of a manifest for some images, whose bits are each image's own, and whether those are stated."""
+    rows = []
     for one in found:
         for box, void in zip(one.boxes, one.void, strict=True):
             if evaluation or not void:
-                view, used = (one.image, one.width, one.height, *box, size), one.bits if one.stated else bits
-                rows += [(*view, mirror, one.sha256, used, one.raster) for mirror in MIRRORS[evaluation]]
-    if not rows:
-        raise SmoosegError(f"{dataset.root}: every view of {split} is void: transparent, or of the nodata value")
-    manifest = pd.DataFrame(rows, columns=COLUMNS)
-    return manifest if manifest["raster"].any() else manifest.drop(columns="raster")
+                view, rest = (one.image, one.width, one.height, *box, size), (one.sha256, one.bits, one.raster)
+                rows += [(*view, mirror, *rest, one.stated) for mirror in MIRRORS[evaluation]]
+    return rows
 
 
 def common_bits(found: list[Indexed]) -> int:
@@ -169,8 +191,8 @@ def common_bits(found: list[Indexed]) -> int:
     return max((one.bits for one in found if not one.stated), default=FEWEST)
 
 
-def log_findings(found: list[Indexed], evaluation: bool) -> None:
-    """Say how images were taken that are more, or less, than 8 bits of red, green and blue."""
+def log_findings(found: list[Indexed], kept: int, evaluation: bool) -> None:
+    """Say how images were taken that are more, or less, than 8 bits of red, green and blue; ``kept`` views are used."""
     deep, common = [one for one in found if one.bits > FEWEST or not one.stated], common_bits(found)
     by_bits = groups(deep, lambda one: one.bits if one.stated else common)
     for bits, images in by_bits.items():
@@ -179,7 +201,7 @@ def log_findings(found: list[Indexed], evaluation: bool) -> None:
         logging.info("%s have several pages or frames: the first is taken", named(several))
     void = sum(sum(one.void) for one in found)
     if void and not evaluation:
-        logging.info("%d of %d views are mostly void and left out", void, sum(len(one.void) for one in found))
+        logging.info("%d of %d views are mostly void and left out", void, void + kept)
 
 
 def groups(found: list[Indexed], key: Callable[[Indexed], int]) -> dict[int, list[Indexed]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import zarr
 from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.core.chunk_key_encodings import ChunkKeyEncodingParams
 from zarr.core.sync import sync
 
 from ...errors import SmoosegError
@@ -15,7 +16,8 @@ from ...running.files import is_url
 from .array import COMPLETE, Store, backend
 
 CIRCUMSTANCES = "made_with"  # provenance that a finished store may differ in: versions, batch size
-FLAT = {"name": "default", "separator": "."}  # a chunk is one file; with "/" it would lie in two folders of its own
+# a chunk is one file; with "/" it would lie in two folders of its own
+FLAT: ChunkKeyEncodingParams = {"name": "default", "separator": "."}
 # compressors; docs/cache.md has what each costs and saves, and what was tried and dropped
 CODECS = {
     "raw": [],  # float16 as it is: features barely compress without loss, and raw chunks read fastest

@@ -9,6 +9,7 @@ from PIL import Image
 
 from smooseg.errors import SmoosegError
 from smooseg.features.extraction import cover_void
+from smooseg.images import views
 from smooseg.images.datasets import open_dataset
 from smooseg.images.decoding import read_picture
 from smooseg.images.imaging import read_views, read_views_and_void
@@ -77,15 +78,17 @@ def folder_of(tmp_path, **files: bytes):
     return open_dataset({"root": tmp_path, "layout": "folder"})
 
 
-def test_pictures_of_a_data_set_share_the_range_that_its_largest_value_needs(tmp_path, caplog):
+@pytest.mark.parametrize("at_once", [1, 3, 1000])
+def test_pictures_of_a_data_set_share_the_range_that_its_largest_value_needs(tmp_path, caplog, monkeypatch, at_once):
+    monkeypatch.setattr(views, "AT_ONCE", at_once)
     caplog.set_level(logging.INFO)
     dark, bright, stated = deep(3, 300), deep(3, 4000), deep(3, 900)
     plain = Image.fromarray(eight(bright, 12).copy())
     dataset = folder_of(tmp_path, a_png=png(dark), b_tif=tiff(bright), c_png=png(stated, 10), d_png=saved(plain))
     manifest = index_views(dataset, "val", "whole", 24, evaluation=False, workers=2)
     assert manifest["bits"].tolist() == [12, 12, 10, 8]
-    views = read_views(tmp_path, manifest, 24, "nearest")
-    for view, values, bits in zip(views, (dark, bright, stated), (12, 12, 10), strict=False):
+    found = read_views(tmp_path, manifest, 24, "nearest")
+    for view, values, bits in zip(found, (dark, bright, stated), (12, 12, 10), strict=False):
         np.testing.assert_array_equal(view, eight(values, bits)[:, 4:28])
     assert [record.getMessage() for record in caplog.records] == [
         "1 images (images/val/c.png) hold more than 8 bits: 10 are used, of which the upper 8 are kept",
