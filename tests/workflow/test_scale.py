@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 import yaml
 
-from benchmarks.common import COLUMNS
 from benchmarks.scale import growth, make_project, measure, rehearse
 from smooseg.images.datasets import open_dataset
 from smooseg.settings.config import resolve
@@ -56,8 +55,7 @@ def test_growth_is_in_proportion_to_the_data_and_skips_what_one_size_lacks():
 
 @pytest.mark.slow
 def test_the_rehearsal_runs_every_stage_and_is_kept(tmp_path, photographs, capsys):
-    rows = rehearse(tmp_path / "runs", [20, IMAGES], photographs, [])
-    assert all(list(row) == COLUMNS for row in rows)
+    assert rehearse(tmp_path / "runs", [IMAGES], photographs, []) == []  # there is no other size to compare with
     found = measure(tmp_path / "runs" / str(IMAGES), IMAGES, photographs, [])  # read, not run
     assert f"{IMAGES} training images" in capsys.readouterr().out
     stages = ["index_views", "extract_features", "train_head", "read_labels", "predict_labels", "make_tables"]
