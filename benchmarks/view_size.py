@@ -21,7 +21,8 @@ from benchmarks.suite import BUDGET, settings_of
 from smooseg.evaluation.metrics import confusion_matrix, match_clusters, score
 from smooseg.evaluation.segmentation import averaged_embeddings, pixel_logits
 from smooseg.features.provenance import round_to_patch
-from smooseg.heads import Head, SmoothHead
+from smooseg.heads import Head
+from smooseg.heads.smooth import SmoothHead
 from smooseg.images.datasets import open_dataset
 from smooseg.images.datasets.base import VOID
 from smooseg.pictures.masks import scaled_ids

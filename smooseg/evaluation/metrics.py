@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from ..errors import SmoosegError
 from ..images.datasets.base import VOID
@@ -41,6 +40,8 @@ def match_clusters(confusion: np.ndarray) -> np.ndarray:
     Returns:
         int64 (clusters,): class ids, :data:`UNMATCHED` for clusters beyond the number of classes that occur.
     """
+    from scipy.optimize import linear_sum_assignment  # takes long, and most that import this match nothing
+
     assignment, occurring = np.full(len(confusion), UNMATCHED), np.flatnonzero(confusion.sum(0))
     cluster, matched = linear_sum_assignment(confusion[:, occurring], maximize=True)
     assignment[cluster] = occurring[matched]

@@ -4,33 +4,8 @@ from pathlib import Path
 
 from ..errors import SmoosegError
 from .base import Head, read_head, save_head
-from .cause import CauseHead
-from .eagle import EagleHead
-from .equss import EqussHead
-from .hp import HPHead
-from .kmeans import KMeansHead
-from .linear import LinearHead
 from .names import HEADS, build_head, find_head
-from .ppap import PpapHead
-from .primaps import PrimapsHead
-from .smooseg import SmooSegHead
-from .smooth import SmoothHead
 from .snapshot import Snapshot
-from .stego import StegoHead
-
-HEADS |= {
-    "eagle": EagleHead,
-    "hp": HPHead,
-    "cause": CauseHead,
-    "equss": EqussHead,
-    "kmeans": KMeansHead,
-    "linear": LinearHead,
-    "ppap": PpapHead,
-    "primaps": PrimapsHead,
-    "smooseg": SmooSegHead,
-    "smooth": SmoothHead,
-    "stego": StegoHead,
-}
 
 __all__ = ["HEADS", "Head", "Snapshot", "find_head", "load_head", "save_head"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SmoosegError
-from .fingerprint import module_file, source_hash, stripped
+from .fingerprint import PACKAGE, module_file, source_hash, stripped
 
 GROUPS = {"heads": "smooseg.heads", "images.datasets": "smooseg.datasets"}  # entry points by the room they add to
 KINDS = {"heads": "smooseg.heads.base.Head", "images.datasets": "smooseg.images.datasets.base.Dataset"}
@@ -63,7 +63,14 @@ def code_of(room: str, name: str) -> str:
     if point is None:
         return source_hash(f"{room}.{name}")
     codes = [(path.name, stripped(path)) for path in package_files(point)]
-    return hashlib.sha256(repr([source_hash(room), codes]).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr([code_of_all(room), codes]).encode()).hexdigest()[:16]
+
+
+def code_of_all(room: str) -> list[str]:
+    """Hashes of all modules of a room, for what may depend on any of them."""
+    folder = PACKAGE.joinpath(*room.split("."))
+    modules = sorted(file.stem for file in folder.glob("*.py") if file.stem != "__init__")
+    return [source_hash(room), *(source_hash(f"{room}.{module}") for module in modules)]
 
 
 def package_files(point: EntryPoint) -> list[Path]:

@@ -29,7 +29,8 @@ from smooseg.evaluation.scoring import read_labels, score_labels
 from smooseg.features.provenance import manifest_sha256
 from smooseg.features.store import COMPLETE, open_store
 from smooseg.features.weights import fetch_weights
-from smooseg.heads import HEADS, KMeansHead, save_head
+from smooseg.heads import HEADS, save_head
+from smooseg.heads.kmeans import KMeansHead
 from smooseg.images.datasets import VOID, Entry, open_dataset
 from smooseg.images.datasets.folder import Folder
 from smooseg.images.imaging import read_views

@@ -17,8 +17,9 @@ from smooseg.evaluation.prediction import predict_labels
 from smooseg.features.backbones import Backbone
 from smooseg.features.provenance import file_sha256
 from smooseg.features.store import open_store
-from smooseg.heads import KMeansHead, save_head
+from smooseg.heads import save_head
 from smooseg.heads.base import read_head
+from smooseg.heads.kmeans import KMeansHead
 from smooseg.pictures import work
 from smooseg.pictures.legend import read_scores
 from smooseg.pictures.others import remove_other_masks

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from smooseg.heads import KMeansHead, save_head
+from smooseg.heads import save_head
 from smooseg.heads.base import read_head
+from smooseg.heads.kmeans import KMeansHead
 from smooseg.pictures.segmenter import Segmenter
 from tests.unit.cli.test_cli_segment import CLUSTERS, SIZE, head, ids, picture, run, segment  # noqa: F401
 

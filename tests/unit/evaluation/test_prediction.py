@@ -13,7 +13,8 @@ from smooseg.evaluation.prediction import predict_labels, refine_labels
 from smooseg.evaluation.scoring import read_labels, score_labels
 from smooseg.features.provenance import manifest_sha256
 from smooseg.features.store import open_store
-from smooseg.heads import KMeansHead, save_head
+from smooseg.heads import save_head
+from smooseg.heads.kmeans import KMeansHead
 from smooseg.images.datasets import open_dataset
 from smooseg.images.imaging import read_views
 from smooseg.images.views import index_views

@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from smooseg.evaluation.segmentation import averaged_embeddings, pixel_logits, upsampling_matrix
-from smooseg.heads import KMeansHead, SmooSegHead
+from smooseg.heads.kmeans import KMeansHead
+from smooseg.heads.smooseg import SmooSegHead
 
 SETTINGS = {"dimensions": 8, "b1": 0, "b2": 0}
 

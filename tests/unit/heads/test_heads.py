@@ -10,9 +10,10 @@ import torch
 from smooseg.errors import SmoosegError
 from smooseg.evaluation.metrics import confusion_matrix, match_clusters, score
 from smooseg.features.store import open_store
-from smooseg.heads import HEADS, SmooSegHead, load_head, save_head
+from smooseg.heads import HEADS, load_head, save_head
 from smooseg.heads.linear import labelled_batches, patch_shares
 from smooseg.heads.projector import channel_dropout
+from smooseg.heads.smooseg import SmooSegHead
 from smooseg.heads.stego import correspondence_loss, nearest_neighbours, neighbour_batches
 from smooseg.settings.heads import SUPERVISED
 from smooseg.settings.schema import checked, load_schema

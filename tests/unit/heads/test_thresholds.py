@@ -5,7 +5,7 @@ import torch
 
 from smooseg.errors import SmoosegError
 from smooseg.features.store import open_store
-from smooseg.heads import SmooSegHead
+from smooseg.heads.smooseg import SmooSegHead
 from smooseg.heads.thresholds import choose_thresholds, sampled_closeness
 from smooseg.settings.schema import checked, load_schema
 from tests.conftest import clustered_features, make_store
