@@ -15,6 +15,7 @@ from ...running.parallel import compute
 from .scenes import BLOCK, BUILDING, CLASS_OF, CONIFER, FOREST, GRASS, ROAD, ROOF, SKY, TREE, WATER, Scene, fractal
 
 SEED_STRIDE = 100_000  # data sets of different seeds share no scene
+FADED = 3.0  # reaches, at which a shadow no longer changes a colour in float32
 GRASSES = [(0.33, 0.50, 0.17), (0.44, 0.55, 0.22), (0.55, 0.54, 0.28), (0.28, 0.43, 0.18)]
 LEAVES = [(0.16, 0.34, 0.12), (0.22, 0.38, 0.14), (0.30, 0.36, 0.12), (0.45, 0.30, 0.10), (0.12, 0.28, 0.17)]
 WALLS = [
@@ -43,12 +44,12 @@ def draw_sky(scene: Scene) -> None:
 
 def draw_grass(scene: Scene) -> None:
     """The ground, until something else covers it."""
+    scene = scene.ground()
     base, dry = (np.array(GRASSES[i], np.float32) for i in scene.rng.choice(len(GRASSES), 2, replace=False))
     patches = np.clip((scene.ground_noise(0.5) - 0.35) * 2.5, 0, 1)[..., None]
     blades = (0.3 * scene.ground_noise(5) + 0.7 * scene.ground_noise(18))[..., None]
-    scene.paint(
-        scene.rows >= scene.horizon, (base * (1 - patches) + dry * patches) * (0.20 + 1.6 * blades), GRASS, far=0.06
-    )
+    colour = (base * (1 - patches) + dry * patches) * (0.20 + 1.6 * blades)
+    scene.paint(np.ones_like(scene.kind, bool), colour, GRASS, far=0.06)
 
 
 def draw_water(scene: Scene) -> None:
@@ -73,13 +74,14 @@ def draw_water(scene: Scene) -> None:
 
 def draw_road(scene: Scene) -> None:
     """A road to the horizon, straight or curved, with edge lines and a dashed centre line."""
+    scene = scene.ground()
     rng, near = scene.rng, scene.near
     goal, start = rng.uniform(0.2, 0.8), rng.uniform(0.1, 0.9)
     bend = rng.normal(0, 0.35)
     centre = scene.width * (goal + (start - goal) * near + bend * near * (1 - near))
     half = scene.width * (0.004 + rng.uniform(0.14, 0.34) * near)
     offset = (scene.columns - centre) / half
-    mask = (np.abs(offset) < 1) & (scene.rows >= scene.horizon)
+    mask = np.abs(offset) < 1
     asphalt = np.array(ASPHALTS[rng.integers(len(ASPHALTS))], np.float32)
     surface = asphalt * (0.80 + 0.25 * scene.ground_noise(6) + 0.15 * scene.ground_noise(0.8))[..., None]
     if rng.random() < 0.7:
@@ -101,6 +103,8 @@ def draw_forest(scene: Scene) -> None:
 
 def draw_shadow(scene: Scene, x: float, base: float, reach: float) -> None:
     """Darken the ground beside an object, away from the sun."""
+    wide, tall, middle = FADED * reach, FADED * (0.16 * reach + 1), x - scene.sun * reach * 0.5
+    scene = scene.window(middle - wide, middle + wide, max(base - tall, scene.horizon), base + tall)
     dx = (scene.columns - x + scene.sun * reach * 0.5) / reach
     dark = np.exp(-2 * (dx**2 + ((scene.rows - base) / (0.16 * reach + 1)) ** 2))
     ground = (scene.kind != SKY) & (scene.rows > scene.horizon)
@@ -112,8 +116,10 @@ def draw_tree(scene: Scene, x: float, base: float, near: float) -> None:
     rng = scene.rng
     tall = scene.height * rng.uniform(0.40, 0.70) * (0.30 + near)
     wide = tall * rng.uniform(0.28, 0.42)
+    draw_shadow(scene, x, base, 1.3 * wide)
+    scene = scene.window(x - 2 * wide, x + 2 * wide, base - 1.6 * tall, base + 0.5 * tall)
     u, v = (scene.columns - x) / wide, (base - scene.rows) / tall  # v: 0 at the foot, 1 at the top
-    rough = fractal(rng, scene.height, scene.width, max(wide / 2, 4), 4) - 0.5
+    rough = scene.noise(max(wide / 2, 4)) - 0.5
     kind = CONIFER if rng.random() < 0.3 else TREE
     if kind == CONIFER:
         crown = (v > 0.12) & (v < 0.92) & (np.abs(u) + 0.35 * rough + 0.08 * np.abs(np.sin(22 * v)) < 0.75 * (1 - v))
@@ -126,12 +132,11 @@ def draw_tree(scene: Scene, x: float, base: float, near: float) -> None:
             blob = distance + 1.5 * rough < 1
             light = np.where(blob, 0.8 - 0.35 * (u - cu) / radius * scene.sun + 0.3 * (v - cv) / radius, light)
             crown |= blob
-    draw_shadow(scene, x, base, 1.3 * wide)
     far = 0.35 * (1 - near) ** 3
     trunk = (np.abs(u) < 0.09) & (v >= 0) & (v < 0.55)
     scene.paint(trunk, np.array((0.27, 0.20, 0.14), np.float32) * (0.7 + 0.6 * rough + 0.3)[..., None], kind, far)
     leaves = np.array(LEAVES[rng.integers(len(LEAVES))], np.float32)
-    detail = fractal(rng, scene.height, scene.width, max(3 + 8 * near, 3), 2)
+    detail = scene.noise(max(3 + 8 * near, 3), 2)
     scene.paint(crown, leaves * np.clip(light * (0.45 + 1.1 * detail), 0.15, 2.2)[..., None], kind, far)
 
 
@@ -141,11 +146,12 @@ def draw_building(scene: Scene, x: float, base: float, near: float) -> None:
     house = rng.random() < 0.5
     tall = scene.height * (rng.uniform(0.26, 0.40) if house else rng.uniform(0.55, 1.10)) * (0.30 + near)
     wide = scene.height * rng.uniform(0.35, 0.70) * (0.30 + near)
+    draw_shadow(scene, x, base, 0.9 * wide)
+    scene = scene.window(x - 0.6 * wide, x + 0.6 * wide, base - 1.6 * tall, base + 2)
     u, v = (scene.columns - x) / wide + 0.5, (base - scene.rows) / tall
     wall = np.array(WALLS[rng.integers(len(WALLS))], np.float32) * rng.uniform(0.85, 1.1)
-    grain = (0.88 + 0.24 * fractal(rng, scene.height, scene.width, max(20 * near, 3), 3))[..., None]
+    grain = (0.88 + 0.24 * scene.noise(max(20 * near, 3), 3))[..., None]
     far = 0.35 * (1 - near) ** 3
-    draw_shadow(scene, x, base, 0.9 * wide)
     corner = rng.uniform(0.55, 0.85) if scene.sun < 0 else rng.uniform(0.15, 0.45)
     shaded = (u > corner) if scene.sun < 0 else (u < corner)
     body = (u > 0) & (u < 1) & (v >= 0) & (v < 1)

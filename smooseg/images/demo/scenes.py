@@ -1,5 +1,8 @@
 """A canvas of colours and kinds with a camera above a ground plane, for procedural scenes."""
 
+from copy import copy
+from typing import Self
+
 import numpy as np
 from PIL import Image
 
@@ -50,6 +53,23 @@ class Scene:
         self.sun = rng.choice([-1, 1])  # side the light comes from
         self.rows, self.columns = np.mgrid[0:height, 0:width].astype(np.float32)
         self.near = np.clip((self.rows - self.horizon) / (height - self.horizon), 0, 1)  # 0 horizon, 1 at our feet
+        self.box: tuple[slice, ...] = (slice(None), slice(None))  # which rows and columns of the canvas these are
+
+    def window(self, left: float, right: float, top: float, bottom: float) -> Self:
+        """The part of the whole canvas in a rectangle (pixels, may reach beyond it), to draw what lies in it alone."""
+        part = copy(self)
+        part.box = tuple(slice(max(int(a), 0), max(int(b) + 1, 0)) for a, b in ((top, bottom), (left, right)))
+        for name in ("colour", "kind", "rows", "columns", "near"):
+            setattr(part, name, getattr(self, name)[part.box])
+        return part
+
+    def ground(self) -> Self:
+        """The part below the horizon."""
+        return self.window(0, self.width, self.horizon, self.height)
+
+    def noise(self, cell: float, octaves: int = 4) -> np.ndarray:
+        """:func:`fractal` noise of the whole canvas, where this part of it lies."""
+        return fractal(self.rng, self.height, self.width, cell, octaves)[self.box]
 
     def paint(self, mask: np.ndarray, colour: np.ndarray, kind: int, far: float = 0.0) -> None:
         """Paint a mask (bool) in a colour, (3,) or (height, width, 3), hazier the farther (0..1) it is."""
