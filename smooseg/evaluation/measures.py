@@ -14,6 +14,12 @@ SHARPNESS = 0.1  # temperature that turns logits into assignments, as in trainin
 BINS = 40  # of the distributions of the label penalty
 
 
+def head_measures(head: Head, store: Store, seed: int) -> dict:
+    """What :func:`measure_head` finds, and as ``start`` the same of the head as its training began, or None."""
+    start = untrained(head, seed)
+    return measure_head(head, store) | {"start": None if start is None else measure_head(start, store)}
+
+
 @torch.inference_mode()
 def measure_head(head: Head, store: Store, seed: int = 0) -> dict:
     """Measures of a head on evaluation features, whose rows are views and their mirror images by turns.

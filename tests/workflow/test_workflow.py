@@ -18,7 +18,7 @@ from tests.workflow.project import UMASK, Project
 OF_LABELS = {"plot_segmentations", "plot_side_by_side", "plot_embeddings", "plot_scores", "plot_confusion"}
 COLLECT = {"make_tables", "make_report", "all"} | OF_LABELS
 EVALUATE = {"predict_labels", "refine_crf", "score_labels"} | COLLECT
-TRAIN = {"train_head", "measure_head", "plot_training", "plot_penalties"} | EVALUATE
+TRAIN = {"train_head", "plot_training", "plot_penalties"} | EVALUATE
 OF_REFERENCE = {"train_probe", "predict_labels", "refine_crf", "score_labels"}
 OF_REFERENCE |= {"plot_training", "plot_segmentations", "plot_confusion"}
 FROM_FEATURES = {"plan_features", "extract_features", "finish_features", "read_labels"} | TRAIN
@@ -222,7 +222,7 @@ def test_only_evaluation_and_the_marked_reference_take_labels(project):
     assert set(files["rule"][knows & reference]) == OF_REFERENCE
     blind = set(files["rule"][~knows])
     assert {"index_views", "extract_features", "train_head", "predict_labels", "refine_crf"} <= blind
-    assert {"measure_head", "plot_training", "plot_penalties"} <= blind
+    assert {"plot_training", "plot_penalties"} <= blind
 
 
 def test_files_that_change_in_place_are_seen(project):

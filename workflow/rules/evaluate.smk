@@ -3,6 +3,9 @@
 With config["dask"]["scheduler"], the workers of that cluster compute, and the jobs here only wait for them.
 """
 
+# up to four heads are refined side by side, each after a start that takes one core, and beside a training that does
+CRF_THREADS = max(1, ALL_CORES // min(max(len(JOBS + SWEPT), 1), 4))
+
 
 rule predict_labels:
     input:
@@ -12,6 +15,7 @@ rule predict_labels:
         facts=of_experiment(rules.fetch_weights.output.facts),
     output:
         complete="<results>/experiments/{experiment}/{seed}/raw.zarr/complete.json",
+        measures="<results>/experiments/{experiment}/{seed}/measures.json",  # in the same job, since a start costs more
     log:
         "<logs>/predict_labels/{experiment}/{seed}.log",
     benchmark:
@@ -24,8 +28,9 @@ rule predict_labels:
         store=store_of_experiment("eval"),
         needs=needs_of_experiment,
         code=code("evaluation.prediction"),
+        code_of_measures=code("evaluation.measures"),
     message:
-        "Predict {wildcards.experiment}, seed {wildcards.seed}"
+        "Predict {wildcards.experiment}, seed {wildcards.seed}, and measure it without labels"
     script:
         "../scripts/predict_labels.py"
 
@@ -42,7 +47,7 @@ rule refine_crf:
         "<logs>/refine_crf/{experiment}/{seed}.log",
     benchmark:
         "<benchmarks>/refine_crf/{experiment}/{seed}.tsv"
-    threads: 1 if config["dask"]["scheduler"] else ALL_CORES
+    threads: 1 if config["dask"]["scheduler"] else CRF_THREADS
     resources:
         mem_mb=crf_memory,
         runtime=crf_minutes,
@@ -56,32 +61,6 @@ rule refine_crf:
         "Refine {wildcards.experiment}, seed {wildcards.seed}, with the dense CRF"
     script:
         "../scripts/refine_crf.py"
-
-
-rule measure_head:
-    input:
-        head=rules.train_head.output.head,
-        complete=of_experiment(rules.finish_features.output.complete),
-        manifest=of_experiment(rules.index_views.output[0]),
-        facts=of_experiment(rules.fetch_weights.output.facts),
-    output:
-        "<results>/experiments/{experiment}/{seed}/measures.json",
-    log:
-        "<logs>/measure_head/{experiment}/{seed}.log",
-    benchmark:
-        "<benchmarks>/measure_head/{experiment}/{seed}.tsv"
-    threads: 1
-    resources:
-        mem_mb=growing(2000),
-        runtime=maps_minutes,
-    params:
-        store=store_of_experiment("eval"),
-        needs=needs_of_experiment,
-        code=code("evaluation.measures"),
-    message:
-        "Measure {wildcards.experiment}, seed {wildcards.seed}, without labels"
-    script:
-        "../scripts/measure_head.py"
 
 
 rule score_labels:

@@ -60,7 +60,7 @@ rule plot_embeddings:
 
 rule plot_penalties:
     input:
-        lambda w: of_jobs(rules.measure_head.output[0], compared_jobs(w)),
+        lambda w: of_jobs(rules.predict_labels.output.measures, compared_jobs(w)),
     output:
         figure=report(
             "<results>/figures/fig8/{dataset}.png",

@@ -69,7 +69,7 @@ rule collect_sweep:
             postprocess=config["sweeps"][w.sweep]["postprocess"],
         ),
         histories=lambda w: of_jobs(rules.train_head.output.history, sweep_jobs(config["sweeps"][w.sweep])),
-        measures=lambda w: of_jobs(rules.measure_head.output[0], sweep_jobs(config["sweeps"][w.sweep])),
+        measures=lambda w: of_jobs(rules.predict_labels.output.measures, sweep_jobs(config["sweeps"][w.sweep])),
     output:
         table="<results>/sweeps/{sweep}.csv",
         criteria="<results>/sweeps/{sweep}_criteria.csv",

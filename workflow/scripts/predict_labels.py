@@ -1,20 +1,26 @@
-"""Give every pixel of the evaluation views its cluster."""
+"""Give every pixel of the evaluation views its cluster, and measure the head without labels."""
 
+import json
 from pathlib import Path
 
+from smooseg.evaluation.measures import head_measures
 from smooseg.evaluation.prediction import predict_labels
 from smooseg.features.provenance import feature_needs
 from smooseg.features.store import open_store
+from smooseg.heads import load_head
 from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
-        needs = feature_needs(snakemake.params.needs, snakemake.input.manifest, snakemake.input.facts)
+        inputs, params, output = snakemake.input, snakemake.params, snakemake.output
+        store = open_store(params.store, feature_needs(params.needs, inputs.manifest, inputs.facts))
         predict_labels(
-            open_store(snakemake.params.store, needs),
-            Path(snakemake.input.head),
-            Path(snakemake.output.complete).parent,
-            snakemake.params.code,
+            store,
+            Path(inputs.head),
+            Path(output.complete).parent,
+            params.code,
             workers=snakemake.threads,
             scheduler=snakemake.config["dask"]["scheduler"],
         )
+        measures = head_measures(load_head(Path(inputs.head))[0], store, int(snakemake.wildcards.seed))
+        Path(output.measures).write_text(json.dumps(measures), "utf-8")
