@@ -72,7 +72,7 @@ def write_files(folder: Path, images: dict[str, int]) -> None:
         place.mkdir(parents=True)
         for number in range(images[split]):
             (place / f"{number:012d}.png").touch()
-    (folder / "large.yaml").write_text(yaml.safe_dump(RUN))
+    (folder / "large.yaml").write_text(yaml.safe_dump(RUN), "utf-8")
 
 
 def dry_run(folder: Path) -> None:
