@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from smooseg.images.demo.drawing import draw_scene, write_splits
-from smooseg.images.demo.scenes import CLASSES, SKY
+from smooseg.images.demo.drawing import draw_kinds, draw_scene, write_splits
+from smooseg.images.demo.scenes import CLASSES, SKY, Scene
 
 
 def test_the_seed_fixes_a_scene():
@@ -29,3 +29,14 @@ def test_splits_share_no_scene_whatever_the_number_of_workers(tmp_path):
     assert not set(names["train"]) & set(names["val"])
     for path in (tmp_path / "1").rglob("*.png"):
         assert path.read_bytes() == (tmp_path / "2" / path.relative_to(tmp_path / "1")).read_bytes()
+
+
+def test_things_drawn_in_a_part_of_the_canvas_lack_nothing_of_what_the_whole_canvas_shows(monkeypatch):
+    parts, window = [draw_kinds(seed, 120, 90) for seed in range(20)], Scene.window
+
+    def whole(scene, left, right, top, bottom):
+        return window(scene, 0, scene.width, scene.horizon if top == scene.horizon else 0, scene.height)
+
+    monkeypatch.setattr(Scene, "window", whole)
+    for seed, part in enumerate(parts):
+        assert all(map(np.array_equal, part, draw_kinds(seed, 120, 90)))
