@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..errors import SmoosegError
 from ..features.provenance import file_sha256
 from ..features.store import Store, open_store
 from ..heads import load_head
@@ -19,6 +20,19 @@ from ..running.parallel import in_threads, place
 from .crf import find_engine, refine
 from .labelmaps import CHUNK, create_label_store, engine_workers, fill
 from .segmentation import averaged_embeddings, image_logits, pixel_logits
+
+
+def require_same_precision(features: Store, trained_on: dict) -> None:
+    """Raise if evaluation features were computed in another precision than those that the head was trained on.
+
+    That happens where ``extract.precision`` is auto and machines with and without bfloat16 share the work.
+    """
+    theirs, ours = trained_on["precision"], features.provenance["precision"]
+    if theirs != ours:
+        raise SmoosegError(
+            f"{features.path}: made in {ours}, and the head was trained on features in {theirs}; "
+            "set extract.precision to one of them and run again"
+        )
 
 
 def predict_labels(

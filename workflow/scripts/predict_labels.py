@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from smooseg.evaluation.measures import head_measures
-from smooseg.evaluation.prediction import predict_labels
+from smooseg.evaluation.prediction import predict_labels, require_same_precision
 from smooseg.features.provenance import feature_needs
 from smooseg.features.store import open_store
 from smooseg.heads import load_head
@@ -14,6 +14,8 @@ if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         inputs, params, output = snakemake.input, snakemake.params, snakemake.output
         store = open_store(params.store, feature_needs(params.needs, inputs.manifest, inputs.facts))
+        head, experiment = load_head(Path(inputs.head))
+        require_same_precision(store, experiment["features"])
         predict_labels(
             store,
             Path(inputs.head),
@@ -22,5 +24,5 @@ if __name__ == "__main__":
             workers=snakemake.threads,
             scheduler=snakemake.config["dask"]["scheduler"],
         )
-        measures = head_measures(load_head(Path(inputs.head))[0], store, int(snakemake.wildcards.seed))
+        measures = head_measures(head, store, int(snakemake.wildcards.seed))
         Path(output.measures).write_text(json.dumps(measures), "utf-8")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from smooseg.errors import SmoosegError
-from smooseg.evaluation.prediction import predict_labels, refine_labels
+from smooseg.evaluation.prediction import predict_labels, refine_labels, require_same_precision
 from smooseg.evaluation.scoring import read_labels, score_labels
 from smooseg.features.provenance import manifest_sha256
 from smooseg.features.store import open_store
@@ -105,3 +105,10 @@ def test_blocks_that_an_earlier_run_wrote_are_kept(case):
     (folder / "raw.zarr" / "complete.json").unlink()
     predict_labels(*made, code="1")
     assert (kept.stat().st_mtime_ns, lost.read_bytes()) == (times, content)
+
+
+def test_features_in_another_precision_than_the_heads_are_refused(tmp_path):
+    store = make_store(tmp_path / "s.zarr", np.zeros((2, 4, 8), np.float16), precision="float32")
+    require_same_precision(store, {"precision": "float32"})
+    with pytest.raises(SmoosegError, match=r"made in float32, .* in bfloat16; set extract\.precision to one of them"):
+        require_same_precision(store, {"precision": "bfloat16"})
