@@ -255,9 +255,9 @@ def test_cache_commands(tmp_path):
     assert info["bytes_in_memory"] == 40 * 4 * 8 * 2
     whole = runner.invoke(main, ["cache", "verify", str(path)])
     assert (whole.exit_code, whole.output.strip()) == (0, f"{path}: 3 chunks of 40 views are whole")
-    chunk = path / "c" / "1" / "0" / "0"
+    chunk = path / "c.1.0.0"
     chunk.write_bytes(b"x" + chunk.read_bytes()[1:])
-    (path / "c" / "2" / "0" / "0").unlink()
+    (path / "c.2.0.0").unlink()
     broken = runner.invoke(main, ["cache", "verify", str(path)])
     assert broken.exit_code == 1
     assert "chunk 1 is damaged" in broken.output
