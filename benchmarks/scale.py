@@ -6,7 +6,7 @@ workflow by phases, and prints a table of stages for each size and how each stag
 hard links of a few photographs; scores mean nothing. What follows ``--`` goes to Snakemake. Phases that are finished
 are not run again, and ``stages.csv`` keeps their times. ``python -m benchmarks scale`` compares a tenth with the whole.
 
-Not part of `make bench`, since it takes an hour.
+Not part of `make bench`, since the whole takes half an hour.
 """
 
 import argparse

@@ -14,6 +14,7 @@ from ..errors import SmoosegError
 from ..features.provenance import file_sha256
 from ..features.store import Store, open_store
 from ..heads import load_head
+from ..heads.base import read_head
 from ..images.imaging import read_views
 from ..running.device import keep_freed_memory
 from ..running.parallel import in_threads, place
@@ -22,12 +23,14 @@ from .labelmaps import CHUNK, create_label_store, engine_workers, fill
 from .segmentation import averaged_embeddings, image_logits, pixel_logits
 
 
-def require_same_precision(features: Store, trained_on: dict) -> None:
+def require_same_precision(features: Store, head_path: Path) -> None:
     """Raise if evaluation features were computed in another precision than those that the head was trained on.
 
     That happens where ``extract.precision`` is auto and machines with and without bfloat16 share the work.
     """
-    theirs, ours = trained_on["precision"], features.provenance["precision"]
+    theirs, ours = (
+        facts["precision"] for facts in (read_head(head_path)[0]["experiment"]["features"], features.provenance)
+    )
     if theirs != ours:
         raise SmoosegError(
             f"{features.path}: made in {ours}, and the head was trained on features in {theirs}; "

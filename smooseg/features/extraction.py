@@ -4,7 +4,7 @@ Three steps, so that several jobs can share the work: plan the store, extract pa
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from scipy.ndimage import distance_transform_edt
 
 from ..errors import SmoosegError
 from ..images.imaging import read_views_and_void
-from ..running.device import default_device, ready_for
+from ..running.device import default_device, fetched, ready_for
 from ..running.progress import progress
 from .backbones import Backbone
 from .provenance import read_rows
@@ -75,7 +75,7 @@ def extract_features(
         for (start, stop), (pixels, void) in decoded_blocks(
             rows, root, blocks, needs["size"], needs["resample"], workers, device
         ):
-            features = model(pixels)
+            features = fetched(model(pixels))
             if writing is not None:
                 writing.result()
             writing = writer.submit(write_block, store, start, features, void, rows)
@@ -127,14 +127,14 @@ def cover_void(features: np.ndarray, void: np.ndarray, patch: int) -> None:
 
 
 def write_block(
-    store: Store, start: int, computed: torch.Tensor, void: np.ndarray | None, manifest: pd.DataFrame
+    store: Store, start: int, computed: Callable[[], torch.Tensor], void: np.ndarray | None, manifest: pd.DataFrame
 ) -> None:
     """Write a block of features, once the device has them; the next block is computed meanwhile.
 
     Raises:
         SmoosegError: If the features have another shape than planned, or a view's are not finite, naming its image.
     """
-    features = computed.cpu().numpy()
+    features = computed().numpy()
     if void is not None:
         cover_void(features[:, store.provenance["prefix"] :], void, store.provenance["patch"])
     if features.shape[1:] != store.shape[1:]:

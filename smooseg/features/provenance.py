@@ -25,13 +25,19 @@ def read_rows(manifest: Path, start: int, stop: int) -> pd.DataFrame:
     for part in manifest_parts(manifest):
         part.index += first
         first += len(part)
-        kept.append(part.loc[start : stop - 1])
+        if len(wanted := part.loc[start : stop - 1]):
+            kept.append(wanted.copy())  # a view would keep the whole part
     return pd.concat(kept)
 
 
 def manifest_sha256(manifest: pd.DataFrame) -> str:
     """Hash of a manifest's content, independent of the Parquet writer's version."""
     return parts_sha256(manifest.iloc[start : start + ROWS] for start in range(0, len(manifest), ROWS))
+
+
+def listed_sha256(manifest: Path) -> str:
+    """:func:`manifest_sha256` of a Parquet file's rows, read by parts."""
+    return parts_sha256(manifest_parts(manifest))
 
 
 def parts_sha256(parts: Iterable[pd.DataFrame]) -> str:
@@ -94,7 +100,7 @@ def feature_needs(settings: dict, manifest: Path, facts: Path) -> dict:
     patch = patches.pop()
     needs = {
         "prefix": weights["prefix"] if settings["prefix"] else 0,
-        "manifest_sha256": parts_sha256(manifest_parts(manifest)),
+        "manifest_sha256": listed_sha256(manifest),
         "weights_sha256": weights["sha256"],
         "patch": patch,
         "channels": sum(block["channels"] for block in chosen),

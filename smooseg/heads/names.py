@@ -26,7 +26,8 @@ class OurHeads(Mapping[str, type[Head]]):
     """Our heads by name, each imported when it is asked for: what some of them import takes seconds."""
 
     def __getitem__(self, name: str) -> type[Head]:
-        return getattr(import_module(f"{__package__}.{name}"), CLASSES[name])
+        of_module = CLASSES[name]
+        return getattr(import_module(f"{__package__}.{name}"), of_module)
 
     def __iter__(self) -> Iterator[str]:
         return iter(CLASSES)
@@ -53,8 +54,8 @@ def find_head(name: str) -> type[Head]:
 
 def head_facts(head: Head) -> dict:
     """What :func:`build_head` takes."""
-    name = type(head).__module__.removeprefix(f"{__package__}.")
-    if name not in CLASSES:
+    package, _, name = type(head).__module__.rpartition(".")
+    if package != __package__:
         (name,) = (name for name in plugins("heads") if find_head(name) is type(head))
     return {"head": name, "channels": head.channels, "clusters": head.clusters, "settings": head.settings}
 

@@ -159,13 +159,15 @@ def index_views(dataset: Dataset, split: str, crops: str, size: int, evaluation:
     ):
         for start in range(0, len(entries), AT_ONCE):
             some = entries[start : start + AT_ONCE]
-            outcomes = list(pool.map(lambda entry: index_image(dataset, entry.image, crops, size), some))
+            outcomes = []
+            for outcome in pool.map(lambda entry: index_image(dataset, entry.image, crops, size), some):
+                outcomes.append(outcome)
+                bar.update()
             problems += [str(outcome) for outcome in outcomes if isinstance(outcome, SmoosegError)]
             found = [outcome for outcome in outcomes if isinstance(outcome, Indexed)]
             remarkable += [one for one in found if one.remarkable]
             if rows := view_rows(found, size, evaluation):
                 parts.append(pd.DataFrame(rows, columns=[*COLUMNS, "stated"]))
-            bar.update(len(some))
     raise_listed("These images cannot be used", problems)
     log_findings(remarkable, sum(map(len, parts)), evaluation)
     if not parts:

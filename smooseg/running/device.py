@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+from collections.abc import Callable
 
 import torch
 
@@ -23,6 +24,21 @@ def drawing(device: torch.device) -> torch.Generator:
 def ready_for(device: torch.device, values: torch.Tensor) -> torch.Tensor:
     """Values whose copy to a GPU overlaps with what it computes: in page-locked memory; elsewhere as they are."""
     return values.pin_memory() if device.type == "cuda" and values.device.type == "cpu" else values
+
+
+def fetched(values: torch.Tensor) -> Callable[[], torch.Tensor]:
+    """Begin to copy values from a GPU, behind what it computes; what is returned waits for them, in any thread."""
+    here = values.to("cpu", non_blocking=True)  # into page-locked memory
+    if values.device.type != "cuda":
+        return lambda: here
+    copied = torch.cuda.Event()
+    copied.record(torch.cuda.current_stream(values.device))
+
+    def wait() -> torch.Tensor:
+        copied.synchronize()
+        return here
+
+    return wait
 
 
 def keep_freed_memory() -> None:

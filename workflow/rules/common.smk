@@ -17,7 +17,7 @@ from smooseg.errors import SmoosegError, raise_listed
 from smooseg.running.files import FOLDER, share_folder
 from smooseg.running.fingerprint import source_hash, tree_state
 from smooseg.running.machine import interpreter_problem, usable_cores
-from smooseg.running.plugins import code_of
+from smooseg.running.plugins import code_of, code_of_all
 
 if problem := interpreter_problem():
     raise WorkflowError(problem)
@@ -199,6 +199,13 @@ def base_head(wildcards):
 def code(*modules):
     """Hash of the library code behind a stage: a change that can alter its results makes it run again."""
     return " ".join(source_hash(module) for module in modules)
+
+
+def code_of_head(experiment):
+    """Hash of the code behind an experiment's head and the head that it builds on, which no module of ours imports."""
+    entry = config["experiments"][experiment]
+    base = entry["settings"].get("base")
+    return code_of("heads", entry["head"]) + (f" {code_of_head(base)}" if base else "")
 
 
 def of_jobs(pattern, jobs, **values):

@@ -51,7 +51,7 @@ rule plot_embeddings:
     params:
         panels=embedding_panels,
         classes=lambda w: config["datasets"][w.dataset]["classes"],
-        code=code("results.plots.embeddings"),
+        code=[code("results.plots.embeddings"), *code_of_all("heads")],
     message:
         "Draw the embeddings of {wildcards.dataset}"
     script:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from smooseg.features.provenance import manifest_sha256
+from smooseg.features.provenance import listed_sha256
 from smooseg.features.store import open_store
 from smooseg.heads import load_head
 from smooseg.results.plots.embeddings import plot_embeddings, project_patches
@@ -13,7 +13,7 @@ from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
-        expect = {"manifest_sha256": manifest_sha256(pd.read_parquet(snakemake.input.manifest))}
+        expect = {"manifest_sha256": listed_sha256(snakemake.input.manifest)}
         classes, panels = snakemake.params.classes, []
         for panel in snakemake.params.panels:
             stores = open_store(panel["store"], expect), open_store(Path(panel["labels"]).parent, expect)

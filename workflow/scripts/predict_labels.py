@@ -8,14 +8,14 @@ from smooseg.evaluation.prediction import predict_labels, require_same_precision
 from smooseg.features.provenance import feature_needs
 from smooseg.features.store import open_store
 from smooseg.heads import load_head
+from smooseg.running.files import whole
 from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         inputs, params, output = snakemake.input, snakemake.params, snakemake.output
         store = open_store(params.store, feature_needs(params.needs, inputs.manifest, inputs.facts))
-        head, experiment = load_head(Path(inputs.head))
-        require_same_precision(store, experiment["features"])
+        require_same_precision(store, Path(inputs.head))
         predict_labels(
             store,
             Path(inputs.head),
@@ -24,5 +24,6 @@ if __name__ == "__main__":
             workers=snakemake.threads,
             scheduler=snakemake.config["dask"]["scheduler"],
         )
-        measures = head_measures(head, store, int(snakemake.wildcards.seed))
-        Path(output.measures).write_text(json.dumps(measures), "utf-8")
+        measures = head_measures(load_head(Path(inputs.head))[0], store, int(snakemake.wildcards.seed))
+        with whole(Path(output.measures)) as aside:
+            aside.write_text(json.dumps(measures), "utf-8")

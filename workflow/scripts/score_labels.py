@@ -3,17 +3,15 @@
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from smooseg.evaluation.naming import named_groups, read_names
 from smooseg.evaluation.scoring import score_labels
-from smooseg.features.provenance import file_sha256, manifest_sha256
+from smooseg.features.provenance import file_sha256, listed_sha256
 from smooseg.features.store import open_store
 from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
-        expect = {"manifest_sha256": manifest_sha256(pd.read_parquet(snakemake.input.manifest))}
+        expect = {"manifest_sha256": listed_sha256(snakemake.input.manifest)}
         names, clusters = snakemake.params.names, snakemake.params.clusters
         named = read_names(Path(names), clusters, file_sha256(Path(snakemake.input.head))) if names else None
         scores = score_labels(

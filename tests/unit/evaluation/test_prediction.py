@@ -109,6 +109,9 @@ def test_blocks_that_an_earlier_run_wrote_are_kept(case):
 
 def test_features_in_another_precision_than_the_heads_are_refused(tmp_path):
     store = make_store(tmp_path / "s.zarr", np.zeros((2, 4, 8), np.float16), precision="float32")
-    require_same_precision(store, {"precision": "float32"})
+    heads = {name: tmp_path / f"{name}.safetensors" for name in ("float32", "bfloat16")}
+    for precision, path in heads.items():
+        save_head(KMeansHead(8, 2, {}), "kmeans", {"features": {"precision": precision}}, path)
+    require_same_precision(store, heads["float32"])
     with pytest.raises(SmoosegError, match=r"made in float32, .* in bfloat16; set extract\.precision to one of them"):
-        require_same_precision(store, {"precision": "bfloat16"})
+        require_same_precision(store, heads["bfloat16"])

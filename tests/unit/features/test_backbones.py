@@ -287,7 +287,7 @@ def test_features_of_another_shape_than_planned_are_refused(tmp_path):
     with pytest.raises(
         SmoosegError, match="odd_net: 4 patches of 8 channels were planned .* 1 patches of 8 channels came"
     ):
-        write_block(store, 0, torch.zeros(2, 1, 8, dtype=torch.float16), None, pd.DataFrame())
+        write_block(store, 0, lambda: torch.zeros(2, 1, 8, dtype=torch.float16), None, pd.DataFrame())
 
 
 def test_an_unknown_model_is_an_error():

@@ -107,9 +107,10 @@ def test_a_cluster_that_cannot_be_used_is_one_sentence(tmp_path, monkeypatch):
         compute(count_block, [task], 1, address, "count")
 
 
-def test_a_worker_with_other_code_is_refused(tmp_path):
+@pytest.mark.parametrize("module", ["evaluation/metrics.py", "heads/kmeans.py"])
+def test_a_worker_with_other_code_is_refused(tmp_path, module):
     shutil.copytree(ROOT / "smooseg", tmp_path / "other" / "smooseg", ignore=shutil.ignore_patterns("__pycache__"))
-    with (tmp_path / "other" / "smooseg" / "evaluation" / "metrics.py").open("a") as file:
+    with (tmp_path / "other" / "smooseg" / module).open("a") as file:
         file.write("VERSION = 2\n")
     task = (tmp_path / "labels.zarr",) * 2 + (2, 2, 0, 8)
     with (
