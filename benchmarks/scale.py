@@ -29,6 +29,7 @@ from safetensors.torch import save_file
 
 from benchmarks.common import row
 from benchmarks.sets import folder_entry
+from benchmarks.start import IMAGES as COCOSTUFF
 from smooseg.images.datasets import open_dataset
 from smooseg.images.datasets.base import VOID
 from smooseg.images.datasets.cocostuff27 import SPLITS
@@ -36,7 +37,7 @@ from smooseg.results.timing import stage_times
 from smooseg.settings.catalogue import read_config
 from smooseg.settings.shipped import shipped
 
-IMAGES, EVALUATED = 118_287, 2175  # of COCO-Stuff
+IMAGES, EVALUATED = COCOSTUFF.values()
 PHOTOGRAPHS = Path("../shared/data/landcover")
 SIDE = 320  # pixels, at most, of the copies that are linked: decoding is to take milliseconds
 SPREAD = 30  # between label ids, so that the photographs' few classes become classes of COCO-Stuff

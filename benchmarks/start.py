@@ -3,7 +3,6 @@
 CPU seconds, not those of the clock: the least of several runs that take turns.
 """
 
-import os
 import resource
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.common import row
+from benchmarks.sets import folder_entry
 from smooseg.running.fingerprint import tree_state
 from smooseg.settings.shipped import shipped
 
@@ -28,15 +28,7 @@ RUN = {
     "data_root": "data",
     "runs": {"large": {"experiments": ["large"]}},
     "experiments": {"large": {"dataset": "large", "backbone": "dinov2_s14_focus", "head": "kmeans"}},
-    "datasets": {
-        "large": {
-            "layout": "folder",
-            "path": "large",
-            "classes": ["up", "down"],
-            "train": {"split": "train", "crops": "five", "size": 224},
-            "eval": {"split": "val", "crops": "whole", "size": 320},
-        }
-    },
+    "datasets": {"large": folder_entry("large", ["up", "down"])},
 }
 
 
@@ -79,7 +71,7 @@ def dry_run(folder: Path) -> None:
     """``snakemake -n`` in a folder with a data set."""
     command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "--snakefile", str(shipped("Snakefile"))]
     command += ["--configfile", "large.yaml"]
-    subprocess.run(command, cwd=folder, env=os.environ, check=True, capture_output=True)
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
 def one_by_one(folder: Path) -> list[tuple[str, int, int]]:

@@ -23,6 +23,8 @@ def read_rows(manifest: Path, start: int, stop: int) -> pd.DataFrame:
     """Rows ``start`` to ``stop`` of a manifest, under the numbers that they have in it."""
     kept, first = [], 0
     for part in manifest_parts(manifest):
+        if first >= stop:
+            break
         part.index += first
         first += len(part)
         if len(wanted := part.loc[start : stop - 1]):

@@ -15,10 +15,9 @@ from ..features.provenance import file_sha256, round_to_patch
 from ..heads import load_head
 from ..images.rasters import Raster, RasterView
 from ..running.device import default_device
-from ..running.fingerprint import source_hash
 from ..running.machine import keep_to_usable_cores, usable_cores
 from ..running.parallel import in_threads
-from ..running.plugins import code_of_all
+from ..running.plugins import code_with_heads
 from ..settings.schema import load_schema, with_defaults
 from .legend import evaluated, make_legend, named_legend
 from .photos import Photo, PhotoView
@@ -91,7 +90,7 @@ class Segmenter:
             "tile": self.tile,
             "crf": self.crf,
             "bits": self.bits,
-            "code": [source_hash("pictures.masking"), *code_of_all("heads")],
+            "code": code_with_heads("pictures.masking"),
         }
 
     def raster(self, photo: Photo) -> Raster:

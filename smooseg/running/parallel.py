@@ -10,8 +10,7 @@ from tqdm.dask import TqdmCallback
 
 from ..errors import SmoosegError
 from .files import is_url
-from .fingerprint import source_hash
-from .plugins import code_of_all
+from .plugins import code_with_heads
 from .progress import DEFAULTS, progress
 
 PATIENCE = 30  # seconds that a scheduler has to answer, and to have a worker
@@ -75,7 +74,7 @@ def on_cluster(delayed: list[Delayed], function: Callable, scheduler: str, desc:
         except TimeoutError as error:
             raise unreachable(scheduler, "it has no worker") from error
         module = function.__module__.partition(".")[2]  # without the package's name
-        if any(found != code_here(module) for found in client.run(code_here, module).values()):
+        if any(found != code_with_heads(module) for found in client.run(code_with_heads, module).values()):
             raise unreachable(scheduler, "a worker there has another version of smooseg")
         futures = client.compute(delayed)
         try:
@@ -84,11 +83,6 @@ def on_cluster(delayed: list[Delayed], function: Callable, scheduler: str, desc:
             return client.gather(futures)
         except KilledWorker as error:
             raise unreachable(scheduler, "its workers keep dying, and their logs say why") from error
-
-
-def code_here(module: str) -> list[str]:
-    """Hashes of a module's code and of all heads', which it may load."""
-    return [source_hash(module), *code_of_all("heads")]
 
 
 def unreachable(scheduler: str, why: str) -> SmoosegError:

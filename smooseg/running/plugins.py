@@ -73,6 +73,11 @@ def code_of_all(room: str) -> list[str]:
     return [source_hash(room), *(source_hash(f"{room}.{module}") for module in modules)]
 
 
+def code_with_heads(module: str) -> list[str]:
+    """Hashes of a module and of all heads: it loads one of them by name, which no import shows."""
+    return [source_hash(module), *code_of_all("heads")]
+
+
 def package_files(point: EntryPoint) -> list[Path]:
     """Every Python file of the package that an entry point lies in; nothing of it is imported.
 

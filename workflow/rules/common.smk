@@ -17,7 +17,7 @@ from smooseg.errors import SmoosegError, raise_listed
 from smooseg.running.files import FOLDER, share_folder
 from smooseg.running.fingerprint import source_hash, tree_state
 from smooseg.running.machine import interpreter_problem, usable_cores
-from smooseg.running.plugins import code_of, code_of_all
+from smooseg.running.plugins import code_of, code_with_heads
 
 if problem := interpreter_problem():
     raise WorkflowError(problem)

@@ -51,7 +51,7 @@ rule plot_embeddings:
     params:
         panels=embedding_panels,
         classes=lambda w: config["datasets"][w.dataset]["classes"],
-        code=[code("results.plots.embeddings"), *code_of_all("heads")],
+        code=code_with_heads("results.plots.embeddings"),
     message:
         "Draw the embeddings of {wildcards.dataset}"
     script:
