@@ -93,9 +93,9 @@ def evaluated_views() -> pd.DataFrame:
 
 def stage(engine: str, head_path: Path, path: Path) -> tuple[float, float, np.ndarray]:
     """Seconds of the workflow's stage on all cores, bytes of memory at its peak for each core, and its maps."""
-    began, manifest = time.perf_counter(), pd.read_parquet(MANIFEST)
+    began = time.perf_counter()
     features = open_store(FEATURES / "eval.zarr", {})
-    refine_labels(features, head_path, path, "", manifest, DATA, crf_settings(engine), workers=CORES)
+    refine_labels(features, head_path, path, "", MANIFEST, DATA, crf_settings(engine), workers=CORES)
     seconds, store = time.perf_counter() - began, open_store(path, {})
     worker = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # a core's own process, if it has one
     return seconds, worker or peak_bytes() / CORES, store.read(0, store.views)

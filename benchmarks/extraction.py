@@ -17,7 +17,7 @@ from smooseg.features.planning import plan_features
 from smooseg.images.datasets import open_dataset
 from smooseg.images.demo.drawing import write_splits
 from smooseg.images.imaging import read_views
-from smooseg.images.views import index_views
+from smooseg.images.indexing import index_views
 from smooseg.running.device import default_device
 
 MODEL, BLOCK, BATCH = "vit_small_patch14_dinov2.lvd142m", 9, 32

@@ -12,7 +12,7 @@ from .features.store import Store, open_store
 from .features.weights import fetch_weights
 from .heads import Snapshot, find_head, save_head
 from .images.datasets import Dataset, Entry
-from .images.views import index_views
+from .images.indexing import index_views
 from .running.fingerprint import source_hash
 from .running.machine import keep_to_usable_cores
 from .running.plugins import code_of

@@ -7,7 +7,6 @@ of whole chunks are independent tasks, and blocks that an earlier run wrote are 
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 from ..errors import SmoosegError
@@ -16,6 +15,7 @@ from ..features.store import Store, open_store
 from ..heads import load_head
 from ..heads.base import read_head
 from ..images.imaging import read_views
+from ..images.manifests import read_rows
 from ..running.device import keep_freed_memory
 from ..running.parallel import in_threads, place
 from .crf import find_engine, refine
@@ -61,7 +61,7 @@ def refine_labels(
     head_path: Path,
     path: Path,
     code: str,
-    manifest: pd.DataFrame,
+    manifest: Path,
     root: Path,
     crf: dict,
     *,
@@ -72,19 +72,18 @@ def refine_labels(
 
     Args:
         features, head_path, path, code, workers, scheduler: As for :func:`predict_labels`.
-        manifest: Evaluation views, for their pixels.
+        manifest: Parquet file of the evaluation views, for their pixels.
         root: The data set's folder.
         crf: Settings of :func:`smooseg.evaluation.crf.refine`.
     """
     crf = crf | {"engine": find_engine(crf["engine"])}
     facts = {"head_sha256": file_sha256(head_path), "crf": crf, "code": code}
     output = create_label_store(features, features.views // 2, path, facts)
-    inputs, views = (place(features.path), place(head_path), place(path)), manifest[~manifest["mirror"]]
-    where = place(root)
+    inputs, views = (place(features.path), place(head_path), place(path)), (place(manifest), place(root))
     workers, threads = engine_workers(crf["engine"], workers, scheduler)
 
     def task(start: int, stop: int) -> tuple:
-        return *inputs, start, views[start:stop], where, crf, threads
+        return *inputs, start, stop, *views, crf, threads
 
     fill(output, refine_block, task, workers, scheduler, CHUNK * -(-threads // 4))
 
@@ -102,17 +101,19 @@ def refine_block(
     head_path: Path,
     path: Path,
     start: int,
-    rows: pd.DataFrame,
+    stop: int,
+    manifest: Path,
     root: Path,
     crf: dict,
     threads: int,
 ) -> None:
-    """Refine image ``start`` and those after it, an image a thread, and write them to the label store at ``path``."""
+    """Refine images ``start`` to ``stop``, an image a thread, and write them to the label store at ``path``."""
     torch.set_num_threads(1)
     keep_freed_memory()  # the CRF asks for large matrices for every image
     output, store, head = Store(path), open_store(features, {}, survey=False), load_head(head_path)[0]
     size, resample = output.shape[1], store.provenance["resample"]
-    grids = averaged_embeddings(head, torch.from_numpy(store.read(2 * start, 2 * (start + len(rows)))))
+    grids = averaged_embeddings(head, torch.from_numpy(store.read(2 * start, 2 * stop)))
+    rows = read_rows(manifest, 2 * start, 2 * stop).query("not mirror")
 
     def refined(i: int) -> np.ndarray:
         (view,) = read_views(root, rows[i : i + 1], size, resample)

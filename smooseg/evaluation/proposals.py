@@ -10,7 +10,6 @@ Source:
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 import torch.nn.functional as F
 from scipy.linalg import eigh
@@ -20,6 +19,7 @@ from ..features.reader import mean_feature
 from ..features.store import Store, open_store
 from ..images.datasets.base import VOID
 from ..images.imaging import read_views
+from ..images.manifests import read_rows
 from ..running.device import keep_freed_memory
 from ..running.parallel import in_threads, place
 from .crf import find_engine, refine
@@ -34,7 +34,7 @@ def propose_masks(
     features: Store,
     path: Path,
     code: str,
-    manifest: pd.DataFrame,
+    manifest: Path,
     root: Path,
     settings: dict,
     crf: dict,
@@ -48,7 +48,7 @@ def propose_masks(
         features: Training features, of square views.
         path: Store to write.
         code: Hash of the code that decides the result.
-        manifest: The views, for their pixels.
+        manifest: Parquet file of the views, for their pixels.
         root: The data set's folder.
         settings: threshold, covered and subtract_mean, see :func:`view_masks`.
         crf: Settings of :func:`smooseg.evaluation.crf.refine`.
@@ -57,11 +57,11 @@ def propose_masks(
     crf = crf | {"engine": find_engine(crf["engine"])}
     output = create_label_store(features, features.views, path, {"masks": settings, "crf": crf, "code": code})
     mean = mean_feature(features).numpy() if settings["subtract_mean"] else np.zeros(features.shape[-1], np.float32)
-    inputs, where = (place(features.path), place(path)), place(root)
+    inputs, views = (place(features.path), place(path)), (place(manifest), place(root))
     workers, threads = engine_workers(crf["engine"], workers, scheduler)
 
     def task(start: int, stop: int) -> tuple:
-        return *inputs, start, manifest[start:stop], where, mean, settings, crf, threads
+        return *inputs, start, stop, *views, mean, settings, crf, threads
 
     fill(output, propose_block, task, workers, scheduler, BLOCK * -(-threads // 8))
 
@@ -70,24 +70,25 @@ def propose_block(
     features: str | Path,
     path: Path,
     start: int,
-    rows: pd.DataFrame,
+    stop: int,
+    manifest: Path,
     root: Path,
     mean: np.ndarray,
     settings: dict,
     crf: dict,
     threads: int,
 ) -> None:
-    """Find the masks of view ``start`` and those after it, a view a thread, and write them to the store at ``path``."""
+    """Find the masks of views ``start`` to ``stop``, a view a thread, and write them to the store at ``path``."""
     torch.set_num_threads(1)
     keep_freed_memory()  # the CRF asks for large matrices for every view
     output, store = Store(path), open_store(features, {}, survey=False)
-    size, patches = output.shape[1], store.read(start, start + len(rows)).astype(np.float32) - mean
-    pixels = read_views(root, rows, size, store.provenance["resample"])
+    size, patches = output.shape[1], store.read(start, stop).astype(np.float32) - mean
+    pixels = read_views(root, read_rows(manifest, start, stop), size, store.provenance["resample"])
 
     def masks_of(i: int) -> np.ndarray:
         return view_masks(patches[i], pixels[i], settings, crf)
 
-    output.write(start, np.stack(in_threads(masks_of, range(len(rows)), threads)))
+    output.write(start, np.stack(in_threads(masks_of, range(stop - start), threads)))
 
 
 def view_masks(features: np.ndarray, pixels: np.ndarray, settings: dict, crf: dict) -> np.ndarray:

@@ -11,22 +11,22 @@ import numpy as np
 import pandas as pd
 
 from ..errors import SmoosegError, raise_listed
-from ..features.provenance import manifest_sha256
 from ..features.store import Store, open_store
 from ..images.datasets.base import VOID, Dataset
 from ..images.imaging import label_view
 from ..images.labels import doubts
+from ..images.manifests import listed_sha256, manifest_parts
 from ..running.parallel import compute, place
 from ..running.progress import progress
 from .labelmaps import CHUNK, create_label_store
 from .metrics import confusion_matrix, joined_rows, majority_classes, match_clusters, of_groups, score
 
 
-def read_labels(manifest: pd.DataFrame, dataset: Dataset, split: str, features: str, path: Path, code: str) -> None:
+def read_labels(manifest: Path, dataset: Dataset, split: str, features: str, path: Path, code: str) -> None:
     """Store the labels of a manifest's views, at the size of their features' views; mirror images have none.
 
     Args:
-        manifest: The views.
+        manifest: Parquet file of the views.
         dataset: Data set that knows the labels.
         split: The views' split.
         features: Their features.
@@ -37,17 +37,18 @@ def read_labels(manifest: pd.DataFrame, dataset: Dataset, split: str, features: 
         SmoosegError: Naming every label that is missing, of another size than its image, or holds
             an unknown id.
     """
-    rows = manifest[~manifest["mirror"]]
+    views = pd.read_parquet(manifest, columns=["image", "mirror"]).query("not mirror")["image"]
     labels = {entry.image: entry.label for entry in dataset.entries(split) if entry.label is not None}
-    raise_listed("These images have no label", [image for image in rows["image"].unique() if image not in labels])
-    source = open_store(features, {"manifest_sha256": manifest_sha256(manifest)})
-    store = create_label_store(source, len(rows), path, {"code": code})
+    raise_listed("These images have no label", [image for image in views.unique() if image not in labels])
+    source = open_store(features, {"manifest_sha256": listed_sha256(manifest)})
+    store = create_label_store(source, len(views), path, {"code": code})
     problems: list[str] = []
     counts = np.zeros(VOID + 1, np.int64)
     decoded = lru_cache(maxsize=1)(dataset.read_label)  # an image's views follow each other
+    rows = (row for part in manifest_parts(manifest) for row in part[~part["mirror"]].itertuples())
     for start, stop in progress(store.blocks(CHUNK), unit="block", desc="labels"):
         maps = np.zeros((stop - start, *store.shape[1:]), np.uint8)
-        for out, row in zip(maps, rows.iloc[start:stop].itertuples(), strict=True):
+        for out, row in zip(maps, rows, strict=False):
             try:
                 path = dataset.root / labels[row.image]
                 out[:] = label_view(decoded(path), path, row, len(out))
@@ -56,7 +57,7 @@ def read_labels(manifest: pd.DataFrame, dataset: Dataset, split: str, features: 
         store.write(start, maps)
         counts += np.bincount(maps.ravel(), minlength=len(counts))
     raise_listed("These labels cannot be used", list(dict.fromkeys(problems)))
-    logging.info("%d views of %d images have a label", len(rows), rows["image"].nunique())
+    logging.info("%d views of %d images have a label", len(views), views.nunique())
     for doubt in doubts(counts, dataset.classes):
         logging.warning("%s", doubt)
     store.finish()

@@ -16,19 +16,14 @@ from scipy.ndimage import distance_transform_edt
 
 from ..errors import SmoosegError
 from ..images.imaging import read_views_and_void
+from ..images.manifests import read_rows
 from ..running.device import default_device, fetched, ready_for
+from ..running.jobs import part_of
 from ..running.progress import progress
 from .backbones import Backbone
-from .provenance import read_rows
 from .store import Store
 
 AHEAD = 2  # blocks decoded ahead of the backbone, for each worker
-
-
-def part_of(blocks: list[tuple[int, int]], part: int, parts: int) -> list[tuple[int, int]]:
-    """The share of job number ``part`` of ``parts``, counted from 1: consecutive blocks, none shared."""
-    bounds = np.linspace(0, len(blocks), parts + 1).round().astype(int)
-    return blocks[bounds[part - 1] : bounds[part]]
 
 
 def extract_features(

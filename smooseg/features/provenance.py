@@ -2,52 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 
 from ..errors import SmoosegError
+from ..images.manifests import listed_sha256
 
-ROWS = 10_000  # of a manifest read, or made to text, at once
 DECIDING = {"bits", "size", "left", "right", "raster"}  # columns of a manifest that decide more than its hash
-
-
-def manifest_parts(manifest: Path) -> Iterator[pd.DataFrame]:
-    """Consecutive rows of a manifest's Parquet file, so that memory does not grow with their number."""
-    return (part.to_pandas() for part in pq.ParquetFile(manifest).iter_batches(ROWS))
-
-
-def read_rows(manifest: Path, start: int, stop: int) -> pd.DataFrame:
-    """Rows ``start`` to ``stop`` of a manifest, under the numbers that they have in it."""
-    kept, first = [], 0
-    for part in manifest_parts(manifest):
-        if first >= stop:
-            break
-        part.index += first
-        first += len(part)
-        if len(wanted := part.loc[start : stop - 1]):
-            kept.append(wanted.copy())  # a view would keep the whole part
-    return pd.concat(kept)
-
-
-def manifest_sha256(manifest: pd.DataFrame) -> str:
-    """Hash of a manifest's content, independent of the Parquet writer's version."""
-    return parts_sha256(manifest.iloc[start : start + ROWS] for start in range(0, len(manifest), ROWS))
-
-
-def listed_sha256(manifest: Path) -> str:
-    """:func:`manifest_sha256` of a Parquet file's rows, read by parts."""
-    return parts_sha256(manifest_parts(manifest))
-
-
-def parts_sha256(parts: Iterable[pd.DataFrame]) -> str:
-    """:func:`manifest_sha256` of consecutive rows."""
-    content = hashlib.sha256()
-    for number, part in enumerate(parts):
-        content.update(part.to_csv(index=False, header=number == 0).encode())
-    return content.hexdigest()
 
 
 def round_to_patch(size: int, patch: int) -> int:

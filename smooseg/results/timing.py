@@ -51,8 +51,8 @@ def amounts(results: Path, experiments: dict[str, dict]):
     def count(rule: str, place: list[str]) -> tuple[float, str]:
         if rule == "index_views":
             return views(*place), "views"
-        if rule == "extract_features":
-            return views(place[0], place[2]) / int(place[3].split("-of-")[1]), "views"
+        if rule in ("index_part", "extract_features"):
+            return views(place[0], place[-2]) / int(place[-1].split("-of-")[1]), "views"
         if rule == "train_head":
             history = pd.read_parquet(results / "experiments" / place[0] / place[1] / "history.parquet")
             return history["step"].iloc[-1], "steps"

@@ -10,7 +10,8 @@ from .files import scan
 
 PACKAGE = Path(__file__).parent.parent
 # modules that cannot alter a result
-INERT = {"errors", "running.files", "running.machine", "running.parallel", "running.plugins", "running.progress"}
+RUNNING = {"files", "jobs", "machine", "parallel", "plugins", "progress"}
+INERT = {"errors"} | {f"running.{module}" for module in RUNNING}
 
 
 def module_file(module: str) -> Path | None:

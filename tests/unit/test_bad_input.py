@@ -26,7 +26,6 @@ from safetensors.torch import load_file, save_file
 
 from smooseg.evaluation.prediction import predict_labels
 from smooseg.evaluation.scoring import read_labels, score_labels
-from smooseg.features.provenance import manifest_sha256
 from smooseg.features.store import COMPLETE, open_store
 from smooseg.features.weights import fetch_weights
 from smooseg.heads import HEADS, save_head
@@ -34,7 +33,8 @@ from smooseg.heads.kmeans import KMeansHead
 from smooseg.images.datasets import VOID, Entry, open_dataset
 from smooseg.images.datasets.folder import Folder
 from smooseg.images.imaging import read_views
-from smooseg.images.views import index_views
+from smooseg.images.indexing import index_views
+from smooseg.images.manifests import manifest_sha256
 from smooseg.running.jobs import job
 from smooseg.settings.catalogue import read_config
 from smooseg.settings.config import resolve
@@ -126,8 +126,14 @@ def look(folder: Path) -> tuple:
 
 def label(folder: Path, **labels) -> list[int]:
     """Ids of the first label; ``labels`` say what its values mean."""
-    manifest = pd.read_parquet(folder / "manifest.parquet")
-    read_labels(manifest, dataset(folder, **labels), "val", folder / "views.zarr", folder / "labels.zarr", code="")
+    read_labels(
+        folder / "manifest.parquet",
+        dataset(folder, **labels),
+        "val",
+        folder / "views.zarr",
+        folder / "labels.zarr",
+        code="",
+    )
     return np.unique(open_store(folder / "labels.zarr", {}).read(0, 1)).tolist()
 
 

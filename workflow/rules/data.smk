@@ -25,24 +25,56 @@ rule make_demo:
         "../scripts/make_demo.py"
 
 
-rule index_views:
+INDEXING = {
+    "dataset": lambda w: {key: dataset_settings(w.dataset)[key] for key in ("layout", "root", "settings")},
+    "view": lambda w: config["datasets"][w.dataset][w.view],
+    "files": lambda w: files_state(w.dataset, image_sources(w)),
+    "code": lambda w: f"{code('images.indexing')} {code_of('images.datasets', config['datasets'][w.dataset]['layout'])}",
+}
+
+
+rule index_part:
     input:
         image_sources,
+    output:
+        temp("<results>/manifests/{dataset}/{view}/{part}-of-{parts}.parquet"),
+    log:
+        "<logs>/index_part/{dataset}/{view}/{part}-of-{parts}.log",
+    benchmark:
+        "<benchmarks>/index_part/{dataset}/{view}/{part}-of-{parts}.tsv"
+    threads: max(1, ALL_CORES // config["extract"]["jobs"])
+    resources:
+        mem_mb=growing(500, 200),
+        runtime=lambda w, attempt: 120 * attempt,
+    params:
+        **INDEXING,
+    message:
+        "List the {wildcards.view} views of {wildcards.dataset}, part {wildcards.part} of {wildcards.parts}"
+    script:
+        "../scripts/index_views.py"
+
+
+# as many jobs list images as extract their features; one does without the files between
+PARTS = config["extract"]["jobs"]
+LISTED = expand(rules.index_part.output, part=range(1, PARTS + 1), parts=PARTS, allow_missing=True)
+
+
+rule index_views:
+    input:
+        LISTED if PARTS > 1 else image_sources,
     output:
         "<results>/manifests/{dataset}/{view}.parquet",
     log:
         "<logs>/index_views/{dataset}/{view}.log",
     benchmark:
         "<benchmarks>/index_views/{dataset}/{view}.tsv"
-    threads: ALL_CORES
+    threads: 1 if PARTS > 1 else ALL_CORES
     resources:
         mem_mb=growing(500, 200),
         runtime=lambda w, attempt: 120 * attempt,
     params:
-        dataset=lambda w: {key: dataset_settings(w.dataset)[key] for key in ("layout", "root", "settings")},
-        view=lambda w: config["datasets"][w.dataset][w.view],
-        files=lambda w: files_state(w.dataset, image_sources(w)),
-        code=lambda w: f"{code('images.views')} {code_of('images.datasets', config['datasets'][w.dataset]['layout'])}",
+        **INDEXING,
+        parts=PARTS,
     message:
         "List the {wildcards.view} views of {wildcards.dataset}"
     script:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from smooseg.features.provenance import listed_sha256
 from smooseg.features.store import open_store
 from smooseg.heads import load_head
+from smooseg.images.manifests import listed_sha256
 from smooseg.results.plots.embeddings import plot_embeddings, project_patches
 from smooseg.running.jobs import job
 

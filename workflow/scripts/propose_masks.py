@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from smooseg.evaluation.proposals import propose_masks
 from smooseg.features.provenance import feature_needs
 from smooseg.features.store import open_store
@@ -17,7 +15,7 @@ if __name__ == "__main__":
             open_store(params.store, needs),
             Path(snakemake.output.complete).parent,
             params.code,
-            pd.read_parquet(inputs.manifest),
+            Path(inputs.manifest),
             Path(params.root),
             params.masks,
             params.crf,

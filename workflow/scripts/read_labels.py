@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from smooseg.evaluation.scoring import read_labels
 from smooseg.images.datasets import open_dataset
 from smooseg.running.jobs import job
@@ -11,7 +9,7 @@ from smooseg.running.jobs import job
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         read_labels(
-            pd.read_parquet(snakemake.input.manifest),
+            Path(snakemake.input.manifest),
             open_dataset(snakemake.params.dataset),
             snakemake.params.dataset["split"],
             snakemake.params.store,

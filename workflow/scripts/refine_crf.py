@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from smooseg.evaluation.prediction import refine_labels, require_same_precision
 from smooseg.features.provenance import feature_needs
 from smooseg.features.store import open_store
@@ -19,7 +17,7 @@ if __name__ == "__main__":
             Path(snakemake.input.head),
             Path(snakemake.output.complete).parent,
             snakemake.params.code,
-            pd.read_parquet(snakemake.input.manifest),
+            Path(snakemake.input.manifest),
             Path(snakemake.params.root),
             snakemake.params.crf,
             workers=snakemake.threads,

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from smooseg.evaluation.naming import named_groups, read_names
 from smooseg.evaluation.scoring import score_labels
-from smooseg.features.provenance import file_sha256, listed_sha256
+from smooseg.features.provenance import file_sha256
 from smooseg.features.store import open_store
+from smooseg.images.manifests import listed_sha256
 from smooseg.running.jobs import job
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ import torch
 from smooseg.errors import SmoosegError
 from smooseg.evaluation.prediction import predict_labels, refine_labels, require_same_precision
 from smooseg.evaluation.scoring import read_labels, score_labels
-from smooseg.features.provenance import manifest_sha256
 from smooseg.features.store import open_store
 from smooseg.heads import save_head
 from smooseg.heads.kmeans import KMeansHead
 from smooseg.images.datasets import open_dataset
 from smooseg.images.imaging import read_views
-from smooseg.images.views import index_views
+from smooseg.images.indexing import index_views
+from smooseg.images.manifests import manifest_sha256
 from tests.conftest import make_store, write_images
 from tests.unit.evaluation.test_crf import INSTALLED, crf_settings
 
@@ -29,6 +29,7 @@ def make_case(tmp_path: Path, images: int):
     write_images(tmp_path / "data", "val", images)
     dataset = open_dataset({"root": tmp_path / "data", "layout": "folder", "classes": ["sky", "ground"], "void": 255})
     manifest = index_views(dataset, "val", "whole", SIZE, evaluation=True, workers=1)
+    manifest.to_parquet(tmp_path / "views.parquet")
     pixels = read_views(dataset.root, manifest, SIZE, "nearest") / 255.0 - 0.5
     side = SIZE // PATCH
     features = (
@@ -45,7 +46,7 @@ def make_case(tmp_path: Path, images: int):
     colours = torch.tensor([[90.0, 140, 220], [40, 160, 60]]) / 255 - 0.5
     head.centroids.copy_(torch.nn.functional.normalize(colours, dim=1))
     save_head(head, "kmeans", {}, tmp_path / "head.safetensors")
-    return tmp_path, dataset, manifest
+    return tmp_path, dataset, tmp_path / "views.parquet"
 
 
 @pytest.fixture
@@ -90,7 +91,8 @@ def test_every_bad_label_is_named(case):
 
 def test_labels_of_another_manifest_are_refused(case):
     folder, dataset, manifest = case
-    other = pd.concat([manifest, manifest])
+    other = folder / "others.parquet"
+    pd.concat([pd.read_parquet(manifest)] * 2).to_parquet(other)
     with pytest.raises(SmoosegError, match="made with manifest_sha256"):
         read_labels(other, dataset, "val", folder / "f.zarr", folder / "labels.zarr", code="1")
 

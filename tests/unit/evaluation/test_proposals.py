@@ -3,16 +3,17 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smooseg.evaluation.proposals import principal_direction, proposals, propose_masks, view_masks, with_background
-from smooseg.features.provenance import manifest_sha256
 from smooseg.features.store import open_store
 from smooseg.images.datasets import open_dataset
 from smooseg.images.imaging import read_views
-from smooseg.images.views import index_views
+from smooseg.images.indexing import index_views
+from smooseg.images.manifests import manifest_sha256
 from tests.conftest import make_store, write_images
 from tests.unit.evaluation.test_crf import INSTALLED, crf_settings
 
@@ -95,12 +96,13 @@ def make_case(folder: Path, images: int):
     write_images(folder / "data", "train", images)
     dataset = open_dataset({"root": folder / "data", "layout": "folder", "classes": ["sky", "ground"], "void": 255})
     manifest = index_views(dataset, "train", "five", SIZE, evaluation=False, workers=1)
+    manifest.to_parquet(folder / "views.parquet")
     pixels = read_views(dataset.root, manifest, SIZE, "nearest") / 255.0
     side = SIZE // PATCH
     means = pixels.reshape(len(pixels), side, PATCH, side, PATCH, 3).mean((2, 4)).reshape(len(pixels), -1, 3)
     facts = {"size": SIZE, "resample": "nearest", "manifest_sha256": manifest_sha256(manifest)}
     make_store(folder / "f.zarr", means.astype(np.float16), **facts)
-    return open_store(folder / "f.zarr", {}), manifest, dataset.root
+    return open_store(folder / "f.zarr", {}), folder / "views.parquet", dataset.root
 
 
 def propose(case, path: Path, engine: str, workers: int = 1, **changes) -> np.ndarray:
@@ -113,7 +115,7 @@ def test_masks_follow_the_edges_of_the_picture(tmp_path):
     case = make_case(tmp_path, 7)
     masks = propose(case, tmp_path / "m.zarr", INSTALLED[0], subtract_mean=True)
     assert masks.shape == (35, SIZE, SIZE) and masks.dtype == np.uint8
-    pixels = read_views(case[2], case[1], SIZE, "nearest").astype(int)
+    pixels = read_views(case[2], pd.read_parquet(case[1]), SIZE, "nearest").astype(int)
     ground = pixels[..., 1] > pixels[..., 2]  # green, below blue
     right = 0
     for mask, below in zip(masks, ground, strict=True):

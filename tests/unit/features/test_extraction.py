@@ -16,7 +16,7 @@ from smooseg.features.planning import plan_features
 from smooseg.features.store import open_store
 from smooseg.images.datasets import open_dataset
 from smooseg.images.imaging import read_views
-from smooseg.images.views import index_views
+from smooseg.images.indexing import index_views
 from tests.conftest import TINY_MODEL, write_images
 
 NEEDS = {

@@ -9,14 +9,14 @@ from smooseg.evaluation.prediction import predict_labels
 from smooseg.evaluation.proposals import propose_masks
 from smooseg.evaluation.scoring import read_labels, score_labels
 from smooseg.features.backbones import Backbone
-from smooseg.features.provenance import manifest_sha256
 from smooseg.features.store import open_store
 from smooseg.heads import HEADS, save_head
 from smooseg.images.datasets import open_dataset
 from smooseg.images.demo.drawing import write_splits
 from smooseg.images.demo.scenes import CLASSES
 from smooseg.images.imaging import read_views
-from smooseg.images.views import index_views
+from smooseg.images.indexing import index_views
+from smooseg.images.manifests import manifest_sha256
 from smooseg.settings.heads import SUPERVISED
 from tests.conftest import TINY_MODEL, make_store
 from tests.unit.evaluation.test_crf import crf_settings
@@ -47,13 +47,15 @@ def demo(tmp_path_factory, tiny_checkpoint):
     model = Backbone(TINY_MODEL, 1, False, "float32").load(tiny_checkpoint).prepare(SIZE, torch.device("cpu"))
     for split in ("train", "val"):
         manifest = index_views(dataset, split, "whole", SIZE, evaluation=split == "val", workers=1)
+        listed = folder / f"{split}.parquet"
+        manifest.to_parquet(listed)
         features = model(torch.from_numpy(read_views(dataset.root, manifest, SIZE, "nearest"))).numpy()
         facts = {"size": SIZE, "resample": "nearest", "manifest_sha256": manifest_sha256(manifest)}
         store = make_store(folder / f"{split}.zarr", features, **facts)
-        read_labels(manifest, dataset, split, folder / f"{split}.zarr", folder / f"{split}-labels.zarr", code="")
+        read_labels(listed, dataset, split, folder / f"{split}.zarr", folder / f"{split}-labels.zarr", code="")
         if split == "train":
             masks = {"threshold": 0.4, "covered": 0.95, "subtract_mean": True}
-            propose_masks(store, folder / "masks.zarr", "", manifest, dataset.root, masks, crf_settings("auto"))
+            propose_masks(store, folder / "masks.zarr", "", listed, dataset.root, masks, crf_settings("auto"))
     return folder
 
 

@@ -4,16 +4,18 @@ import io
 import logging
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from smooseg.errors import SmoosegError
 from smooseg.features.extraction import cover_void
-from smooseg.images import views
+from smooseg.images import indexing
 from smooseg.images.datasets import open_dataset
 from smooseg.images.decoding import read_picture
 from smooseg.images.imaging import read_views, read_views_and_void
-from smooseg.images.views import index_views
+from smooseg.images.indexing import index_part, index_views, join_parts
+from smooseg.images.manifests import listed_sha256, manifest_sha256, write_manifest
 from tests.deep import png, tiff
 
 RNG = np.random.default_rng(0)
@@ -80,7 +82,7 @@ def folder_of(tmp_path, **files: bytes):
 
 @pytest.mark.parametrize("at_once", [1, 3, 1000])
 def test_pictures_of_a_data_set_share_the_range_that_its_largest_value_needs(tmp_path, caplog, monkeypatch, at_once):
-    monkeypatch.setattr(views, "AT_ONCE", at_once)
+    monkeypatch.setattr(indexing, "AT_ONCE", at_once)
     caplog.set_level(logging.INFO)
     dark, bright, stated = deep(3, 300), deep(3, 4000), deep(3, 900)
     plain = Image.fromarray(eight(bright, 12).copy())
@@ -94,6 +96,29 @@ def test_pictures_of_a_data_set_share_the_range_that_its_largest_value_needs(tmp
         "1 images (images/val/c.png) hold more than 8 bits: 10 are used, of which the upper 8 are kept",
         "2 images (images/val/a.png, images/val/b.tif) hold more than 8 bits: 12 are used, of which the upper 8 are kept",
     ]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 5])
+def test_parts_of_the_images_join_to_the_same_manifest(tmp_path, number):
+    void = saved(Image.new("RGBA", (32, 24)))  # a part of its own: it has no view
+    files = {"a_png": png(deep(3, 300)), "b_png": void, "c_tif": tiff(deep(3, 4000)), "d_png": png(deep(3, 900), 10)}
+    dataset = folder_of(tmp_path, **files)
+    paths = [tmp_path / f"{part}.parquet" for part in range(1, number + 1)]
+    for part, path in enumerate(paths, 1):
+        write_manifest(path, index_part(dataset, "val", "five", 12, False, 1, part, number))
+    join_parts(paths, dataset, "val", tmp_path / "views.parquet")
+    whole = index_views(dataset, "val", "five", 12, evaluation=False, workers=2)
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "views.parquet"), whole)
+    assert whole["bits"].tolist() == [12] * 10 + [10] * 5
+    assert listed_sha256(tmp_path / "views.parquet") == manifest_sha256(whole)
+
+
+def test_a_bad_image_leaves_no_list_of_its_part(tmp_path):
+    dataset = folder_of(tmp_path, a_png=png(deep(3, 300)), b_png=b"no picture", c_png=b"")
+    path = tmp_path / "part.parquet"
+    with pytest.raises(SmoosegError, match=r"b\.png.*c\.png"):
+        write_manifest(path, index_part(dataset, "val", "whole", 12, False, 1))
+    assert not list(tmp_path.glob("part.parquet*"))
 
 
 def saved(image: Image.Image, kind: str = "PNG", **options) -> bytes:

@@ -11,8 +11,8 @@ from smooseg.errors import SmoosegError
 from smooseg.images import pictures
 from smooseg.images.datasets import open_dataset
 from smooseg.images.imaging import decode
+from smooseg.images.indexing import index_views
 from smooseg.images.pictures import SUFFIXES, find_pictures
-from smooseg.images.views import index_views
 from smooseg.pictures.photos import find_photos
 
 GREEN = (40, 160, 60)

@@ -15,11 +15,11 @@ from scipy.io import savemat
 
 from smooseg.errors import SmoosegError
 from smooseg.evaluation.scoring import read_labels
-from smooseg.features.provenance import manifest_sha256
 from smooseg.features.store import open_store
 from smooseg.images.datasets import LAYOUTS, VOID, open_dataset
 from smooseg.images.imaging import decode, read_views
-from smooseg.images.views import index_views
+from smooseg.images.indexing import index_views
+from smooseg.images.manifests import manifest_sha256
 from tests.conftest import ROOT, make_store
 
 COCO = ROOT.parent / "shared" / "data" / "cocostuff27"
@@ -113,7 +113,10 @@ def labels_store(case: Case, root: Path, manifest, size: int) -> np.ndarray:
     """What read_labels stores for an evaluation manifest: uint8 (images, size, size)."""
     provenance = {"size": size, "manifest_sha256": manifest_sha256(manifest)}
     make_store(root / "features.zarr", np.zeros((len(manifest), 16, 4), np.float16), **provenance)
-    read_labels(manifest, case.open(root), case.split, root / "features.zarr", root / "labels.zarr", code="1")
+    manifest.to_parquet(root / "views.parquet")
+    read_labels(
+        root / "views.parquet", case.open(root), case.split, root / "features.zarr", root / "labels.zarr", code="1"
+    )
     return open_store(root / "labels.zarr", {}).read(0, len(manifest) // 2)
 
 

@@ -13,7 +13,8 @@ from smooseg.errors import SmoosegError
 from smooseg.features.provenance import median_scale, raster_needs
 from smooseg.images.datasets import open_dataset
 from smooseg.images.imaging import raster_sha256, read_views, read_views_and_void
-from smooseg.images.views import index_views, window_boxes
+from smooseg.images.indexing import index_views
+from smooseg.images.views import window_boxes
 from tests.unit.cli.test_cli_rasters import HEIGHT, PLACE, WIDTH, pixels, write
 
 SIZE = 64

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from smooseg.errors import SmoosegError
-from smooseg.features.provenance import manifest_sha256, round_to_patch
+from smooseg.features.provenance import round_to_patch
 from smooseg.images.datasets import open_dataset
 from smooseg.images.imaging import label_view, read_views
-from smooseg.images.views import LEAST, crop_boxes, index_views
+from smooseg.images.indexing import index_views
+from smooseg.images.manifests import manifest_sha256
+from smooseg.images.views import LEAST, crop_boxes
 
 
 @pytest.fixture

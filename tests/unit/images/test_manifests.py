@@ -5,13 +5,13 @@ import hashlib
 import pandas as pd
 import pytest
 
-from smooseg.features import provenance
-from smooseg.features.provenance import manifest_parts, manifest_sha256, parts_sha256, read_rows
+from smooseg.images import manifests
+from smooseg.images.manifests import manifest_parts, manifest_sha256, parts_sha256, read_rows
 
 
 @pytest.fixture
 def views(tmp_path, monkeypatch):
-    monkeypatch.setattr(provenance, "ROWS", 3)
+    monkeypatch.setattr(manifests, "ROWS", 3)
     views = pd.DataFrame({"image": [f"ä,{i // 2}.png" for i in range(10)], "left": range(10), "mirror": [False] * 10})
     views.to_parquet(tmp_path / "views.parquet", row_group_size=4)
     return views

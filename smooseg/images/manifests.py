@@ -1,0 +1,78 @@
+"""A manifest: the views of a split, one row each, in a Parquet file that is written and read by parts."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROWS = 10_000  # read, or made to text, at once
+NUMBERS = ["width", "height", "left", "top", "right", "bottom", "size"]
+COLUMNS = [
+    ("image", pa.string()),
+    *((name, pa.int64()) for name in NUMBERS),
+    ("mirror", pa.bool_()),
+    ("sha256", pa.string()),
+    ("bits", pa.int64()),
+    ("raster", pa.string()),
+]
+UNSETTLED = pa.schema([*COLUMNS, ("stated", pa.bool_())])  # of a part: bits as each image has them; stated by its file?
+
+
+def write_manifest(path: Path, parts: Iterable[pd.DataFrame]) -> None:
+    """Write consecutive rows to a manifest, which appears once all are there; memory does not grow with their number.
+
+    Args:
+        path: Parquet file.
+        parts: At least one, all with the same columns of :data:`UNSETTLED`.
+    """
+    aside, writer = path.with_name(f"{path.name}.partial"), None
+    try:
+        for part in parts:
+            schema = pa.schema([UNSETTLED.field(name) for name in part])
+            writer = writer or pq.ParquetWriter(aside, schema)
+            writer.write_table(pa.Table.from_pandas(part, schema, preserve_index=False))
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    finally:
+        if writer is not None:
+            writer.close()
+    aside.rename(path)
+
+
+def manifest_parts(manifest: Path) -> Iterator[pd.DataFrame]:
+    """Consecutive rows of a manifest's file, so that memory does not grow with their number."""
+    return (part.to_pandas() for part in pq.ParquetFile(manifest).iter_batches(ROWS))
+
+
+def read_rows(manifest: Path, start: int, stop: int) -> pd.DataFrame:
+    """Rows ``start`` to ``stop`` of a manifest, under the numbers that they have in it; others are hardly read."""
+    file, kept, first = pq.ParquetFile(manifest), [], 0
+    for group in range(file.num_row_groups):
+        following = first + file.metadata.row_group(group).num_rows
+        if first < stop and start < following:
+            rows = file.read_row_group(group).to_pandas()
+            kept.append(rows.set_index(rows.index + first).loc[start : stop - 1])
+        first = following
+    return pd.concat(kept)
+
+
+def manifest_sha256(manifest: pd.DataFrame) -> str:
+    """Hash of a manifest's content, independent of the Parquet writer's version."""
+    return parts_sha256(manifest.iloc[start : start + ROWS] for start in range(0, len(manifest), ROWS))
+
+
+def listed_sha256(manifest: Path) -> str:
+    """:func:`manifest_sha256` of a file's rows, read by parts."""
+    return parts_sha256(manifest_parts(manifest))
+
+
+def parts_sha256(parts: Iterable[pd.DataFrame]) -> str:
+    """:func:`manifest_sha256` of consecutive rows."""
+    content = hashlib.sha256()
+    for number, part in enumerate(parts):
+        content.update(part.to_csv(index=False, header=number == 0).encode())
+    return content.hexdigest()
