@@ -12,12 +12,11 @@ from itertools import chain
 import numpy as np
 import torch
 
-from ..running.device import ready_for
+from ..running.device import CPU, ready_for
 from .joined import Joined
 from .store import Store
 
 BUFFERS = 2  # one in use, one being read
-CPU = torch.device("cpu")
 Orders = Iterator[tuple[np.ndarray, np.ndarray]]
 Readable = Store | Joined
 

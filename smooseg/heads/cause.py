@@ -15,7 +15,7 @@ from torch import nn
 from ..errors import SmoosegError
 from ..features.reader import shuffled_batches
 from ..features.store import Store
-from ..running.device import default_device, drawing
+from ..running.device import default_device, drawing, seeded
 from .base import Head
 from .frontdoor import FrontDoor, nearest_codes
 from .modularity import draw_patches, grid_side, modularity_loss
@@ -113,7 +113,8 @@ class CauseHead(Head):
 
     def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
         self.settle_grid(grid_side(store.shape[1]))
-        device, generator = default_device(), torch.Generator().manual_seed(seed)
+        device = default_device()
+        generator = seeded(device, seed)
         s, stages = self.settings, Stages(self, generator).to(device)
         history = minimise(
             stages,
@@ -206,7 +207,7 @@ class Stages(nn.Module):
     def start_centres(self, embeddings: torch.Tensor) -> None:
         """Start the centres from embeddings (n, dimensions) that lie far apart, as k-means++ draws them."""
         unit = F.normalize(embeddings, dim=-1).cpu().numpy()
-        seed = int(torch.randint(2**31, (), generator=self.generator))
+        seed = int(torch.randint(2**31, (), generator=self.generator, device=self.generator.device))
         centres, _ = kmeans_plusplus(unit, self.head.clusters, random_state=seed)
         self.head.centres.copy_(torch.from_numpy(centres))
 

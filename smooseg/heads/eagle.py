@@ -12,7 +12,7 @@ from torch import nn
 from ..errors import SmoosegError
 from ..features.reader import shuffled_batches
 from ..features.store import Store
-from ..running.device import default_device
+from ..running.device import default_device, seeded
 from .eicue import EIGENVECTORS, EigenClusters, eigenvectors, object_loss, patch_weights
 from .losses import random_partners
 from .projected import ProbedHead
@@ -53,7 +53,8 @@ class EagleHead(ProbedHead):
     def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
         if store.shape[1] <= EIGENVECTORS:
             raise SmoosegError(f"{store.path}: views of {store.shape[1]} patches have no {EIGENVECTORS} eigenvectors")
-        s, device, generator = self.settings, default_device(), torch.Generator().manual_seed(seed)
+        s, device = self.settings, default_device()
+        generator = seeded(device, seed)
         objects = Objects(self).to(device)
         groups = [
             {"name": "projector", "params": self.projector.parameters(), "lr": s["lr"]},
@@ -137,7 +138,7 @@ class Objects(nn.Module):
         anchors, view, other = sampled(both[0]), sampled(both[0]), sampled(both[1])
         batch, apart = len(anchors[0]), []
         for _ in range(RANDOM_IMAGES):
-            partner = random_partners(batch, generator).to(anchors[0].device)
+            partner = random_partners(batch, generator)
             apart.append(loss(anchors, (view[0][partner], view[1][partner]), same=False))
         return loss(other, view, same=True), torch.stack(apart).mean()
 

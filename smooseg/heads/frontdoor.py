@@ -73,7 +73,7 @@ class Bank(nn.Module):
             rows: (n, dimensions).
             generator: Draws the halves.
         """
-        order = torch.randperm(len(codes), generator=generator).to(codes.device)
+        order = torch.randperm(len(codes), generator=generator, device=generator.device)
         order = order[codes[order].argsort(stable=True)]
         codes, size = codes[order], self.rows.shape[1]
         counts = codes.bincount(minlength=len(self.added))

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ..features.reader import shuffled_batches
 from ..features.store import Store
-from ..running.device import default_device
+from ..running.device import default_device, seeded
 from .hidden_positives import contrastive_loss, hidden_positives, neighbour_weights, reach
 from .kmeans import sample_patches
 from .projected import ProbedHead
@@ -31,7 +31,8 @@ class HPHead(ProbedHead):
     """Projector trained on hidden positives, and a cluster probe."""
 
     def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
-        s, device, generator = self.settings, default_device(), torch.Generator().manual_seed(seed)
+        s, device = self.settings, default_device()
+        generator = seeded(device, seed)
         pool = sample_patches(store, s["pool"], budget, seed)[: s["pool"]].float() - self.mean
         contrast = HiddenPositives(self, pool, generator).to(device)
         groups = [
@@ -135,8 +136,9 @@ class HiddenPositives(nn.Module):
         taught = self.taught(features, generator).flatten(0, 1)
         reaches = [(seen, reach(seen, self.agnostic)), (taught, reach(taught, self.specific))]
         number = min(self.settings["anchors"] or patches, patches)
-        order = distinct_positions(batch, patches, number, generator).to(features.device)
-        drawn = torch.rand(number, batch * patches, generator=generator).to(features.device) < self.settings["share"]
+        order = distinct_positions(batch, patches, number, generator)
+        drawn = torch.rand(number, batch * patches, generator=generator, device=generator.device)
+        drawn = drawn < self.settings["share"]
         found: list[tuple[torch.Tensor, ...]] = []
         for image in range(batch):
             anchors = image * patches + order[image]

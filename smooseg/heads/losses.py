@@ -90,11 +90,11 @@ def data_term(student_logits: torch.Tensor, pseudo_labels: torch.Tensor) -> torc
 
 
 def random_partners(batch: int, generator: torch.Generator) -> torch.Tensor:
-    """A random pairing in which no image is its own partner: (batch,) int64 on the CPU.
+    """A random pairing in which no image is its own partner: (batch,) int64, on the generator's device.
 
     Each image's partner is the next on a random cycle through the batch.
     """
-    order = torch.randperm(batch, generator=generator)
+    order = torch.randperm(batch, generator=generator, device=generator.device)
     partner = torch.empty_like(order)
     partner[order] = order.roll(1)
     return partner

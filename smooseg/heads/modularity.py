@@ -36,11 +36,11 @@ def draw_patches(views: int, patches: int, block: int, generator: torch.Generato
     Returns:
         int64 (views, blocks).
     """
-    side = grid_side(patches)
-    corners = torch.arange(side // block) * block
+    side, device = grid_side(patches), generator.device
+    corners = torch.arange(side // block, device=device) * block
     shape = views, len(corners) ** 2
-    rows = corners.repeat_interleave(len(corners)) + torch.randint(block, shape, generator=generator)
-    return rows * side + corners.repeat(len(corners)) + torch.randint(block, shape, generator=generator)
+    down, right = (torch.randint(block, shape, generator=generator, device=device) for _ in range(2))
+    return (corners.repeat_interleave(len(corners)) + down) * side + corners.repeat(len(corners)) + right
 
 
 def strongest_shared(memberships: torch.Tensor) -> torch.Tensor:

@@ -15,7 +15,7 @@ from ..errors import SmoosegError
 from ..features.provenance import file_sha256
 from ..features.reader import shuffled_batches
 from ..features.store import Store
-from ..running.device import default_device
+from ..running.device import default_device, seeded
 from .base import Head
 from .nextblock import NextBlock
 from .probe import ClusterProbe
@@ -76,7 +76,6 @@ class PpapHead(Head):
             found_by, embeddings = dropped[2], self.decoder(dropped[0], dropped[1])
         views, patches = embeddings.shape[:2]
         index = distinct_positions(views, patches, max(1, patches // s["patches_per_anchor"]), generator)
-        index = index.to(embeddings.device)
         loss, share = proxy_loss(found_by, self.projection(embeddings), index, s)
         cluster = self.probe.loss(embeddings)
         parts = {"contrast": loss, "cluster": cluster, "positives": share, "clusters": self.probe.clusters_in_use}
@@ -90,7 +89,8 @@ class PpapHead(Head):
         Args:
             weights: Safetensors file of the backbone, for the decoder that is a block.
         """
-        s, device, generator = self.settings, default_device(), torch.Generator().manual_seed(seed)
+        s, device = self.settings, default_device()
+        generator = seeded(device, seed)
         frozen = self.take_block(store, weights) if s["decoder"] == "block" else None
         self.to(device)
         network = [*self.decoder.parameters(), *self.projection.parameters()]

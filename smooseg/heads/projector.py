@@ -27,5 +27,6 @@ def channel_dropout(features: torch.Tensor, probability: float, generator: torch
     """Drop whole feature channels of an image: (batch, patches, channels), mask shared by its patches."""
     if probability == 0:
         return features
-    keep = torch.rand(features.shape[0], 1, features.shape[2], generator=generator) >= probability
-    return features * keep.to(features.device, features.dtype).div_(1 - probability)
+    shape = features.shape[0], 1, features.shape[2]
+    keep = torch.rand(shape, generator=generator, device=generator.device) >= probability
+    return features * keep.to(features.dtype).div_(1 - probability)

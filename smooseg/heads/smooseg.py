@@ -7,7 +7,8 @@ from torch import nn
 
 from ..features.reader import shuffled_batches
 from ..features.store import Store
-from ..running.device import default_device
+from ..running.device import default_device, seeded
+from ..running.machine import fast_precision
 from .losses import data_term, image_moments, random_partners, smoothness
 from .projected import ProjectedHead
 from .projector import channel_dropout
@@ -29,7 +30,8 @@ class SmooSegHead(ProjectedHead):
     teacher: torch.Tensor
 
     def __init__(self, channels: int, clusters: int, settings: dict):
-        super().__init__(channels, clusters, settings)
+        chosen = {"precision": fast_precision()} if settings["precision"] == "auto" else {}
+        super().__init__(channels, clusters, settings | chosen)
         prototypes = nn.init.xavier_normal_(torch.empty(clusters, settings["dimensions"]))
         self.student = nn.Parameter(F.normalize(prototypes, dim=1))
         self.register_buffer("teacher", self.student.detach().clone())
@@ -46,9 +48,10 @@ class SmooSegHead(ProjectedHead):
         """
         s = self.settings
         if s["patches"] and s["patches"] < features.shape[1]:
-            features = features[:, torch.randperm(features.shape[1], generator=generator)[: s["patches"]]]
+            order = torch.randperm(features.shape[1], generator=generator, device=generator.device)
+            features = features[:, order[: s["patches"]]]
         precision = PRECISIONS[s["precision"]]
-        centred = features.to(precision, copy=True).sub_(self.mean.to(precision))
+        centred = (features - self.mean).to(precision)  # by float32: float16 becomes bfloat16 slowly
         dropped = [channel_dropout(centred, s["dropout"], generator) for _ in range(3)]
         with torch.autocast(centred.device.type, precision, enabled=precision != torch.float32):
             embeddings = self.projector(dropped[0], dropped[1])
@@ -59,18 +62,19 @@ class SmooSegHead(ProjectedHead):
         student_cosines = embeddings.detach() @ F.normalize(self.student, dim=-1).T
 
         moments = image_moments(dropped[2], assignments)
-        partner = random_partners(len(features), generator).to(features.device)
+        partner = random_partners(len(features), generator)
         within, delta_within = smoothness(moments, None, s["b1"])
         across, delta_across = smoothness(moments, partner, s["b2"])
         data = data_term(student_cosines, pseudo_labels)
         loss = s["within_term"] * within + s["across_term"] * across + s["data_term"] * data
+        used = torch.zeros(self.clusters, dtype=torch.bool, device=loss.device)  # bincount would wait for a GPU
         parts = {
             "data": data,
             "within": within,
             "across": across,
             "delta_within": delta_within,
             "delta_across": delta_across,
-            "clusters": (pseudo_labels.flatten().bincount() > 0).sum(),
+            "clusters": used.index_fill_(0, pseudo_labels.flatten(), True).sum(),
         }
         return loss, parts
 
@@ -81,7 +85,8 @@ class SmooSegHead(ProjectedHead):
 
     def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
         self.settings = settings = choose_thresholds(self.settings, store, self.mean, seed)
-        generator, device = torch.Generator().manual_seed(seed), default_device()
+        device = default_device()
+        generator = seeded(device, seed)
         self.to(device)
         optimizer = torch.optim.Adam(
             [

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from ..features.reader import buffers
 from ..features.store import Store
-from ..running.device import default_device
+from ..running.device import default_device, seeded
 from .kmeans import embedded, minibatch_kmeans, sample_patches
 from .losses import random_partners
 from .projected import ProjectedHead
@@ -148,7 +148,7 @@ class CorrespondenceHead(ProjectedHead):
         def loss(f: torch.Tensor, e: torch.Tensor, shift: float) -> torch.Tensor:
             return correspondence_loss((features[0], f), (embeddings[0], e), shift)
 
-        partners = [random_partners(batch, generator).to(features[0].device) for _ in range(s["random_images"])]
+        partners = [random_partners(batch, generator) for _ in range(s["random_images"])]
         apart = [loss(features[2][p], embeddings[2][p], s["b_random"]) for p in partners]
         parts = {
             "within": loss(features[0], embeddings[0], s["b_within"]),
@@ -170,7 +170,7 @@ class CorrespondenceHead(ProjectedHead):
         """Take the steps, and return their history; what was held of the store is let go of."""
         s, device = self.settings, default_device()
         self.to(device)
-        of_neighbours, of_patches = (torch.Generator().manual_seed(seed) for _ in range(2))
+        of_neighbours, of_patches = torch.Generator().manual_seed(seed), seeded(device, seed)
         return minimise(
             self,
             lambda skip: neighbour_batches(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 
+CPU = torch.device("cpu")
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1  # of glibc's mallopt
 
 
@@ -19,6 +20,11 @@ def default_device(job: int = 0) -> torch.device:
 def drawing(device: torch.device) -> torch.Generator:
     """The generator that modules draw their dropout from."""
     return torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
+
+
+def seeded(device: torch.device, seed: int) -> torch.Generator:
+    """A new generator where what it draws is used, so that no draw waits for a copy."""
+    return torch.Generator(device).manual_seed(seed)
 
 
 def ready_for(device: torch.device, values: torch.Tensor) -> torch.Tensor:

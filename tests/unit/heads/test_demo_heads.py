@@ -1,8 +1,12 @@
 """Every head on demo scenes, from pixels to scores: better than chance, with features of an untrained network."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from torch.overrides import TorchFunctionMode
 
 from smooseg.evaluation.metrics import match_clusters, score
 from smooseg.evaluation.prediction import predict_labels
@@ -17,6 +21,7 @@ from smooseg.images.demo.scenes import CLASSES
 from smooseg.images.imaging import read_views
 from smooseg.images.indexing import index_views
 from smooseg.images.manifests import manifest_sha256
+from smooseg.running import device
 from smooseg.settings.heads import SUPERVISED
 from tests.conftest import TINY_MODEL, make_store
 from tests.unit.evaluation.test_crf import crf_settings
@@ -59,14 +64,43 @@ def demo(tmp_path_factory, tiny_checkpoint):
     return folder
 
 
+def fitted(demo: Path, name: str):
+    """A head trained on the scenes."""
+    train, labels, masks = (open_store(demo / f"{store}.zarr", {}) for store in ("train", "train-labels", "masks"))
+    inputs = {"linear": {"labels": labels}, "ppap": {"weights": None}, "primaps": {"masks": masks}}.get(name, {})
+    return HEADS[name].fit(train, len(CLASSES), settings(name, **QUICK[name]), seed=0, budget=10**9, **inputs)[0]
+
+
+class Draws(TorchFunctionMode):
+    """Notes draws of some generators that are not asked for on the generator's own device, as a GPU's must be."""
+
+    def __init__(self, generators: list[torch.Generator]):
+        super().__init__()
+        self.generators, self.made, self.elsewhere = generators, 0, []
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if any(kwargs.get("generator") is ours for ours in self.generators):
+            self.made += 1
+            if kwargs.get("device") != kwargs["generator"].device:
+                self.elsewhere.append(function)
+        return function(*args, **kwargs)
+
+
+@pytest.mark.parametrize("name", ["smooseg", "stego", "hp", "eagle", "cause", "equss", "ppap"])
+def test_a_training_draws_where_it_computes(demo, name, monkeypatch):
+    generators, seeded = list[torch.Generator](), device.seeded
+    module = sys.modules["smooseg.heads.stego" if name == "equss" else HEADS[name].__module__]
+    monkeypatch.setattr(module, "seeded", lambda *of: generators.append(seeded(*of)) or generators[-1])
+    with Draws(generators) as draws:
+        fitted(demo, name)
+    assert draws.made and not draws.elsewhere
+
+
 @pytest.mark.parametrize("name", HEADS)
 def test_a_head_beats_chance(demo, name):
-    names = ("train", "val", "train-labels", "val-labels")
-    train, val, train_labels, labels = (open_store(demo / f"{store}.zarr", {}) for store in names)
-    further = {"linear": {"labels": train_labels}, "ppap": {"weights": None}}
-    inputs = {"masks": open_store(demo / "masks.zarr", {})} if name == "primaps" else further.get(name, {})
-    chosen = settings(name, **QUICK[name])
-    head, _ = HEADS[name].fit(train, len(CLASSES), chosen, seed=0, budget=10**9, **inputs)
+    val, labels = (open_store(demo / f"{store}.zarr", {}) for store in ("val", "val-labels"))
+    head = fitted(demo, name)
     save_head(head, name, {}, demo / f"{name}.safetensors")
     predict_labels(val, demo / f"{name}.safetensors", demo / f"{name}.zarr", code="")
     maps, matched = open_store(demo / f"{name}.zarr", {}), name not in SUPERVISED

@@ -10,7 +10,7 @@ import torch
 from smooseg.errors import SmoosegError
 from smooseg.evaluation.metrics import confusion_matrix, match_clusters, score
 from smooseg.features.store import open_store
-from smooseg.heads import HEADS, load_head, save_head
+from smooseg.heads import HEADS, load_head, save_head, smooseg
 from smooseg.heads.linear import labelled_batches, patch_shares
 from smooseg.heads.projector import channel_dropout
 from smooseg.heads.smooseg import SmooSegHead
@@ -291,6 +291,17 @@ def test_training_in_bfloat16_finds_the_same_kinds(data):
     head, _ = HEADS["smooseg"].fit(data[0], KINDS, settings("smooseg", precision="bfloat16"), seed=0, budget=BUDGET)
     assert accuracy(head, *data[1:]) > 90
     assert head.teacher.dtype == torch.float32
+
+
+@pytest.mark.parametrize("fast", ["float32", "bfloat16"])
+def test_the_fast_precision_is_taken_and_recorded(data, tmp_path, monkeypatch, fast):
+    monkeypatch.setattr(smooseg, "fast_precision", lambda: fast)
+    head, _ = HEADS["smooseg"].fit(data[0], KINDS, settings("smooseg", steps=2), seed=0, budget=BUDGET)
+    save_head(head, "smooseg", {}, tmp_path / "h.safetensors")
+    monkeypatch.undo()
+    assert load_head(tmp_path / "h.safetensors")[0].settings["precision"] == fast
+    stated = settings("smooseg", steps=2, precision=fast)
+    assert torch.equal(head.student, HEADS["smooseg"].fit(data[0], KINDS, stated, seed=0, budget=BUDGET)[0].student)
 
 
 def test_training_leaves_the_features_as_they_are():
