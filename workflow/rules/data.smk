@@ -51,7 +51,7 @@ rule index_part:
     message:
         "List the {wildcards.view} views of {wildcards.dataset}, part {wildcards.part} of {wildcards.parts}"
     script:
-        "../scripts/index_views.py"
+        "../scripts/index_part.py"
 
 
 # as many jobs list images as extract their features; one does without the files between

@@ -1,4 +1,4 @@
-"""List the views of a data set, or of a part of its images, or join the lists of all parts."""
+"""List the views of a data set, or join the lists of parts of its images."""
 
 from pathlib import Path
 
@@ -7,23 +7,13 @@ from smooseg.images.indexing import index_part, join_parts
 from smooseg.images.manifests import write_manifest
 from smooseg.running.jobs import job
 
-
-def list_part(path: Path, part: int = 1, parts: int = 1) -> None:
-    """List the views of a part of the images."""
-    evaluation, view = snakemake.wildcards.view == "eval", snakemake.params.view
-    found = index_part(dataset, **view, evaluation=evaluation, workers=snakemake.threads, part=part, parts=parts)
-    write_manifest(path, found)
-
-
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
-        dataset, output = open_dataset(snakemake.params.dataset), Path(snakemake.output[0])
-        if snakemake.wildcards.get("part"):
-            list_part(output, int(snakemake.wildcards.part), int(snakemake.wildcards.parts))
-        elif snakemake.params.parts > 1:
-            join_parts(list(map(Path, snakemake.input)), dataset, snakemake.params.view["split"], output)
-        else:
-            whole = output.with_suffix(".part")
-            list_part(whole)
-            join_parts([whole], dataset, snakemake.params.view["split"], output)
-            whole.unlink()
+        view, output = snakemake.params.view, Path(snakemake.output[0])
+        dataset, whole = open_dataset(snakemake.params.dataset), output.with_suffix(".part")
+        parts = list(map(Path, snakemake.input)) if snakemake.params.parts > 1 else [whole]
+        if parts == [whole]:
+            evaluation = snakemake.wildcards.view == "eval"
+            write_manifest(whole, index_part(dataset, **view, evaluation=evaluation, workers=snakemake.threads))
+        join_parts(parts, dataset, view["split"], output)
+        whole.unlink(missing_ok=True)
