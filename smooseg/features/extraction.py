@@ -16,9 +16,8 @@ from scipy.ndimage import distance_transform_edt
 
 from ..errors import SmoosegError
 from ..images.imaging import read_views_and_void
-from ..images.manifests import read_rows
+from ..images.manifests import part_of, read_rows
 from ..running.device import default_device, fetched, ready_for
-from ..running.jobs import part_of
 from ..running.progress import progress
 from .backbones import Backbone
 from .store import Store

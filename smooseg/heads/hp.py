@@ -34,7 +34,7 @@ class HPHead(ProbedHead):
         s, device = self.settings, default_device()
         generator = seeded(device, seed)
         pool = sample_patches(store, s["pool"], budget, seed)[: s["pool"]].float() - self.mean
-        contrast = HiddenPositives(self, pool, generator).to(device)
+        contrast = HiddenPositives(self.to(device), pool.to(device), generator).to(device)
         groups = [
             {"name": "projector", "params": self.projector.parameters(), "lr": s["lr"], "weight_decay": DECAY},
             {"name": "projection", "params": contrast.projection.parameters(), "lr": s["lr"]},

@@ -30,7 +30,7 @@ class SmooSegHead(ProjectedHead):
     teacher: torch.Tensor
 
     def __init__(self, channels: int, clusters: int, settings: dict):
-        chosen = {"precision": fast_precision()} if settings["precision"] == "auto" else {}
+        chosen = {"precision": fast_precision()} if settings.get("precision") == "auto" else {}
         super().__init__(channels, clusters, settings | chosen)
         prototypes = nn.init.xavier_normal_(torch.empty(clusters, settings["dimensions"]))
         self.student = nn.Parameter(F.normalize(prototypes, dim=1))

@@ -19,6 +19,7 @@ from torch import nn
 from ..features.store import Store
 from ..running.device import default_device
 from ..running.files import whole
+from ..running.machine import fast_precision
 
 EVERY = 30.0  # seconds of work that a kill can cost; writing takes milliseconds
 
@@ -37,7 +38,8 @@ class Snapshot:
     def __init__(self, head: Path, facts: dict, stores: list[Store], states: int = 0):
         self.path, self.states, self.kept = head.with_name("snapshot.pt"), head.with_name("snapshot.states"), states
         self.head: nn.Module | None = None  # that is trained, and of which states are kept
-        machine = [torch.__version__, torch.get_num_threads(), default_device().type]  # each decides the last bits
+        # each decides the last bits, or a precision that was left to the machine
+        machine = [torch.__version__, torch.get_num_threads(), default_device().type, fast_precision()]
         made_from = [facts, [(store.provenance, store.listed) for store in stores], machine]
         self.owner = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
         self.written = time.monotonic()

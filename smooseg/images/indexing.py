@@ -15,12 +15,11 @@ import pandas as pd
 
 from ..errors import SmoosegError, raise_listed
 from ..running.files import require_text
-from ..running.jobs import part_of
 from ..running.progress import progress
 from .datasets.base import Dataset
 from .decoding import FEWEST, Picture
 from .imaging import decode, raster_sha256, read_bytes
-from .manifests import UNSETTLED, manifest_parts, write_manifest
+from .manifests import UNSETTLED, manifest_parts, part_of, write_manifest
 from .rasters import Raster
 from .views import LEAST, crop_boxes, window_boxes
 
@@ -106,7 +105,7 @@ def index_views(dataset: Dataset, split: str, crops: str, size: int, evaluation:
         SmoosegError: As :func:`index_part`, and if every view is void.
     """
     rows = list(index_part(dataset, split, crops, size, evaluation, workers))
-    return pd.concat(joined(lambda: rows, dataset, split), ignore_index=True)
+    return pd.concat(joined(lambda: rows, f"{dataset.root}: every view of {split}"), ignore_index=True)
 
 
 def index_part(
@@ -130,7 +129,7 @@ def index_part(
         SmoosegError: Naming every image that is missing, does not decode, is too small or lies outside the root.
     """
     entries = part_of(dataset.entries(split), part, parts)
-    several, problems, void, kept = list[str](), list[str](), 0, 0
+    several, problems, void, views = list[str](), list[str](), 0, 0
     with (
         ThreadPoolExecutor(workers) as pool,
         progress(total=len(entries), unit="image", desc=f"index {split}") as bar,
@@ -144,37 +143,43 @@ def index_part(
             problems += [str(outcome) for outcome in outcomes if isinstance(outcome, SmoosegError)]
             found = [outcome for outcome in outcomes if isinstance(outcome, Indexed)]
             several += [one.image for one in found if one.pages > 1]
-            rows = view_rows(found, size, evaluation)
-            void, kept = void + sum(sum(one.void) for one in found), kept + len(rows)
-            yield pd.DataFrame(rows, columns=UNSETTLED.names)
+            void, views = void + sum(sum(one.void) for one in found), views + sum(len(one.void) for one in found)
+            yield pd.DataFrame(view_rows(found, size, evaluation), columns=UNSETTLED.names)
     raise_listed("These images cannot be used", problems)
     if several:
         logging.info("%s have several pages or frames: the first is taken", named(several))
     if void and not evaluation:
-        logging.info("%d of %d views are mostly void and left out", void, void + kept)
+        logging.info("%d of %d views are mostly void and left out", void, views)
 
 
 def view_rows(found: list[Indexed], size: int, evaluation: bool) -> list[tuple]:
-    """Rows of a manifest for some images, whose bits are each image's own, and whether those are stated."""
+    """Rows of :data:`smooseg.images.manifests.UNSETTLED` for some images."""
     rows = []
     for one in found:
         for box, void in zip(one.boxes, one.void, strict=True):
-            if evaluation or not void:
-                view, rest = (one.image, one.width, one.height, *box, size), (one.sha256, one.bits, one.raster)
-                rows += [(*view, mirror, *rest, one.stated) for mirror in MIRRORS[evaluation]]
+            view, rest = (one.image, one.width, one.height, *box, size), (one.sha256, one.bits, one.raster)
+            left_out = void and not evaluation
+            rows += [(*view, mirror, *rest, one.stated, left_out) for mirror in MIRRORS[evaluation]]
     return rows
 
 
-def join_parts(parts: list[Path], dataset: Dataset, split: str, manifest: Path) -> None:
-    """Write the manifest of a split from files of all its parts, in order; memory does not grow with their views.
+def join_parts(parts: list[Path], views: str, manifest: Path) -> None:
+    """Write the manifest of a split from files of all its parts, in order.
+
+    Memory does not grow with their views, but by the names of images of more than 8 bits, which are logged.
+
+    Args:
+        parts: Files of what :func:`index_part` yields.
+        views: What they are called where all are void.
+        manifest: File to write.
 
     Raises:
         SmoosegError: If every view is void.
     """
-    write_manifest(manifest, joined(lambda: chain.from_iterable(map(manifest_parts, parts)), dataset, split))
+    write_manifest(manifest, joined(lambda: chain.from_iterable(map(manifest_parts, parts)), views))
 
 
-def joined(rows: Callable[[], Iterable[pd.DataFrame]], dataset: Dataset, split: str) -> Iterator[pd.DataFrame]:
+def joined(rows: Callable[[], Iterable[pd.DataFrame]], views: str) -> Iterator[pd.DataFrame]:
     """Rows of a manifest from those of all its parts, which are gone through twice.
 
     Images whose files do not state their bits get as many as the largest value of all of them needs.
@@ -186,15 +191,17 @@ def joined(rows: Callable[[], Iterable[pd.DataFrame]], dataset: Dataset, split: 
     for part in rows():
         common = max([common, *part.loc[~part["stated"], "bits"].unique()])
         rasters = rasters or bool((part["raster"] != "").any())
-    deep, some = dict[str, int](), False
+    deep, number = dict[str, int](), 0
     for part in rows():
         part.loc[~part["stated"], "bits"] = common
         more = part[(part["bits"] > FEWEST) | ~part["stated"]]
         deep.update(zip(more["image"], more["bits"], strict=True))
-        if some := some or len(part) > 0:
-            yield part.drop(columns=["stated"] if rasters else ["stated", "raster"])
-    if not some:
-        raise SmoosegError(f"{dataset.root}: every view of {split} is void: transparent, or of the nodata value")
+        kept = part[~part["void"]]
+        number += len(kept)
+        if len(kept):
+            yield kept.drop(columns=["stated", "void"] if rasters else ["stated", "void", "raster"])
+    if not number:
+        raise SmoosegError(f"{views} is void: transparent, or of the nodata value")
     for bits in sorted(set(deep.values())):
         images = [image for image, used in deep.items() if used == bits]
         logging.info("%s hold more than 8 bits: %d are used, of which the upper 8 are kept", named(images), bits)

@@ -18,7 +18,8 @@ COLUMNS = [
     ("bits", pa.int64()),
     ("raster", pa.string()),
 ]
-UNSETTLED = pa.schema([*COLUMNS, ("stated", pa.bool_())])  # of a part: bits as each image has them; stated by its file?
+# of a part: bits are each image's own, stated by its file or not; void views are left out at last, but their bits count
+UNSETTLED = pa.schema([*COLUMNS, ("stated", pa.bool_()), ("void", pa.bool_())])
 
 
 def write_manifest(path: Path, parts: Iterable[pd.DataFrame]) -> None:
@@ -41,6 +42,11 @@ def write_manifest(path: Path, parts: Iterable[pd.DataFrame]) -> None:
         if writer is not None:
             writer.close()
     aside.rename(path)
+
+
+def part_of(things: list, part: int, parts: int) -> list:
+    """The share of job number ``part`` of ``parts``, counted from 1: consecutive things, none shared."""
+    return things[(part - 1) * len(things) // parts : part * len(things) // parts]
 
 
 def manifest_parts(manifest: Path) -> Iterator[pd.DataFrame]:

@@ -49,8 +49,6 @@ def amounts(results: Path, experiments: dict[str, dict]):
         return len(pd.read_parquet(results / "manifests" / dataset / f"{view}.parquet", columns=["mirror"]))
 
     def count(rule: str, place: list[str]) -> tuple[float, str]:
-        if rule == "index_views":
-            return views(*place), "views"
         if rule in ("index_part", "extract_features"):
             return views(place[0], place[-2]) / int(place[-1].split("-of-")[1]), "views"
         if rule == "train_head":

@@ -10,8 +10,7 @@ from .files import scan
 
 PACKAGE = Path(__file__).parent.parent
 # modules that cannot alter a result
-RUNNING = {"files", "jobs", "machine", "parallel", "plugins", "progress"}
-INERT = {"errors"} | {f"running.{module}" for module in RUNNING}
+INERT = {"errors", "running.files", "running.machine", "running.parallel", "running.plugins", "running.progress"}
 
 
 def module_file(module: str) -> Path | None:

@@ -1,4 +1,4 @@
-"""What every workflow script does around its one call: log, threads, errors as one sentence, shares of work."""
+"""What every workflow script does around its one call: log, threads, and errors as one sentence."""
 
 import errno
 import logging
@@ -58,8 +58,3 @@ def limit_threads(threads: int) -> None:
     """Hold torch, where the script uses it, to a number of threads."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
-
-
-def part_of(things: list, part: int, parts: int) -> list:
-    """The share of job number ``part`` of ``parts``, counted from 1: consecutive things, none shared."""
-    return things[(part - 1) * len(things) // parts : part * len(things) // parts]

@@ -122,7 +122,7 @@ RUN = {
 }
 HEAD = "results/experiments/tiny_smooseg/0"
 STAGES = {  # what says that a stage is at work
-    "index": "results/logs/index_views/tiny/train.log",
+    "index": "results/logs/index_part/tiny/train/1-of-1.log",
     "weights": "results/logs/fetch_weights/tiny.log",
     "extract": "results/logs/extract_features/tiny/tiny/train/1-of-1.log",
     "train": f"{HEAD}/snapshot.pt",

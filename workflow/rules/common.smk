@@ -2,6 +2,7 @@
 
 import os
 import re
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -90,9 +91,15 @@ def existing(dataset, paths):
     return [local(str(p)) for p in paths if dataset in GENERATED or p.exists()]
 
 
+@cache
+def state_of(*paths):
+    """Names, sizes and times of files below folders as this start finds them; several jobs of a rule ask."""
+    return tree_state(paths)
+
+
 def files_state(dataset, paths):
-    """Names, sizes and times of files below folders: an input folder alone does not show what changes in its files."""
-    return "" if dataset in GENERATED else tree_state(paths)
+    """An input folder alone does not show what changes in its files."""
+    return "" if dataset in GENERATED else state_of(*paths)
 
 
 def image_sources(wildcards):
@@ -225,7 +232,7 @@ def is_supervised(experiment):
 
 def absent_sources(jobs):
     """(data set, files and folders that jobs read and that are not there)."""
-    sources = {"index_views": "image_sources", "read_labels": "label_sources"}
+    sources = {"index_part": "image_sources", "read_labels": "label_sources"}
     for job in jobs:
         if job.rule.name in sources and job.wildcards.dataset not in GENERATED:
             settings = dataset_settings(job.wildcards.dataset)

@@ -25,6 +25,7 @@ rule make_demo:
         "../scripts/make_demo.py"
 
 
+# what a manifest depends on, of which the parts, once they are joined, leave no trace
 INDEXING = {
     "dataset": lambda w: {key: dataset_settings(w.dataset)[key] for key in ("layout", "root", "settings")},
     "view": lambda w: config["datasets"][w.dataset][w.view],
@@ -54,28 +55,26 @@ rule index_part:
         "../scripts/index_part.py"
 
 
-# as many jobs list images as extract their features; one does without the files between
-PARTS = config["extract"]["jobs"]
-LISTED = expand(rules.index_part.output, part=range(1, PARTS + 1), parts=PARTS, allow_missing=True)
-
-
 rule index_views:
     input:
-        LISTED if PARTS > 1 else image_sources,
+        expand(
+            rules.index_part.output,
+            part=range(1, config["extract"]["jobs"] + 1),
+            parts=config["extract"]["jobs"],
+            allow_missing=True,
+        ),
     output:
         "<results>/manifests/{dataset}/{view}.parquet",
     log:
         "<logs>/index_views/{dataset}/{view}.log",
     benchmark:
         "<benchmarks>/index_views/{dataset}/{view}.tsv"
-    threads: 1 if PARTS > 1 else ALL_CORES
+    threads: 1
     resources:
-        mem_mb=growing(500, 200),
-        runtime=lambda w, attempt: 120 * attempt,
+        mem_mb=growing(1000),
     params:
         **INDEXING,
-        parts=PARTS,
     message:
-        "List the {wildcards.view} views of {wildcards.dataset}"
+        "Join the lists of the {wildcards.view} views of {wildcards.dataset}"
     script:
         "../scripts/index_views.py"

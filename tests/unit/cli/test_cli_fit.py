@@ -347,7 +347,7 @@ def test_a_stopped_workflow_is_one_sentence_and_leaves_nobody_at_work(place):
         command = [sys.executable, "-c", "from smooseg.cli import main; main()", "fit", "photos", "--classes", "2"]
         options = ["--backbone", "tiny", "--head", "kmeans", "--out", "out", "--quiet"]
         process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
-        while not list(place.glob("out/results/logs/index_views/*/*.log")):
+        while not list(place.glob("out/results/logs/index_part/*/*/*.log")):
             assert process.poll() is None
             time.sleep(0.05)
         process.terminate()

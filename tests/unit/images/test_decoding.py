@@ -106,11 +106,18 @@ def test_parts_of_the_images_join_to_the_same_manifest(tmp_path, number):
     paths = [tmp_path / f"{part}.parquet" for part in range(1, number + 1)]
     for part, path in enumerate(paths, 1):
         write_manifest(path, index_part(dataset, "val", "five", 12, False, 1, part, number))
-    join_parts(paths, dataset, "val", tmp_path / "views.parquet")
+    join_parts(paths, "every view of val", tmp_path / "views.parquet")
     whole = index_views(dataset, "val", "five", 12, evaluation=False, workers=2)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "views.parquet"), whole)
     assert whole["bits"].tolist() == [12] * 10 + [10] * 5
     assert listed_sha256(tmp_path / "views.parquet") == manifest_sha256(whole)
+
+
+def test_the_bits_of_a_picture_without_a_view_count(tmp_path):
+    colours = np.dstack([deep(3, 4000), np.zeros((24, 32), np.uint16)])
+    colours[:6, :8, 3] = 65535  # where it is not transparent is less than half of every view
+    dataset = folder_of(tmp_path, a_png=png(deep(3, 300)), b_png=png(colours))
+    assert index_views(dataset, "val", "five", 12, evaluation=False, workers=1)["bits"].tolist() == [12] * 5
 
 
 def test_a_bad_image_leaves_no_list_of_its_part(tmp_path):
