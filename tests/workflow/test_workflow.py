@@ -187,8 +187,12 @@ def test_a_cache_at_a_url_gives_the_same_head(project, bucket):
 
 
 def test_a_table_a_sweep_and_a_reference_with_labels(project):
-    experiments = {"tiny_linear": {"dataset": "tiny", "backbone": "tiny", "head": "linear"}}
-    rows = [{"method": name, "experiment": f"tiny_{name}"} for name in ("kmeans", "smooseg", "linear")]
+    primaps = {"steps": 4, "start_steps": 2, "batch": 4}
+    experiments = {
+        f"tiny_{head}": {"dataset": "tiny", "backbone": "tiny", "head": head, "settings": settings}
+        for head, settings in {"linear": {}, "primaps": primaps}.items()
+    }
+    rows = [{"method": name, "experiment": f"tiny_{name}"} for name in ("kmeans", "smooseg", "linear", "primaps")]
     rows.append({"method": "theirs", "published": {"raw": {"accuracy": 50, "miou": 10}}})
     changes = {
         "experiments": experiments,
@@ -203,9 +207,9 @@ def test_a_table_a_sweep_and_a_reference_with_labels(project):
     assert result.returncode == 0, result.stderr
     results = project.folder / "results"
     table = pd.read_csv(results / "tables" / "mine.csv")
-    assert table["uses_labels"].tolist() == [False, False, True, False]
-    assert table["raw_accuracy"].isna().tolist() == [False, False, False, True]
-    assert table["best_miou"].isna().tolist() == [True, False, False, True]  # k-means has no steps
+    assert table["uses_labels"].tolist() == [False, False, True, False, False]
+    assert table["raw_accuracy"].isna().tolist() == [False, False, False, False, True]
+    assert table["best_miou"].isna().tolist() == [True, False, False, False, True]  # k-means has no steps
     assert len(pd.read_csv(results / "sweeps" / "grid.csv")) == 2
     page = (results / "report.html").read_text()
     assert "linear †" in page

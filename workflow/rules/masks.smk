@@ -3,8 +3,10 @@
 
 rule propose_masks:
     input:
-        complete=expand(rules.finish_features.output.complete, view="train", allow_missing=True),
-        manifest=expand(rules.index_views.output, view="train", allow_missing=True),
+        complete=lambda w: rules.finish_features.output.complete.format(
+            dataset=w.dataset, backbone=w.backbone, view="train"
+        ),
+        manifest=lambda w: rules.index_views.output[0].format(dataset=w.dataset, view="train"),
         facts=rules.fetch_weights.output.facts,
     output:
         complete="<results>/masks/{dataset}/{backbone}.zarr/complete.json",
