@@ -360,10 +360,14 @@ def test_stages_are_a_line_each_and_a_failed_one_names_its_log(place, capfd):
     (place / "tiny.safetensors").write_bytes(b"no weights")
     failed = fit("photos")
     said = capfd.readouterr().err.splitlines()
-    assert sorted(said[:2]) == ["[1/6] List the train views of pictures", "[2/6] Fetch the weights of tiny"]
+    *stages, error, failure = said
+    numbers, names = zip(*(stage.split(" ", 1) for stage in stages), strict=True)
+    assert list(numbers) == [f"[{number}/7]" for number in range(1, len(stages) + 1)]
+    assert names[0] == "List the train views of pictures, part 1 of 1"
     log = place / "out" / "results" / "logs" / "fetch_weights" / "tiny.log"
-    assert re.fullmatch(r"error: .*tiny\.safetensors: not a checkpoint that loads safely .*", said[2])
-    assert said[3:] == [f"failed: [2/6] Fetch the weights of tiny; its log: {log}"]
+    fetching = stages[names.index("Fetch the weights of tiny")]
+    assert re.fullmatch(r"error: .*tiny\.safetensors: not a checkpoint that loads safely .*", error)
+    assert failure == f"failed: {fetching}; its log: {log}"
     assert failed.stderr.startswith("Error: out: the workflow stopped for the reason above; out/results/logs holds")
     quiet = fit("photos", "--quiet")
     assert capfd.readouterr().err == ""
