@@ -105,7 +105,7 @@ def test_nothing_is_written_before_it_is_due(tmp_path):
     assert not case.snapshot().path.exists()
 
 
-@pytest.mark.parametrize("change", ["facts", "features", "damage", "truncation", "pickle"])
+@pytest.mark.parametrize("change", ["facts", "features", "precision", "damage", "truncation", "pickle"])
 def test_another_or_a_damaged_snapshot_is_left_out_and_said(tmp_path, monkeypatch, caplog, every_step, change):
     case = Case(tmp_path, "smooseg")
     case.stop(monkeypatch, case.snapshot())
@@ -118,6 +118,9 @@ def test_another_or_a_damaged_snapshot_is_left_out_and_said(tmp_path, monkeypatc
         snapshot = Snapshot(
             case.path, {"seed": 0, "settings": case.settings}, [open_store(tmp_path / "other.zarr", {})]
         )
+    elif change == "precision":
+        monkeypatch.setattr(module, "fast_precision", lambda: "another machine's")
+        snapshot = case.snapshot()
     elif change == "damage":
         content[len(content) // 2] ^= 1  # in a tensor, where torch alone would not see it
         path.write_bytes(content)
