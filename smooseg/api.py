@@ -13,6 +13,7 @@ from .features.weights import fetch_weights
 from .heads import Snapshot, find_head, save_head
 from .images.datasets import Dataset, Entry
 from .images.indexing import index_views
+from .images.manifests import write_manifest
 from .running.fingerprint import source_hash
 from .running.machine import keep_to_usable_cores
 from .running.plugins import code_of
@@ -107,8 +108,7 @@ def extract(
     facts = fetch_once(name, settings, out)
     manifest = index_views(Images(images), "", crops, size, False, workers)
     listed = out / "manifests" / f"{name}.parquet"
-    listed.parent.mkdir(parents=True, exist_ok=True)
-    manifest.to_parquet(listed)
+    write_manifest(listed, [manifest])
     chosen = stated_needs(settings, resample, precision)
     features = Features(images, out, name, settings, feature_needs(chosen, listed, facts))
     code = " ".join(source_hash(module) for module in ("features.backbones", "images.imaging"))

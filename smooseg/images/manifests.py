@@ -2,24 +2,29 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..running.files import whole
+
 ROWS = 10_000  # read, or made to text, at once
-NUMBERS = ["width", "height", "left", "top", "right", "bottom", "size"]
-COLUMNS = [
-    ("image", pa.string()),
-    *((name, pa.int64()) for name in NUMBERS),
-    ("mirror", pa.bool_()),
-    ("sha256", pa.string()),
-    ("bits", pa.int64()),
-    ("raster", pa.string()),
-]
 # of a part: bits are each image's own, stated by its file or not; void views are left out at last, but their bits count
-UNSETTLED = pa.schema([*COLUMNS, ("stated", pa.bool_()), ("void", pa.bool_())])
+UNSETTLED = pa.schema(
+    [
+        ("image", pa.string()),
+        *((name, pa.int64()) for name in ("width", "height", "left", "top", "right", "bottom", "size")),
+        ("mirror", pa.bool_()),
+        ("sha256", pa.string()),
+        ("bits", pa.int64()),
+        ("raster", pa.string()),
+        ("stated", pa.bool_()),
+        ("void", pa.bool_()),
+    ]
+)
 
 
 def write_manifest(path: Path, parts: Iterable[pd.DataFrame]) -> None:
@@ -29,19 +34,12 @@ def write_manifest(path: Path, parts: Iterable[pd.DataFrame]) -> None:
         path: Parquet file.
         parts: At least one, all with the same columns of :data:`UNSETTLED`.
     """
-    aside, writer = path.with_name(f"{path.name}.partial"), None
-    try:
+    writer = None
+    with whole(path) as aside, ExitStack() as opened:
         for part in parts:
             schema = pa.schema([UNSETTLED.field(name) for name in part])
-            writer = writer or pq.ParquetWriter(aside, schema)
+            writer = writer or opened.enter_context(pq.ParquetWriter(aside, schema))
             writer.write_table(pa.Table.from_pandas(part, schema, preserve_index=False))
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
-    finally:
-        if writer is not None:
-            writer.close()
-    aside.rename(path)
 
 
 def part_of(things: list, part: int, parts: int) -> list:

@@ -125,7 +125,7 @@ def test_a_bad_image_leaves_no_list_of_its_part(tmp_path):
     path = tmp_path / "part.parquet"
     with pytest.raises(SmoosegError, match=r"b\.png.*c\.png"):
         write_manifest(path, index_part(dataset, "val", "whole", 12, False, 1))
-    assert not list(tmp_path.glob("part.parquet*"))
+    assert not list(tmp_path.glob("*part*"))
 
 
 def saved(image: Image.Image, kind: str = "PNG", **options) -> bytes:
