@@ -14,7 +14,7 @@ from smooseg.features.planning import CHUNK
 from smooseg.features.reader import shuffled_batches
 from smooseg.features.store import create_store, open_store
 from smooseg.heads import HEADS
-from smooseg.heads import smooseg as smooseg_head
+from smooseg.heads.smooseg import head as smooseg_head
 from smooseg.settings.schema import checked, load_schema
 
 PATCHES, CHANNELS = 256, 384  # ViT-S/14 at 224

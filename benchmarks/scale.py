@@ -42,7 +42,7 @@ PHOTOGRAPHS = Path("../shared/data/landcover")
 SIDE = 320  # pixels, at most, of the copies that are linked: decoding is to take milliseconds
 SPREAD = 30  # between label ids, so that the photographs' few classes become classes of COCO-Stuff
 MODEL, STEPS, JOBS, BUDGET = "test_vit", 200, 4, 0.01  # BUDGET: GB of features, so that caches are streamed
-EXPERIMENTS = {"kmeans": {}, "smooth": {}, "smooseg": {"steps": STEPS}}  # by head, the rest being defaults
+EXPERIMENTS = {"kmeans": {}, "smooseg_plus": {}, "smooseg": {"steps": STEPS}}  # by head, the rest being defaults
 PHASES = {"index": ["results/manifests/coco/train.parquet", "results/manifests/coco/eval.parquet"]} | {
     phase: [phase] for phase in ("features", "train", "evaluate", "tables")
 }

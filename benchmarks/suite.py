@@ -1,6 +1,6 @@
 """Heads side by side on every labelled data set below a folder and on variants of the demo: five seeds, no CRF.
 
-``python -m benchmarks.suite kmeans smooth smooth:partitions=24,exponent=1 --data ../shared/data`` extracts what is not
+``python -m benchmarks.suite kmeans smooseg_plus smooseg_plus:partitions=24 --data ../shared/data`` extracts what is not
 cached below ``--out``, fits every head on the training views and scores the pixels of the evaluation views. It prints
 accuracy / mIoU by set and on average, the spread over seeds, wins and mean ranks; the linear probe, fitted with
 labels, is the ceiling. ``scores.csv`` keeps every fit, and what it holds of the same code is not fitted again.

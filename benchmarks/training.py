@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from benchmarks.cache import settings
 from benchmarks.common import best_time, row
-from smooseg.heads.smooseg import PRECISIONS, SmooSegHead
+from smooseg.heads.smooseg.head import PRECISIONS, SmooSegHead
 from smooseg.running.device import keep_freed_memory
 
 CHANNELS, CLUSTERS, BATCH = 384, 27, 32

@@ -22,10 +22,10 @@ from smooseg.evaluation.metrics import confusion_matrix, match_clusters, score
 from smooseg.evaluation.segmentation import averaged_embeddings, pixel_logits
 from smooseg.features.provenance import round_to_patch
 from smooseg.heads import Head
-from smooseg.heads.smooth import SmoothHead
+from smooseg.heads.smooseg_plus.head import SmooSegPlusHead
 from smooseg.images.datasets import open_dataset
 from smooseg.images.datasets.base import VOID
-from smooseg.pictures.masks import scaled_ids
+from smooseg.pictures.output.masks import scaled_ids
 from smooseg.pictures.photos import PhotoView, upright_size
 from smooseg.pictures.shapes import ShapedBackbone, scaled_shape, view_shape
 from smooseg.pictures.windows import Unfinished, Windows, label_windows
@@ -123,8 +123,8 @@ def run_set(
     case: Case, entry: dict, data: Path, ways: list[tuple[int, float | None]], images: int, seeds: list[int]
 ) -> list[dict]:
     """One row for each way and seed: accuracy, mIoU, accuracy near borders, median CPU seconds of an image."""
-    store, settings, rows = case.features("train"), settings_of("smooth", {}), []
-    heads = [SmoothHead.fit(store, case.classes, settings, seed=seed, budget=BUDGET)[0] for seed in seeds]
+    store, settings, rows = case.features("train"), settings_of("smooseg_plus", {}), []
+    heads = [SmooSegPlusHead.fit(store, case.classes, settings, seed=seed, budget=BUDGET)[0] for seed in seeds]
     backbone = ShapedBackbone.of(store.provenance)
     backbone.load(case.folder / "weights" / f"{BACKBONE}.safetensors")
     dataset = open_dataset(entry | {"root": data / entry["path"]})

@@ -65,8 +65,8 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
 
     Example: smooseg segment photos --head results/experiments/camvid_smooseg/0/head.safetensors --out masks
     """
-    from ..pictures.masking import segment as write_masks
-    from ..pictures.work import SHARES
+    from ..pictures.pipeline import SHARES
+    from ..pictures.segment import segment as write_masks
 
     outcome = write_masks(list(images), out=out, **options)
     say_masks(context, outcome, out)
@@ -87,12 +87,15 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
     "--void", type=click.IntRange(0, 255), default=255, show_default=True, help="Label id that is not scored."
 )
 @click.option(
-    "--head", type=click.Choice(["kmeans", "smooseg", "smooth", "stego"]), default="smooth", show_default=True
+    "--head",
+    type=click.Choice(["kmeans", "smooseg", "smooseg_plus", "stego"]),
+    default="smooseg_plus",
+    show_default=True,
 )
 @click.option(
     "--steps",
     type=click.IntRange(1),
-    help="Training steps; 3000 (stego 5000) if not given. kmeans and smooth have none.",
+    help="Training steps; 3000 (stego 5000) if not given. kmeans and smooseg_plus have none.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the training.")
 @click.option("--backbone", default="dinov2_s14_focus", show_default=True, help="One of smooseg backbones.")
@@ -127,7 +130,7 @@ def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names:
 
     Example: smooseg fit photos --classes 6 --out work
     """
-    from ..pictures.fitting import fit_pictures
+    from ..pictures.fit import fit_pictures
 
     names = split_names(class_names) if class_names else None
     fitted = fit_pictures(list(images), out, class_names=names, loudness=context.meta.get("volume"), **options)
@@ -181,9 +184,9 @@ def gallery(head: Path, images: tuple[str, ...], out: Path | None, weights: Path
     globs) or, after smooseg fit, those that HEAD was fitted on; up to 200 of them. There one types names, merges
     clusters by equal names, marks void, and saves names.csv for --names of segment and fit. The page needs no server.
 
-    Example: smooseg gallery work/results/experiments/smooth/0/head.safetensors
+    Example: smooseg gallery work/results/experiments/smooseg_plus/0/head.safetensors
     """
-    from ..pictures.gallery import make_gallery
+    from ..pictures.output.gallery import make_gallery
 
     out = out or head.with_name("gallery.html")
     problems = make_gallery(head, list(images), out, weights, names)
@@ -210,7 +213,7 @@ def export(masks: Path, to: str, out: Path) -> None:
 
     Example: smooseg export work/masks --to cvat --out cvat
     """
-    from ..pictures.exporting import export as write_export
+    from ..pictures.exports.export import export as write_export
 
     for path in write_export(masks, to, out):
         click.echo(path)

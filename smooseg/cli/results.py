@@ -47,7 +47,7 @@ def clusters(path: str, first: int, last: int, out: Path | None) -> None:
     Example: smooseg clusters work/results/features/pictures/dinov2_s14_focus/train.zarr --to 12 --out clusters.png
     """
     from ..features.store import open_store
-    from ..heads.choosing import cluster_stability, peaks
+    from ..heads.smooseg_plus.stability import cluster_stability, peaks
     from ..results.plots.sweeps import plot_stability
 
     if last < first:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from ..features.store import Store
 from ..heads import Head
-from ..heads.losses import EPSILON
+from ..heads.smooseg.energy import EPSILON
 
 
 @torch.inference_mode()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..errors import SmoosegError
 from .base import Head, read_head, save_head
-from .names import HEADS, build_head, find_head
+from .registry import HEADS, build_head, find_head
 from .snapshot import Snapshot
 
 __all__ = ["HEADS", "Head", "Snapshot", "find_head", "load_head", "save_head"]

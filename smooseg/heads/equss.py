@@ -11,7 +11,7 @@ from torch import nn
 
 from ..errors import SmoosegError
 from ..features.store import Store
-from .probe import ClusterProbe
+from .parts.probe import ClusterProbe
 from .snapshot import Snapshot
 from .stego import CorrespondenceHead
 from .training import Energy, clip_gradients

@@ -13,7 +13,7 @@ from ..features.reader import shuffled_batches
 from ..features.store import Store
 from ..running.progress import progress
 from .base import Head
-from .sampling import patches_at
+from .parts.sampling import patches_at
 from .snapshot import Snapshot
 
 BLOCK = 1 << 14  # patches embedded at once

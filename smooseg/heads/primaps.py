@@ -22,7 +22,7 @@ from ..images.datasets.base import VOID
 from ..running.device import default_device
 from ..running.progress import progress
 from .base import Head
-from .names import build_head, head_facts
+from .registry import build_head, head_facts
 from .snapshot import Snapshot
 from .training import Energy, minimise
 

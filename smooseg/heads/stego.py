@@ -15,10 +15,10 @@ from ..features.reader import buffers
 from ..features.store import Store
 from ..running.device import default_device, seeded
 from .kmeans import embedded, minibatch_kmeans, sample_patches
-from .losses import random_partners
-from .projected import ProjectedHead
-from .projector import channel_dropout
-from .sampling import random_patches
+from .parts.projected import ProjectedHead
+from .parts.projector import channel_dropout
+from .parts.sampling import random_patches
+from .smooseg.energy import random_partners
 from .snapshot import Snapshot
 from .training import Energy, minimise
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .pictures import register_plugins
+from .finding import register_plugins
 from .sizes import require_room
 
 register_plugins()

@@ -15,11 +15,11 @@ from PIL import Image
 
 from ..errors import SmoosegError
 from ..images.decoding import Picture, open_image, read_picture
+from ..images.finding import find_pictures
 from ..images.imaging import RESAMPLING
-from ..images.pictures import find_pictures
 from ..images.rasters import DRIVERS, INSTALL, is_raster, open_raster
 from ..running.files import require_text
-from .masks import is_output
+from .output.masks import is_output
 
 ORIENTATION = 0x0112  # EXIF tag
 TURNS = {  # what makes a picture upright, by the values of it that ask for something
@@ -82,7 +82,7 @@ def find_photos(images: Sequence[str | Path], without: Path | None = None) -> tu
     """Image files that arguments mean, each once, and what is wrong with the others.
 
     Args:
-        images: Files, folders (searched as :func:`smooseg.images.pictures.find_pictures` does) or globs. What a folder
+        images: Files, folders (searched as :func:`smooseg.images.finding.find_pictures` does) or globs. What a folder
             or glob means but is no picture is left out with a warning; masks and overlays are, silently.
 
         without: Folder whose files are none of them.

@@ -19,7 +19,7 @@ from ..running.machine import keep_to_usable_cores, usable_cores
 from ..running.parallel import in_threads
 from ..running.plugins import code_with_heads
 from ..settings.schema import load_schema, with_defaults
-from .legend import evaluated, make_legend, named_legend
+from .output.legend import evaluated, make_legend, named_legend
 from .photos import Photo, PhotoView
 from .shapes import ShapedBackbone, fits_a_view, scaled_shape, view_shape
 from .windows import Windows
@@ -90,7 +90,7 @@ class Segmenter:
             "tile": self.tile,
             "crf": self.crf,
             "bits": self.bits,
-            "code": code_with_heads("pictures.masking"),
+            "code": code_with_heads("pictures.segment"),
         }
 
     def raster(self, photo: Photo) -> Raster:

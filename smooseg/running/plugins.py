@@ -67,10 +67,15 @@ def code_of(room: str, name: str) -> str:
 
 
 def code_of_all(room: str) -> list[str]:
-    """Hashes of all modules of a room, for what may depend on any of them."""
+    """Hashes of all modules and packages of a room, for what may depend on any of them."""
     folder = PACKAGE.joinpath(*room.split("."))
-    modules = sorted(file.stem for file in folder.glob("*.py") if file.stem != "__init__")
+    modules = sorted(child.stem for child in folder.iterdir() if child.stem != "__init__" and is_module(child))
     return [source_hash(room), *(source_hash(f"{room}.{module}") for module in modules)]
+
+
+def is_module(path: Path) -> bool:
+    """Whether a path is a Python module, or a package."""
+    return path.suffix == ".py" or (path / "__init__.py").is_file()
 
 
 def code_with_heads(module: str) -> list[str]:

@@ -48,7 +48,10 @@ def test_folders_with_labels_and_a_line_of_classes_are_sets(tmp_path):
 
 def test_settings_of_a_head_follow_its_name():
     assert parsed_head("kmeans") == ("kmeans", {})
-    assert parsed_head("smooth:partitions=0,temperature=0.1") == ("smooth", {"partitions": 0, "temperature": 0.1})
+    assert parsed_head("smooseg_plus:partitions=0,temperature=0.1") == (
+        "smooseg_plus",
+        {"partitions": 0, "temperature": 0.1},
+    )
 
 
 def test_the_summary_averages_seeds_and_leaves_the_ceiling_out_of_ranks():

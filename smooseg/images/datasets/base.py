@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from ...errors import SmoosegError, raise_listed
-from ..pictures import find_pictures
+from ..finding import find_pictures
 from .labelfiles import SAY, VOID, classes_of_colours, colour_number, meanings, one_channel, read_values, translated
 
 

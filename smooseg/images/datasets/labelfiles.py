@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import SmoosegError, listed
 from ...running.files import walk
 from ..decoding import nodata_value, open_image
-from ..pictures import is_hidden
+from ..finding import is_hidden
 
 VOID = 255  # label value of pixels that no score counts
 VOID_NAME = "void"  # of values that mean no class, beside the classes' names

@@ -14,7 +14,7 @@ from ...images.datasets import VOID
 from ...images.datasets.labelfiles import colour_number, colour_text
 from ...images.decoding import open_image
 from ...running.progress import progress
-from ..work import LEGEND, SHARES
+from ..pipeline import LEGEND, SHARES
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class MaskFile:
 
 
 class MaskFolder:
-    """A folder that :func:`smooseg.pictures.masking.segment` wrote.
+    """A folder that :func:`smooseg.pictures.segment.segment` wrote.
 
     Args:
         path: Of the folder.

@@ -66,7 +66,7 @@ def plot_stability(table: pd.DataFrame, path: Path) -> None:
     """Stability over the number of clusters, with standard deviations.
 
     Args:
-        table: What :func:`smooseg.heads.choosing.cluster_stability` gave.
+        table: What :func:`smooseg.heads.smooseg_plus.stability.cluster_stability` gave.
         path: PNG to write.
     """
     figure = Figure((6.4, 3.6), layout="constrained", dpi=110)

@@ -19,10 +19,10 @@ from PIL import Image
 
 from smooseg.cli import main
 from smooseg.images.datasets import Folder
-from smooseg.pictures import fitting
-from smooseg.pictures.fitting import pictures_of, write_config
+from smooseg.pictures import fit as fitting
+from smooseg.pictures.fit import pictures_of, write_config
+from smooseg.pictures.linking import check_pictures, find_labels, label_classes, place_pictures
 from smooseg.pictures.photos import find_photos
-from smooseg.pictures.placing import check_pictures, find_labels, label_classes, place_pictures
 from smooseg.settings import shipped
 from tests.conftest import write_images
 from tests.unit.cli.test_cli_gallery import names_csv
@@ -315,7 +315,7 @@ IN_ASCII = r"""
 import locale, sys
 from pathlib import Path
 from smooseg.cli import main
-from smooseg.pictures.fitting import write_config
+from smooseg.pictures.fit import write_config
 from smooseg.settings.catalogue import read_config
 assert locale.getpreferredencoding(False) != "UTF-8"
 write_config({"classes": ["\u5929\u7a7a"]}, Path("out"))

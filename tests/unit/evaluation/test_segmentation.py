@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from smooseg.evaluation.segmentation import averaged_embeddings, pixel_logits, upsampling_matrix
 from smooseg.heads.kmeans import KMeansHead
-from smooseg.heads.smooseg import SmooSegHead
+from smooseg.heads.smooseg.head import SmooSegHead
 
 SETTINGS = {"dimensions": 8, "b1": 0, "b2": 0}
 

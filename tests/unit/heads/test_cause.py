@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from smooseg.errors import SmoosegError
 from smooseg.features.store import open_store
-from smooseg.heads import HEADS, modularity
-from smooseg.heads.cause import CauseHead, Decoder, Stages
-from smooseg.heads.frontdoor import Bank, contrast, nearest_codes
-from smooseg.heads.modularity import draw_patches, modularity_loss, strongest_shared
-from smooseg.heads.sampling import patches_at
+from smooseg.heads import HEADS
+from smooseg.heads.cause import modularity
+from smooseg.heads.cause.front_door import Bank, contrast, nearest_codes
+from smooseg.heads.cause.head import CauseHead, Decoder, Stages
+from smooseg.heads.cause.modularity import draw_patches, modularity_loss, strongest_shared
+from smooseg.heads.parts.sampling import patches_at
 from tests.conftest import make_store
 from tests.unit.heads.test_heads import BUDGET, KINDS, accuracy, settings
 from tests.unit.heads.test_heads import data as data  # a fixture

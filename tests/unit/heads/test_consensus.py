@@ -5,8 +5,8 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import adjusted_rand_score
 
-from smooseg.heads import consensus as module
-from smooseg.heads.consensus import consensus, discriminant, merge, most_typical, refined, whitened
+from smooseg.heads.smooseg_plus import consensus as module
+from smooseg.heads.smooseg_plus.consensus import consensus, discriminant, merge, most_typical, refined, whitened
 
 SETTINGS = {"partitions": 12, "finest": 2, "exponent": 0.5}
 

@@ -38,7 +38,7 @@ QUICK = {
     "ppap": {"decoder": "projector", "steps": 60, "batch": 8},
     "primaps": {"steps": 100, "start_steps": 40, "batch": 8, "subtract_mean": True},
     "smooseg": {"steps": 200},
-    "smooth": {},
+    "smooseg_plus": {},
     "stego": {"steps": 100},
 }
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from smooseg.errors import SmoosegError
 from smooseg.features.store import open_store
 from smooseg.heads import HEADS
-from smooseg.heads.eagle import EagleHead, Objects, adaptive_loss
-from smooseg.heads.eicue import EigenClusters, eigenvectors, medoids, object_loss, patch_weights
+from smooseg.heads.eagle.eigenvectors import EigenClusters, eigenvectors, medoids, object_loss, patch_weights
+from smooseg.heads.eagle.head import EagleHead, Objects, adaptive_loss
 from smooseg.heads.stego import correspondences
 from tests.conftest import clustered_features, make_store
 from tests.unit.heads.test_heads import BUDGET, KINDS, settings
@@ -97,7 +97,7 @@ def test_clusters_of_eigenvectors_have_their_loss():
 
 
 def test_medoids_are_the_least_far_of_their_kind(monkeypatch):
-    monkeypatch.setattr("smooseg.heads.eicue.BLOCK", 2)
+    monkeypatch.setattr("smooseg.heads.eagle.eigenvectors.BLOCK", 2)
     z, kinds = random(9, 3).requires_grad_(), torch.tensor([0, 1, 1, 0, 2, 1, 0, 0, 1])
     found = medoids(z, kinds, 3)
     for kind in range(3):

@@ -10,10 +10,11 @@ import torch
 from smooseg.errors import SmoosegError
 from smooseg.evaluation.metrics import confusion_matrix, match_clusters, score
 from smooseg.features.store import open_store
-from smooseg.heads import HEADS, load_head, save_head, smooseg
+from smooseg.heads import HEADS, load_head, save_head
 from smooseg.heads.linear import labelled_batches, patch_shares
-from smooseg.heads.projector import channel_dropout
-from smooseg.heads.smooseg import SmooSegHead
+from smooseg.heads.parts.projector import channel_dropout
+from smooseg.heads.smooseg import head as smooseg
+from smooseg.heads.smooseg.head import SmooSegHead
 from smooseg.heads.stego import correspondence_loss, nearest_neighbours, neighbour_batches
 from smooseg.settings.heads import SUPERVISED
 from smooseg.settings.schema import checked, load_schema
@@ -40,7 +41,7 @@ QUICK = {
         "subtract_mean": True,
     },
     "primaps": {"steps": 60, "start_steps": 20, "batch": 8, "subtract_mean": True, "points": None},
-    "smooth": {"samples": 1000, "subtract_mean": True},
+    "smooseg_plus": {"samples": 1000, "subtract_mean": True},
     "stego": {
         "steps": 60,
         "batch": 8,
@@ -156,7 +157,7 @@ def fit(request, data, labels, masks):
 
 
 def short(name: str) -> dict:
-    return {} if name in ("kmeans", "smooth") else {"steps": 5}
+    return {} if name in ("kmeans", "smooseg_plus") else {"steps": 5}
 
 
 def accuracy(head, features, truth):
@@ -173,7 +174,7 @@ def test_a_head_finds_separate_kinds(data, fit):
 
 
 def test_smooseg_plus_without_partitions_is_k_means_in_its_directions(data):
-    head, _ = HEADS["smooth"].fit(data[0], KINDS, settings("smooth", partitions=0), seed=0, budget=BUDGET)
+    head, _ = HEADS["smooseg_plus"].fit(data[0], KINDS, settings("smooseg_plus", partitions=0), seed=0, budget=BUDGET)
     assert accuracy(head, *data[1:]) > 90
     assert head.projection.shape == (data[0].shape[2], 2 * KINDS)
     torch.testing.assert_close(head.bias, -0.5 * head.weights.square().sum(1))

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from smooseg.errors import SmoosegError
 from smooseg.features.store import open_store
 from smooseg.heads import HEADS
-from smooseg.heads.hidden_positives import contrastive_loss, hidden_positives, neighbour_weights, neighbourhood, reach
-from smooseg.heads.hp import HiddenPositives, HPHead
+from smooseg.heads.hp.head import HiddenPositives, HPHead
+from smooseg.heads.hp.positives import contrastive_loss, hidden_positives, neighbour_weights, neighbourhood, reach
 from tests.conftest import clustered_features, make_store
 from tests.unit.heads.test_heads import BUDGET, KINDS, settings
 

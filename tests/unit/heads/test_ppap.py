@@ -16,9 +16,9 @@ from smooseg.errors import SmoosegError
 from smooseg.features.provenance import file_sha256
 from smooseg.features.store import Store, open_store
 from smooseg.heads import HEADS, load_head, save_head
-from smooseg.heads.nextblock import NextBlock
-from smooseg.heads.ppap import PpapHead
-from smooseg.heads.proxies import contrast, propagated, proxy_loss
+from smooseg.heads.ppap.head import PpapHead
+from smooseg.heads.ppap.next_block import NextBlock
+from smooseg.heads.ppap.proxies import contrast, propagated, proxy_loss
 from tests.conftest import TINY_MODEL, clustered_features, make_store, tiny_checkpoint  # noqa: F401
 from tests.unit.heads.test_heads import BUDGET, KINDS, data, settings  # noqa: F401
 

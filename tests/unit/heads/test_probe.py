@@ -2,7 +2,7 @@
 
 import torch
 
-from smooseg.heads.probe import ClusterProbe
+from smooseg.heads.parts.probe import ClusterProbe
 from tests.conftest import clustered_features
 
 

@@ -5,8 +5,8 @@ import torch
 
 from smooseg.errors import SmoosegError
 from smooseg.features.store import open_store
-from smooseg.heads.smooseg import SmooSegHead
-from smooseg.heads.thresholds import choose_thresholds, sampled_closeness
+from smooseg.heads.smooseg.head import SmooSegHead
+from smooseg.heads.smooseg.thresholds import choose_thresholds, sampled_closeness
 from smooseg.settings.schema import checked, load_schema
 from tests.conftest import clustered_features, make_store
 

@@ -8,11 +8,11 @@ from PIL import Image
 
 from smooseg.api import Images
 from smooseg.errors import SmoosegError
-from smooseg.images import pictures
+from smooseg.images import finding
 from smooseg.images.datasets import open_dataset
+from smooseg.images.finding import SUFFIXES, find_pictures
 from smooseg.images.imaging import decode
 from smooseg.images.indexing import index_views
-from smooseg.images.pictures import SUFFIXES, find_pictures
 from smooseg.pictures.photos import find_photos
 
 GREEN = (40, 160, 60)
@@ -93,7 +93,7 @@ def test_every_suffix_is_one_that_pillow_reads():
 def test_without_its_plugin_heic_is_left_out_with_the_way_to_it(tmp_path, monkeypatch):
     write(tmp_path / "a.jpg")
     (tmp_path / "b.heic").touch()
-    monkeypatch.setattr(pictures, "find_spec", lambda name: None)
+    monkeypatch.setattr(finding, "find_spec", lambda name: None)
     found = find_pictures(tmp_path)
     assert [path.name for path in found.pictures] == ["a.jpg"]
     assert found.summary() == "left out: 1 that need the plug-in for HEIC, pip install pillow-heif (b.heic)"

@@ -8,7 +8,7 @@ from PIL import Image
 
 from smooseg.errors import SmoosegError
 from smooseg.images.datasets import VOID, Folder, labelfiles, open_dataset
-from smooseg.pictures.labeltable import read_label_table
+from smooseg.pictures.label_table import read_label_table
 from tests.conftest import write_images
 
 rasterio = pytest.importorskip("rasterio")

@@ -9,11 +9,11 @@ from PIL import Image
 
 from smooseg.features.backbones import Backbone
 from smooseg.features.provenance import round_to_patch
-from smooseg.pictures.legend import Legend
-from smooseg.pictures.masks import palette_image, scaled_ids
-from smooseg.pictures.overlays import draw_legend, save_overlay
+from smooseg.pictures.output.legend import Legend
+from smooseg.pictures.output.masks import palette_image, scaled_ids
+from smooseg.pictures.output.overlays import draw_legend, save_overlay
+from smooseg.pictures.pipeline import percents
 from smooseg.pictures.shapes import LONGEST, ShapedBackbone, view_shape
-from smooseg.pictures.work import percents
 from tests.conftest import TINY_MODEL
 
 

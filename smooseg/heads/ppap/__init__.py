@@ -1,0 +1,5 @@
+"""PPAP (Seong et al. 2024)."""
+
+from .head import PpapHead
+
+__all__ = ["PpapHead"]

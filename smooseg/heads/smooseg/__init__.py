@@ -1,0 +1,5 @@
+"""SmooSeg (Lan et al. 2023)."""
+
+from .head import SmooSegHead
+
+__all__ = ["SmooSegHead"]

@@ -1,0 +1,1 @@
+"""What is written for a picture: masks, overlays, GeoTIFFs, polygons, the legend, the gallery."""

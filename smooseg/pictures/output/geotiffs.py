@@ -1,0 +1,116 @@
+"""Masks of rasters: tiled GeoTIFFs in the same place, with colours and names; polygons as a GeoPackage."""
+
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+from PIL import Image
+
+from ...images.datasets import VOID
+from ...images.rasters import Raster
+from ...running.files import whole
+from .legend import Legend
+from .masks import BAND, NAMES, RECORD, palette_image, scaled_bands
+from .overlays import save_overlay
+
+OVERVIEW = 2048  # pixels of an overlay's longer side, at most
+
+
+def write_raster_mask(clusters: np.ndarray, legend: Legend, raster: Raster, record: dict, path: Path) -> dict:
+    """Write an overlay, then the mask with its names, each whole or not at all.
+
+    Args:
+        clusters: uint8 (rows, columns), of the view; may be a file, of which a few rows at a time are read.
+        legend: Of the mask's ids.
+        raster: What they are of.
+        record: JSON-able facts to keep in the mask.
+        path: GeoTIFF to write.
+
+    Returns:
+        The record, with the pixels of each id.
+    """
+    import rasterio
+
+    write_overview(clusters, legend, raster, path)
+    names = legend.names | {VOID: "void"}
+    profile = {"driver": "GTiff", "width": raster.width, "height": raster.height, "count": 1, "dtype": "uint8"}
+    profile |= {"crs": raster.crs, "transform": raster.transform, "nodata": VOID, "bigtiff": "if_safer"}
+    profile |= {"tiled": True, "blockxsize": BAND, "blockysize": BAND, "compress": "deflate"}
+    counts = np.zeros(VOID + 1, np.int64)
+    with whole(path) as aside:
+        with rasterio.open(aside, "w", **profile) as mask:
+            mask.write_colormap(1, {i: (*map(int, legend.palette[i]), 255) for i in names if i != VOID})
+            for start, band in bands_with_void(clusters, legend, raster):
+                counts += np.bincount(band.ravel(), minlength=VOID + 1)
+                mask.write(band, 1, window=rasterio.windows.Window(0, start, raster.width, len(band)))
+            record = record | {"pixels": {str(i): int(counts[i]) for i in names}}
+            mask.update_tags(**{RECORD: json.dumps(record)})
+        with whole(path.with_name(path.name + NAMES)) as beside:
+            beside.write_bytes(category_names(names))
+    return record
+
+
+def bands_with_void(clusters: np.ndarray, legend: Legend, raster: Raster) -> Iterator[tuple[int, np.ndarray]]:
+    """Bands of rows of a raster's mask at full size, each with its first row."""
+    for start, band in scaled_bands(clusters, raster.height, raster.width, legend.ids):
+        band[raster.void(start, start + len(band))] = VOID
+        yield start, band
+
+
+def write_overview(clusters: np.ndarray, legend: Legend, raster: Raster, path: Path) -> None:
+    """Write the overlay of a raster, as small as it must be."""
+    scale = min(1, OVERVIEW / max(raster.width, raster.height))
+    size = max(1, round(raster.width * scale)), max(1, round(raster.height * scale))
+    photo = Image.fromarray(raster.read((0, raster.height), (0, raster.width), size[::-1]))
+    middles = [(np.arange(n) * 2 + 1) * length // (2 * n) for n, length in zip(size[::-1], clusters.shape, strict=True)]
+    mask = np.array(legend.ids(clusters[np.ix_(*middles)]))
+    mask[raster.values(size[::-1])[1]] = VOID
+    save_overlay(photo, palette_image(mask, legend), legend, path)
+
+
+def category_names(names: dict[int, str]) -> bytes:
+    """Names of ids as GDAL keeps them beside a file."""
+    root = ElementTree.Element("PAMDataset")
+    categories = ElementTree.SubElement(ElementTree.SubElement(root, "PAMRasterBand", band="1"), "CategoryNames")
+    for i in range(max(names) + 1):
+        ElementTree.SubElement(categories, "Category").text = names.get(i, "")
+    return ElementTree.tostring(root, "utf-8")
+
+
+def write_polygons(clusters: np.ndarray, legend: Legend, raster: Raster, path: Path) -> None:
+    """Write the outlines of a view's ids, in the raster's coordinates, as a GeoPackage; void has none.
+
+    Args:
+        clusters: uint8 (rows, columns), of the view: outlines are as fine as what the backbone saw.
+        legend, raster: As of :func:`write_raster_mask`.
+        path: GeoPackage to write.
+    """
+    import pyogrio
+    import shapely
+    from affine import Affine
+    from rasterio.features import shapes
+
+    rows, columns = clusters.shape
+    known = ~raster.values((rows, columns))[1]
+    ids = np.array(legend.ids(clusters))
+    known &= ids != VOID
+    right, down, place = raster.width / columns, raster.height / rows, raster.transform
+    place = Affine(place.a * right, place.b * down, place.c, place.d * right, place.e * down, place.f)
+    found = [(shapely.geometry.shape(one), int(i)) for one, i in shapes(ids, known, transform=place)]
+    numbers = np.array([i for _, i in found], np.int32)
+    names = np.array([legend.names[i] for i in numbers.tolist()], object)
+    with whole(path) as aside, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The filename extension", RuntimeWarning)  # it gets it when it is whole
+        pyogrio.raw.write(
+            aside,
+            geometry=shapely.to_wkb(np.array([shape for shape, _ in found], object)),
+            field_data=[numbers, names],
+            fields=["id", "name"],
+            geometry_type="Polygon",
+            crs=raster.crs.to_wkt() if raster.crs else None,
+            driver="GPKG",
+            layer=path.stem,
+        )
