@@ -16,6 +16,7 @@ from pycocotools.coco import COCO
 from torchvision.datasets import Cityscapes
 
 from smooseg.cli import main
+from smooseg.pictures.exports import export as exporting
 from tests.unit.cli.test_cli_gallery import names_csv
 from tests.unit.cli.test_cli_rasters import pixels, write
 from tests.unit.cli.test_cli_segment import SIZE, head, ids, photos, picture, run  # noqa: F401
@@ -175,7 +176,7 @@ def test_bad_masks_are_one_sentence_and_nothing_is_written(masks, harm, message)
 
 @pytest.mark.parametrize(("to", "library"), [("coco", "pycocotools"), ("cvat", "cvat_sdk")])
 def test_a_library_that_is_missing_is_named(tmp_path, monkeypatch, to, library):
-    monkeypatch.setattr(export, "find_spec", lambda name: None)
+    monkeypatch.setattr(exporting, "find_spec", lambda name: None)
     result = CliRunner().invoke(main, ["export", str(tmp_path), "--to", to, "--out", str(tmp_path / "out")])
     assert result.stderr == (
         f"Error: --to {to}: needs {library}, which is not installed here; pip install pycocotools cvat-sdk\n"
