@@ -12,7 +12,7 @@ The library in three calls; each continues where an earlier one stopped::
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 HOMES = {"SmoosegError": "errors", "extract": "api", "fit": "api", "load_head": "heads", "segment": "pictures.segment"}
 __all__ = sorted(HOMES)
 

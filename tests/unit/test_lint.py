@@ -1,9 +1,10 @@
-"""What ``make lint`` checks beside style: imports run downwards, and snakemake has nothing to say about the rules."""
+"""What ``make lint`` checks: style, types, imports that run downwards, and what snakemake says about the rules."""
 
 import re
 import subprocess
 import sys
 
+import pytest
 from importlinter.api import read_configuration
 from importlinter.cli import lint_imports
 
@@ -17,6 +18,21 @@ def test_imports_run_downwards_and_every_room_has_its_layer(monkeypatch):
     (contract,) = read_configuration("pyproject.toml")["contracts_options"]
     assert contract["exhaustive"]
     assert lint_imports(cache_dir=None) == 0
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ruff", "check", "--no-cache", "."],
+        ["ruff", "format", "--no-cache", "--check", "."],
+        ["snakefmt", "--check", "Snakefile", "workflow/rules"],
+        ["mypy", "--cache-dir", ".mypy_cache"],
+    ],
+    ids=["ruff check", "ruff format", "snakefmt", "mypy"],
+)
+def test_a_linter_finds_nothing(command):
+    found = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout + found.stderr
 
 
 def remarks(folder) -> set[str]:

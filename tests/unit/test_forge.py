@@ -1,0 +1,51 @@
+"""What a public forge reads of this repository: its workflows, its citation, its releases."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import smooseg
+from tests.conftest import ROOT
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+
+def run(*command) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", *map(str, command)], cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("schema", "files"),
+    [("github-workflows", WORKFLOWS), ("citation-file-format", [ROOT / "CITATION.cff"])],
+    ids=["workflows", "citation"],
+)
+def test_files_follow_their_schema(schema, files):
+    found = run("check_jsonschema", "--builtin-schema", f"vendor.{schema}", *files)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_zizmor_finds_nothing_in_the_workflows():
+    command = [Path(sys.executable).with_name("zizmor"), "--offline", "--no-progress", *WORKFLOWS]
+    found = subprocess.run(command, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_every_action_is_pinned_by_its_commit():
+    used = [line for path in WORKFLOWS for line in re.findall(r"uses: (.*)", path.read_text())]
+    assert used
+    assert [line for line in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}  # v[\d.]+", line)] == []
+
+
+def test_the_workflow_calls_make_alone():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text())["jobs"]
+    commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+    assert commands == ["make lint", "make test", "make run"]
+
+
+def test_the_version_stands_in_the_changelog_and_the_citation():
+    assert f"## [{smooseg.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == smooseg.__version__
