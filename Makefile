@@ -6,7 +6,7 @@ CORES ?= all
 KNOWN := (3, 11) <= sys.version_info < (3, 15)
 UNKNOWN := smooseg runs on Python 3.11 to 3.14, and this is {sys.version.split()[0]}: make run PYTHON=python3.13
 
-.PHONY: run test bench lint lock clean
+.PHONY: run test bench docs lint lock clean
 
 run: $(VENV)/.installed
 	$(BIN)/snakemake --cores $(CORES)
@@ -14,6 +14,9 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest
+
+docs: $(VENV)/.installed-test
+	$(BIN)/sphinx-build --fail-on-warning --keep-going --builder html docs docs/_build/html
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks

@@ -9,7 +9,7 @@ from ..settings.shipped import shipped
 
 
 @click.command()
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- SNAKEMAKE'S ARGUMENTS]")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGUMENTS OF SNAKEMAKE]")
 def workflow(arguments: tuple[str, ...]) -> None:
     """Run snakemake on the workflow that smooseg comes with, in this folder, and with its config.yaml if there is one.
 

@@ -1,0 +1,48 @@
+"""How Sphinx builds this documentation: ``make docs``."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
+
+from smooseg import __version__  # noqa: E402
+
+project, author, release = "smooseg", "The smooseg developers", __version__
+copyright = "The smooseg developers, MIT licence"
+extensions = [
+    "myst_nb",
+    "schema_pages",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.intersphinx",
+    "sphinx.ext.napoleon",
+    "sphinx_click",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+suppress_warnings = ["config.cache", "mystnb.unknown_mime_type"]
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"smooseg {release}"
+html_static_path = ["_static"]
+html_theme_options = {
+    "navigation_with_keys": True,
+    "show_prev_next": False,
+    "show_toc_level": 2,
+    "navbar_align": "left",
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_show_sourcelink = False
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
+myst_heading_anchors = 4
+nb_execution_mode = "cache"
+nb_execution_timeout = 300
+nb_execution_raise_on_error = True
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_mock_imports = []
+intersphinx_mapping = {}  # the documentation builds without a network
+copybutton_exclude = ".linenos, .gp, .go"
