@@ -49,7 +49,7 @@ def configuration(schema: dict):
 def heads(schema: dict):
     """Lines of the page of heads."""
     yield "# Settings of heads\n"
-    yield "The `settings` of an experiment, by head. Those marked • are the ones people change; the others are for experts.\n"
+    yield "The `settings` of an experiment, by head. People change those marked •; the others are for experts.\n"
     for name, part in sorted(schema["$defs"]["heads"].items()):
         yield from section(f"`{name}`", part.get("description", ""), part, schema)
 
