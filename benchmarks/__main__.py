@@ -7,7 +7,7 @@ import pandas as pd
 
 from benchmarks.common import misses, write
 
-BENCHMARKS = ["smoothness", "training", "cache", "extraction", "start"]
+BENCHMARKS = ["smoothness", "training", "loop", "cache", "extraction", "start"]
 
 if __name__ == "__main__":
     tables = []
