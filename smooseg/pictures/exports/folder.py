@@ -14,7 +14,7 @@ from ...images.datasets import VOID
 from ...images.datasets.labelfiles import colour_number, colour_text
 from ...images.decoding import open_image
 from ...running.progress import progress
-from ..pipeline import LEGEND, SHARES
+from ..pipeline import LEGEND, SHARES, with_classes
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,9 @@ class MaskFolder:
         """What a function makes of the rows of a table in the folder."""
         try:
             with open(self.path / name, newline="", encoding="utf-8") as file:
-                return [read(row) for row in csv.DictReader(file)]
+                table = csv.DictReader(file)
+                table.fieldnames = with_classes([], table.fieldnames or [])  # a class can have a column's name
+                return [read(row) for row in table]
         except (KeyError, ValueError, TypeError) as error:
             raise SmoosegError(f"{self.path / name}: is no table as smooseg writes it ({error})") from error
         except OSError as error:

@@ -1,9 +1,10 @@
 """Masks of rasters: tiled GeoTIFFs in the same place, with colours and names; polygons as a GeoPackage."""
 
 import json
-import warnings
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
 
 import numpy as np
@@ -17,6 +18,7 @@ from .masks import BAND, NAMES, RECORD, palette_image, scaled_bands
 from .overlays import save_overlay
 
 OVERVIEW = 2048  # pixels of an overlay's longer side, at most
+RESERVED = ("gpkg", "sqlite_")  # what no layer's name may begin with
 
 
 def write_raster_mask(clusters: np.ndarray, legend: Legend, raster: Raster, record: dict, path: Path) -> dict:
@@ -102,15 +104,21 @@ def write_polygons(clusters: np.ndarray, legend: Legend, raster: Raster, path: P
     found = [(shapely.geometry.shape(one), int(i)) for one, i in shapes(ids, known, transform=place)]
     numbers = np.array([i for _, i in found], np.int32)
     names = np.array([legend.names[i] for i in numbers.tolist()], object)
-    with whole(path) as aside, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The filename extension", RuntimeWarning)  # it gets it when it is whole
+    with TemporaryDirectory() as folder, whole(path) as aside:  # pyogrio takes ! in a path for a part of an archive
         pyogrio.raw.write(
-            aside,
+            written := Path(folder) / "outlines.gpkg",
             geometry=shapely.to_wkb(np.array([shape for shape, _ in found], object)),
             field_data=[numbers, names],
             fields=["id", "name"],
             geometry_type="Polygon",
             crs=raster.crs.to_wkt() if raster.crs else None,
             driver="GPKG",
-            layer=path.stem,
+            layer=layer_name(path.stem),
         )
+        shutil.copyfile(written, aside)
+
+
+def layer_name(stem: str) -> str:
+    """What the layer of a picture's outlines is called: as the picture, with a word before what GeoPackage refuses."""
+    name = "".join(letter if letter.isprintable() else " " for letter in stem)
+    return f"mask {name}" if not name[0].isalnum() or name.lower().startswith(RESERVED) else name
