@@ -24,6 +24,7 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from smooseg.evaluation.naming import read_names
 from smooseg.evaluation.prediction import predict_labels
 from smooseg.evaluation.scoring import read_labels, score_labels
 from smooseg.features.store import COMPLETE, open_store
@@ -35,6 +36,7 @@ from smooseg.images.datasets.folder import Folder
 from smooseg.images.imaging import read_views
 from smooseg.images.indexing import index_views
 from smooseg.images.manifests import manifest_sha256
+from smooseg.pictures.label_table import read_label_table
 from smooseg.running.jobs import job
 from smooseg.settings.catalogue import read_config
 from smooseg.settings.config import resolve
@@ -295,6 +297,62 @@ LABELS = [
 ]  # fmt: skip
 
 
+# ── tables ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_table(folder: Path, text: str | bytes) -> None:
+    (folder / "t.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+
+
+def names_in(folder: Path) -> list[str]:
+    return read_names(folder / "t.csv", 2, "a" * 64)
+
+
+def classes_in(folder: Path) -> list:
+    return list(read_label_table(folder / "t.csv"))
+
+
+TABLE = "PLACE/t.csv: "
+VALUES = "name, and id, colour (#RRGGBB) or r, g and b"
+NO_NAMES, NO_VALUES = (
+    f"{TABLE}is no table with the columns cluster and name",
+    f"{TABLE}is no table with the columns {VALUES}",
+)
+KNOWN = ["sky", "land"], {"ids": {"sky": [0], "land": [1], "void": [255]}}
+PAINTS = ["sky", "land"], {"colours": {"sky": ["#4682B4"], "land": ["#00FF00"], "void": ["#000000"]}}
+ASIDE = [
+    *(
+        Case(f"names: {what}", partial(write_table, text=text), names_in, taken=["land", "void"])
+        for what, text in {
+            "semicolons and capitals": "Cluster;Name\n0;land\n1;Void\n",
+            "tabs": "cluster\tname\n0\tland\n1\tvoid\n",
+            "sep=, and empty rows": "sep=,\r\ncluster,name\r\n0,land\r\n,\r\n1, VOID \r\n,\r\n",
+            "ids as 0.0 and a byte order mark": "\ufeffcluster,name\n0.0,land\n1.0,void\n",
+        }.items()
+    ),
+    Case("names: all void", partial(write_table, text="cluster,name\n0,void\n1,Void\n"), names_in, f"{TABLE}calls every cluster void; give one of them another name"),
+    Case("names: no number", partial(write_table, text="cluster,name\n0.5,land\n1,sea\n"), names_in, f"{TABLE}line 2: the cluster '0.5' is no whole number"),
+    Case("names: no header", partial(write_table, text="0,land\n1,sea\n"), names_in, f"{NO_NAMES}: there is no cluster and no name (its header is '0', 'land')"),
+    Case("names: empty", partial(write_table, text=""), names_in, f"{NO_NAMES}: there is no cluster and no name (it is empty)"),
+    Case("names: a name with a comma", partial(write_table, text="cluster,name\n0,land, dry\n1,sea\n"), names_in, f"{TABLE}line 2 has more cells than the header; put quotes around such a name"),
+    Case("names: of another encoding", partial(write_table, text="cluster,name\n0,forêt\n1,sea\n".encode("cp1252")), names_in, f"{TABLE}is no UTF-8 text (…); save it as CSV in UTF-8"),
+    *(
+        Case(f"labels: {what}", partial(write_table, text=text), classes_in, taken=list(taken))
+        for what, text, taken in (
+            ("semicolons", "name;id\nsky;0\nland;1\nVoid;255\n", KNOWN),
+            ("Excel's Unicode text", "name\tid\r\nsky\t0\r\nland\t1\r\nvoid\t255\r\n".encode("utf-16"), KNOWN),
+            ("empty rows and ids as 0.0", "Name,ID\nsky,0.0\nland,1.0\n,\nVOID,255.0\n,\n", KNOWN),
+            ("red, green, blue", "name,Red,Green,Blue\nsky,70,130,180\nland,0,255,0\nVoid,0,0,0\n", PAINTS),
+            ("colours without #", "name,colour\nsky,4682B4\nland,00FF00\nvoid,000000\n", PAINTS),
+        )
+    ),
+    Case("labels: a colour that lost its zeros", partial(write_table, text="name,colour\nsky,4682B4\nvoid,0\n"), classes_in, f"{TABLE}line 3 is no row of {VALUES} (0 is no colour as #4682B4; spreadsheets take the zeros from 000000, so write #000000)"),
+    Case("labels: no number", partial(write_table, text="name,id\nsky,1.000\nland,2\n"), classes_in, f"{TABLE}line 2 is no row of {VALUES} ('1.000' is no whole number)"),
+    Case("labels: no names", partial(write_table, text="class;id\nsky;0\nland;1\n"), classes_in, f"{NO_VALUES}: there is no name (its header is 'class', 'id')"),
+    Case("labels: one class beside void", partial(write_table, text="name,id\nsky,0\nVoid,1\n"), classes_in, f"{TABLE}names 1 classes; there must be two, beside void"),
+]  # fmt: skip
+
+
 # ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 # by layout: split, list, a line of it, and the image that this means
@@ -540,6 +598,9 @@ SETTINGS = [
     ('sweeps.fig6.settings', {'clusters': [3, 300]}, 'experiments.camvid_smooseg@clusters=300.clusters breaks the rule maximum: 255; got 300 (int)'),
     ('sweeps.fig6.settings', {'clusters': ['x']}, "experiments.camvid_smooseg@clusters=x.clusters must be integer or null; got 'x' (str)"),
     ('tables.summary', {'title': 'a', 'rows': [{'method': 'a'}]}, 'a table or sweep cannot be called summary: that target or file has another use'),
+    ('tables.train_head', {'title': 'a', 'rows': [{'method': 'a'}]}, 'a table or sweep cannot be called train_head: that target or file has another use'),
+    ('sweeps.tables', {'experiment': 'camvid_smooseg', 'settings': {'b1': [1]}}, 'a table or sweep cannot be called tables: that target or file has another use'),
+    ('datasets.camvid.labels', {'ids': {'car': [1], 'Void': [1]}}, 'datasets.camvid: labels give 1 to void and to another class; keep one'),
     ('tables.fig6', {'title': 'a', 'rows': [{'method': 'a'}]}, 'a table or sweep cannot be called fig6: that target or file has another use'),
     ('experiments.camvid_linear.clusters', 5, 'experiments.camvid_linear.clusters is 5, but a linear head has one output for each of the 11 classes'),
     ('datasets.cityscapes.classes', ['a', 'b'], 'datasets.cityscapes: cityscapes: layout Cityscapes has void 255 and the classes road, sidewalk, …; got void 255 and a, b'),
@@ -597,6 +658,7 @@ CONFIGS += [Case(key, lambda p: None, changed(key, value), f"config: {message}")
 CASES = {
     "image": IMAGES,
     "label": LABELS,
+    "table": ASIDE,
     "list": FILES,
     "cache": CACHES,
     "checkpoint": CHECKPOINTS,
@@ -654,6 +716,7 @@ PICKLE = {"backbones": {"tiny": {"weights": {"path": "tiny.pth"}}}}
 THROUGH_SNAKEMAKE = [
     (repeat_key, "all", {}, r"config\.yaml: the key results stands twice in one place, in lines 7 and \d+; keep one"),
     (lambda project: None, "all", {"experiments": {"tiny_smooseg": {"settings": {"b11": 0.1}}}}, r"config: experiments\.tiny_smooseg\.settings\.b11 is unknown, allowed here: b1, b2"),
+    (lambda project: None, "all", {"tables": {"train_head": {"title": "a", "rows": [{"method": "a"}]}}}, r"config: a table or sweep cannot be called train_head: that target or file has another use"),
     (write_pickle, "results/weights/tiny.json", PICKLE, r"error: tiny\.pth: not a checkpoint that loads safely \("),
 ]  # fmt: skip
 

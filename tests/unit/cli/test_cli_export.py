@@ -22,21 +22,28 @@ from tests.unit.cli.test_cli_rasters import pixels, write
 from tests.unit.cli.test_cli_segment import SIZE, head, ids, photos, picture, run  # noqa: F401
 
 NAMES = ["land & <sea>", "void", "café"]
+COLUMNS = ["mask", "Void", "width"]  # of shares.csv
 PICTURES = ["a.png", "b.v2.jpg", "more/c.png", "ortho.tif"]
 
 
+@pytest.fixture(params=[NAMES, COLUMNS], ids=["plain", "names of columns"])
+def names(request):
+    """Names of clusters, the second of them void."""
+    return request.param
+
+
 @pytest.fixture
-def masks(head, photos, tmp_path):
+def masks(head, photos, tmp_path, names):
     """Masks of photographs and of a raster, whose clusters have names, one of them void."""
     write(photos / "ortho.tif", pixels(), crs="EPSG:32632", transform=Affine(2, 0, 500_000, 0, -2, 5_000_000))
-    names = names_csv(tmp_path / "names.csv", NAMES, head)
-    result = run(photos, "--head", head, "--out", tmp_path / "masks", "--size", SIZE, "--names", names)
+    path = names_csv(tmp_path / "names.csv", names, head)
+    result = run(photos, "--head", head, "--out", tmp_path / "masks", "--size", SIZE, "--names", path)
     assert result.exit_code == 0, result.output
     return tmp_path / "masks"
 
 
 @pytest.fixture
-def wanted(masks):
+def wanted(masks, names):
     """What the masks hold: for each picture and name where it is."""
     legend = {row["name"]: int(row["id"]) for row in csv.DictReader((masks / "legend.csv").open(encoding="utf-8"))}
     paths = {name: masks / f"{name.rsplit('.', 1)[0]}.{'tif' if name.endswith('tif') else 'png'}" for name in PICTURES}
@@ -46,7 +53,7 @@ def wanted(masks):
         for called, i in legend.items()
         if called != "void" and (ids(path) == i).any()
     }
-    assert {name for name, _ in found} == set(PICTURES) and {called for _, called in found} == {NAMES[0], NAMES[2]}
+    assert {name for name, _ in found} == set(PICTURES) and {called for _, called in found} == {names[0], names[2]}
     assert any((ids(path) == 255).any() for path in paths.values())
     return found
 
@@ -82,7 +89,7 @@ def test_coco_is_read_by_pycocotools(masks, wanted):
         assert one["area"] == mask.sum()
 
 
-def test_cvat_is_read_by_its_own_library(masks, wanted):
+def test_cvat_is_read_by_its_own_library(masks, wanted, names):
     out = exported(masks, "cvat")
     found = {}
     for image in ElementTree.parse(out / "annotations.xml").iter("image"):
@@ -94,10 +101,10 @@ def test_cvat_is_read_by_its_own_library(masks, wanted):
             found[image.get("name"), mask.get("label")] = decode_mask(points, **size)
     same(found, wanted)
     labels = json.loads((out / "labels.json").read_text("utf-8"))
-    assert [label["name"] for label in labels] == [NAMES[0], NAMES[2]]
+    assert [label["name"] for label in labels] == [names[0], names[2]]
 
 
-def test_label_studio_is_read_by_another_decoder(masks, wanted):
+def test_label_studio_is_read_by_another_decoder(masks, wanted, names):
     out = exported(masks, "labelstudio")
     found = {}
     for task in json.loads((out / "tasks.json").read_text("utf-8")):
@@ -109,7 +116,7 @@ def test_label_studio_is_read_by_another_decoder(masks, wanted):
             found[name, result["value"]["brushlabels"][0]] = values[..., 3] == 255
     same(found, wanted)
     view = ElementTree.parse(out / "labels.xml").getroot()
-    assert [label.get("value") for label in view.iter("Label")] == [NAMES[0], NAMES[2]]
+    assert [label.get("value") for label in view.iter("Label")] == [names[0], names[2]]
 
 
 def test_cityscapes_is_read_by_torchvision(masks, wanted):
@@ -121,10 +128,10 @@ def test_cityscapes_is_read_by_torchvision(masks, wanted):
             picture().save(out / "leftImg8bit" / "train" / city / f"{stem}_leftImg8bit.png")
     read = Cityscapes(out, split="train", mode="fine", target_type=["semantic", "color"])
     legend = {int(row["id"]): row for row in csv.DictReader((out / "legend.csv").open(encoding="utf-8"))}
-    names = {name.rsplit("/")[-1].rsplit(".", 1)[0]: name for name in PICTURES}
+    pictures = {name.rsplit("/")[-1].rsplit(".", 1)[0]: name for name in PICTURES}
     found = {}
     for number, path in enumerate(read.images):
-        name = names[path.rsplit("/")[-1].removesuffix("_leftImg8bit.png")]
+        name = pictures[path.rsplit("/")[-1].removesuffix("_leftImg8bit.png")]
         values, colours = (np.array(target) for target in read[number][1])
         for i in np.unique(values).tolist():
             assert (colours[values == i] == list(bytes.fromhex(legend[i]["colour"][1:]))).all()
@@ -163,6 +170,13 @@ BAD = [
 ]
 
 
+def test_shares_with_a_header_twice_are_read_by_the_first(masks, wanted):
+    path = masks / "shares.csv"
+    path.write_text(path.read_text("utf-8").replace("class mask", "mask").replace("class width", "width"), "utf-8")
+    assert len(json.loads((exported(masks, "coco") / "annotations.json").read_text("utf-8"))["images"]) == len(PICTURES)
+
+
+@pytest.mark.parametrize("names", [NAMES], indirect=True)
 @pytest.mark.parametrize(("harm", "message"), BAD)
 def test_bad_masks_are_one_sentence_and_nothing_is_written(masks, harm, message):
     harm(masks)

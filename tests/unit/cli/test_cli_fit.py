@@ -281,12 +281,12 @@ BAD = [
     (
         lambda folder: (folder / "t.csv").write_text("name,colour\nsky,blue\n"),
         (*LABELS, "--label-table", "t.csv"),
-        r"t\.csv: is no table .* \(blue is no colour as #4682B4\)",
+        r"t\.csv: line 2 is no row of name, and id, .* \(blue is no colour as #4682B4\)",
     ),
     (
         lambda folder: (folder / "t.csv").write_text("name,id\nsky,\n"),
         (*LABELS, "--label-table", "t.csv"),
-        r"t\.csv: is no table .* \(line 2 lacks a name or a value\)",
+        r"t\.csv: line 2 is no row of name, .* \(it lacks a name or a value\)",
     ),
     (
         lambda folder: (folder / "t.csv").write_text("name,id\nsky,0\nvoid,1\n"),
@@ -294,6 +294,12 @@ BAD = [
         r"t\.csv: names 1 classes; there must be two, beside void",
     ),
     (None, ("--class-names", "a, b,a"), r"--class-names 'a, b,a': a is the name of ids 0 and 2; keep one"),
+    (
+        None,
+        (*LABELS, "--class-names", "sky,Void"),
+        r"config: datasets\.pictures\.classes names 'Void', which no score counts: leave it out, and say with labels "
+        r"\(smooseg fit: --label-table\) which values are void",
+    ),
     (cut_all, ("--skip-bad",), r"cannot be used: .*cmyk\.JPEG: image does not decode"),
     (foreign, (), r"out: is neither empty nor of an earlier smooseg fit; give another --out"),
 ]

@@ -6,6 +6,7 @@ import io
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from PIL import Image
@@ -70,14 +71,35 @@ def test_masks_have_the_names_that_were_given(head, tmp_path):
     np.testing.assert_array_equal(ids(out / "a.png"), np.isin(clusters, 1))
 
 
+def test_void_in_any_case_and_names_of_columns(head, tmp_path):
+    picture().save(tmp_path / "a.png")
+    (tmp_path / "names.csv").write_text("Cluster;Name\n0;mask\n1;Void\n2.0;width\n;\n")
+    arguments = (tmp_path / "a.png", "--head", head, "--size", SIZE, "--names", tmp_path / "names.csv")
+    result = run(*arguments, "--out", tmp_path / "named")
+    assert result.exit_code == 0, result.output
+    mask = ids(tmp_path / "named" / "a.png")
+    assert set(np.unique(mask)) == {0, 1, 255}
+    (row,) = csv.DictReader((tmp_path / "named" / "shares.csv").open())
+    assert list(row) == ["image", "mask", "width", "height", "class mask", "class width", "void"]
+    assert (row["mask"], row["width"]) == ("a.png", "96")
+    for i, column in ((0, "class mask"), (1, "class width"), (255, "void")):
+        assert float(row[column]) == pytest.approx(100 * (mask == i).mean(), abs=1e-3)
+    table = pd.read_csv(tmp_path / "named" / "shares.csv")
+    assert table["mask"].tolist() == ["a.png"]
+    assert [line["name"] for line in csv.DictReader((tmp_path / "named" / "legend.csv").open())] == [
+        *("mask", "width", "void")
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("cluster,name\n0,a\n1,b\n", "has 2 rows, and must have one for each cluster from 0 to 2"),
         ("cluster,name\n0,a\n1,b\n1,c\n", "has 3 rows, and must have one for each"),
         ("cluster,name\n0,a\n1, \n2,c\n", "clusters without a name: 1"),
-        ("cluster;name\n0;a\n", "is no table with the columns cluster and name"),
-        ("cluster,name\nx,a\n", "is no table with the columns cluster and name"),
+        ("id;name\n0;a\n", "is no table with the columns cluster and name: there is no cluster"),
+        ("cluster,name\nx,a\n", "line 2: the cluster 'x' is no whole number"),
+        ("cluster;name\n0;void\n1;Void\n2; VOID\n", "calls every cluster void; give one of them another name"),
         ("cluster,name,head\n0,a,0\n1,b,0\n2,c,0\n", "names clusters of another head (0, this is "),
     ],
 )
@@ -101,12 +123,13 @@ def test_a_head_that_no_fit_wrote_needs_pictures(head, photos, tmp_path):
 TYPE = """(() => {
   const card = i => document.querySelector(`section[data-cluster="${i}"]`);
   const type = (i, name) => { const t = card(i).querySelector("input[type=text]"); t.value = name; t.dispatchEvent(new Event("input", {bubbles: true})); };
+  type(0, " VOID "); const one = document.getElementById("said").value;
   type(0, 'a "b", c'); type(2, "");
   card(1).querySelector("input[type=checkbox]").click();
   const first = document.querySelector("input[type=text]:not(:disabled)");
   first.focus();
   first.dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", bubbles: true}));
-  return [table(), document.getElementById("said").value, document.activeElement === first];
+  return [table(), document.getElementById("said").value, document.activeElement === first, one];
 })()"""
 
 
@@ -116,8 +139,8 @@ def test_the_page_works_on_a_phone_and_what_is_typed_is_saved(head, page, tmp_pa
         for width in (360, 1200):
             assert problems(browser.look(page, width=width, dark=width == 360)) == []
         result = browser.ask("Runtime.evaluate", expression=TYPE, returnByValue=True)["result"]["value"]
-    table, said, stayed = result
-    assert (said, stayed) == ("2 classes", False)
+    table, said, stayed, one = result
+    assert (said, stayed, one) == ("2 classes", False, "2 classes")
     rows = list(csv.reader(io.StringIO(table)))
     digits = file_sha256(head)[:12]
     assert rows == [

@@ -13,6 +13,7 @@ from shapely import from_wkb
 
 from smooseg.images import rasters
 from smooseg.images.rasters import Raster, RasterView
+from smooseg.pictures.output.geotiffs import layer_name
 from smooseg.pictures.photos import Photo
 from tests.unit.cli.test_cli_segment import CLUSTERS, SIZE, head, ids, picture, run  # noqa: F401
 
@@ -66,6 +67,39 @@ def test_a_mask_lies_where_its_raster_does_with_colours_and_names(head, tmp_path
     expected = 0.25 * np.bincount(mask_of(out / "ortho.tif").ravel(), minlength=CLUSTERS)
     assert [float(areas[f"cluster {i}"]) for i in range(CLUSTERS)] == expected.tolist()
     assert "2 of them from an earlier run" in segment(head, out, tmp_path / "ortho.tif", tmp_path / "photo.png").stderr
+
+
+STEMS = (
+    "[1]",
+    "(1)",
+    "-dash",
+    ".dot",
+    "gpkg_x",
+    "GPKG",
+    "sqlite_x",
+    "SQLite_y",
+    "a\nb",
+    "a!b",
+    "a'\"b",
+    "x.zip!y",
+    "+",
+)
+
+
+def test_outlines_of_any_name_lie_where_the_mask_does(head, tmp_path, monkeypatch):
+    for folder in ("elsewhere", "in!side"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    pictures = [write(tmp_path / "in!side" / f"{stem}.tif", pixels(), **PLACE) for stem in STEMS]
+    out = tmp_path / "masks!"
+    result = segment(head, out, *pictures, "--polygons")
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in out.glob("*.gpkg")) == sorted(f"{stem}.gpkg" for stem in STEMS)
+    assert list((tmp_path / "elsewhere").iterdir()) == [] and not list(out.glob(".*.partial"))
+    for stem in STEMS:
+        (tmp_path / "read.gpkg").write_bytes((out / f"{stem}.gpkg").read_bytes())
+        check_polygons(tmp_path / "read.gpkg", mask_of(out / f"{stem}.tif"))
+    assert layer_name("ortho 3.v2") == "ortho 3.v2"
 
 
 def check_polygons(path, mask):

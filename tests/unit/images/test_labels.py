@@ -122,3 +122,26 @@ def test_a_table_of_labels_gives_classes_with_their_ids_and_colours(tmp_path):
         ["sky", "land"],
         {"colours": {"sky": ["#4682B4"], "void": ["#000000"], "land": ["#FFFFFF"]}},
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "name,r,g,b\nSky,120,170,230\nField,60,150,60\nVoid,0,0,0\n",  # as CamVid's class_dict.csv
+        "Name;Red;Green;Blue\nSky;120;170;230\nField;60.0;150.0;60.0\n VOID ;0;0;0\n;;;\n",
+        "colour\tname\n78AAE6\tSky\n3C963C\tField\n000000\tvoid\n",
+        "sep=,\nNAME,Color\nSky,#78AAE6\nField,#3C963C\nvOId,#000000\n,\n",
+    ],
+)
+def test_void_and_colours_are_what_they_are_however_they_are_written(tmp_path, text):
+    names, said = read_label_table(table(tmp_path / "t.csv", text))
+    assert names == ["Sky", "Field"]
+    assert said == {"colours": {"Sky": ["#78AAE6"], "Field": ["#3C963C"], "void": ["#000000"]}}
+    assert Folder("", names, labels=said).colours == {0x78AAE6: 0, 0x3C963C: 1, 0: VOID}
+
+
+def test_void_of_an_entry_is_void_in_any_case():
+    dataset = Folder("", NAMES, labels={"ids": {"sky": [1], "ground": [2], "Void": [0], "VOID ": [9]}})
+    np.testing.assert_array_equal(
+        dataset.to_classes(np.array([[0, 1, 2, 9]], np.uint8), Path("x")), [[VOID, 0, 1, VOID]]
+    )

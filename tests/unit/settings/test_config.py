@@ -1,6 +1,8 @@
 """config.yaml against its schema: defaults, and every mistake as one sentence."""
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -12,6 +14,7 @@ from smooseg.heads import HEADS
 from smooseg.settings.config import resolve, run_jobs, sweep_jobs, table_jobs
 from smooseg.settings.schema import load_schema
 from smooseg.settings.sweeps import values_of
+from smooseg.settings.taken import taken_names
 from tests.conftest import ROOT
 
 
@@ -245,3 +248,28 @@ def test_both_decoders_of_ppap_say_what_cache_they_need(config):
         config["experiments"]["mine"] = entry | {"backbone": backbone, "settings": {"decoder": decoder}}
         with pytest.raises(SmoosegError, match=f"head ppap with decoder {decoder} needs a backbone .* {needed}"):
             resolve(config)
+
+
+def test_taken_names_are_those_that_snakemake_knows():
+    command = [sys.executable, "-m", "snakemake", "--list-rules"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    shipped = yaml.safe_load((ROOT / "config.yaml").read_text())
+    rules = set(listed) - set(shipped["tables"]) - set(shipped["sweeps"])
+    assert {"all", "train_head", "tables", "fig3"} <= rules
+    assert rules <= taken_names()
+    files = {"scores", "summary", "class_iou", "times"}
+    assert taken_names() - rules == files | {"score_states"}  # a rule of some configurations
+
+
+@pytest.mark.parametrize("kind", ["tables", "sweeps"])
+@pytest.mark.parametrize("name", ["train_head", "tables", "make_report", "score_states", "times"])
+def test_tables_and_sweeps_have_no_name_of_the_workflow(config, kind, name):
+    entry = next(iter(config[kind].values()))
+    with pytest.raises(SmoosegError, match=f"^config: a table or sweep cannot be called {name}: that target"):
+        resolve(config | {kind: config[kind] | {name: entry}})
+
+
+def test_files_of_two_sweeps_have_two_names(config):
+    config["sweeps"]["fig6_criteria"] = config["sweeps"]["fig6"]
+    with pytest.raises(SmoosegError, match="^config: a table or sweep cannot be called fig6_criteria: that target"):
+        resolve(config)
