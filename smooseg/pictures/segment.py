@@ -25,7 +25,8 @@ class Outcome:
     """What :func:`segment` did.
 
     Args:
-        shares: One row per mask: image, mask, width, height, and the percent of its pixels with each id's name.
+        shares: One row per mask: image, mask, width, height, and the percent of its pixels with each id's name; see
+            :func:`smooseg.pictures.pipeline.with_classes`.
         problems: One "file: what is wrong" for each that has no mask.
         kept: Masks that an earlier run had finished.
         used: Clusters that occur in the masks' views.

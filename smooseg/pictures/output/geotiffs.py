@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
+from ...errors import SmoosegError
 from ...images.datasets import VOID
 from ...images.rasters import Raster
 from ...running.files import whole
@@ -89,6 +90,9 @@ def write_polygons(clusters: np.ndarray, legend: Legend, raster: Raster, path: P
         clusters: uint8 (rows, columns), of the view: outlines are as fine as what the backbone saw.
         legend, raster: As of :func:`write_raster_mask`.
         path: GeoPackage to write.
+
+    Raises:
+        SmoosegError: If GDAL does not write it.
     """
     import pyogrio
     import shapely
@@ -104,17 +108,15 @@ def write_polygons(clusters: np.ndarray, legend: Legend, raster: Raster, path: P
     found = [(shapely.geometry.shape(one), int(i)) for one, i in shapes(ids, known, transform=place)]
     numbers = np.array([i for _, i in found], np.int32)
     names = np.array([legend.names[i] for i in numbers.tolist()], object)
+    layer = {"crs": raster.crs.to_wkt() if raster.crs else None, "layer": layer_name(path.stem)}
     with TemporaryDirectory() as folder, whole(path) as aside:  # pyogrio takes ! in a path for a part of an archive
-        pyogrio.raw.write(
-            written := Path(folder) / "outlines.gpkg",
-            geometry=shapely.to_wkb(np.array([shape for shape, _ in found], object)),
-            field_data=[numbers, names],
-            fields=["id", "name"],
-            geometry_type="Polygon",
-            crs=raster.crs.to_wkt() if raster.crs else None,
-            driver="GPKG",
-            layer=layer_name(path.stem),
-        )
+        written = Path(folder) / "outlines.gpkg"
+        geometry = {"geometry": shapely.to_wkb(np.array([shape for shape, _ in found], object))}
+        fields = {"field_data": [numbers, names], "fields": ["id", "name"]}
+        try:
+            pyogrio.raw.write(written, **geometry, **fields, **layer, geometry_type="Polygon", driver="GPKG")
+        except RuntimeError as error:  # all of pyogrio's
+            raise SmoosegError(f"{path}: outlines cannot be written ({error})") from error
         shutil.copyfile(written, aside)
 
 

@@ -9,6 +9,7 @@ import rasterio
 import rasterio.shutil
 from affine import Affine
 from pyogrio import raw
+from pyogrio.errors import DataSourceError
 from shapely import from_wkb
 
 from smooseg.images import rasters
@@ -100,6 +101,18 @@ def test_outlines_of_any_name_lie_where_the_mask_does(head, tmp_path, monkeypatc
         (tmp_path / "read.gpkg").write_bytes((out / f"{stem}.gpkg").read_bytes())
         check_polygons(tmp_path / "read.gpkg", mask_of(out / f"{stem}.tif"))
     assert layer_name("ortho 3.v2") == "ortho 3.v2"
+
+
+def test_outlines_that_cannot_be_written_are_one_sentence(head, tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise DataSourceError("disk is full")
+
+    monkeypatch.setattr(raw, "write", full)
+    out = tmp_path / "masks"
+    result = segment(head, out, write(tmp_path / "ortho.tif", pixels(), **PLACE), "--polygons")
+    assert result.exit_code == 1
+    assert f"{out / 'ortho.gpkg'}: outlines cannot be written (disk is full)" in result.stderr
+    assert "defect" not in result.stderr and not [*out.glob("ortho*")]
 
 
 def check_polygons(path, mask):

