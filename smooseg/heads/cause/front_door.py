@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ..parts.average import move_average
+from ..parts.contrast import contrastive_loss
 from ..parts.sampling import patches_at
 from .modularity import draw_patches
-
-NEVER = -1e4  # a similarity whose exponential is 0, and whose gradient is no NaN where a row has no other
 
 
 def nearest_codes(features: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
@@ -34,11 +34,8 @@ def contrast(anchors: torch.Tensor, others: torch.Tensor, closeness: torch.Tenso
     Source:
         Kim et al. 2023 (CAUSE), section 3.3.
     """
-    similarity = anchors @ others.T / settings["temperature"]
     positive, negative = closeness > settings["attract"], closeness < settings["repel"]
-    among = similarity.masked_fill(~(positive | negative), NEVER).logsumexp(1, keepdim=True)
-    pairs = positive.sum()
-    return torch.where(positive, among - similarity, 0).sum() / pairs.clamp_min(1)
+    return contrastive_loss(anchors, others, positive, positive | negative, settings["temperature"])
 
 
 class Bank(nn.Module):
@@ -144,9 +141,14 @@ class FrontDoor(nn.Module):
                 terms.append(contrast(anchors, held, close[:, codes_held], self.settings))
         return torch.stack(terms).mean()
 
-    @torch.no_grad()
-    def update_teacher(self, teacher: nn.Module) -> None:
-        """Move the teacher and its projection towards the student's, as a moving average."""
-        for ours, theirs in ((self.student, teacher), (self.projection, self.teacher_projection)):
-            for new, old in zip(ours.parameters(), theirs.parameters(), strict=True):
-                old.lerp_(new, 1 - self.settings["momentum"])
+    def update_teacher(self, teacher: nn.Module, first: bool) -> None:
+        """Move the teacher and its projection towards the student's, as a moving average.
+
+        Args:
+            teacher: The head's network.
+            first: Whether this is the first time, when both are copied: in the released code the average shares the
+                student's memory until then.
+        """
+        momentum = 0.0 if first else self.settings["momentum"]
+        for student, theirs in ((self.student, teacher), (self.projection, self.teacher_projection)):
+            move_average(theirs.parameters(), student.parameters(), momentum)

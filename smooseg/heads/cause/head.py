@@ -214,5 +214,5 @@ class Stages(nn.Module):
     def after_step(self) -> None:
         """Count the step; after one of the contrast, the teacher follows."""
         if self.mediator_end <= self.taken < self.contrast_end:
-            self.front_door.update_teacher(self.head.network)
+            self.front_door.update_teacher(self.head.network, first=int(self.taken) == self.mediator_end)
         self.taken += 1

@@ -65,24 +65,39 @@ def strongest_shared(memberships: torch.Tensor) -> torch.Tensor:
     return of_row * of_row.transpose(1, 2)
 
 
+def modularity_matrix(unit: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Affinity of two patches, their cosine where positive, beyond what their sums of affinities alone would give.
+
+    Args:
+        unit: (batch, n, d), normalised.
+
+    Returns:
+        (batch, n, n), and (batch, 1, 1), the sum of an image's affinities.
+
+    Source:
+        Newman 2006, Eq. 3.
+    """
+    affinity = (unit @ unit.transpose(1, 2)).clamp_min(0)
+    affinity = affinity * (1 - torch.eye(unit.shape[1], device=unit.device, dtype=unit.dtype))
+    degrees = affinity.sum(2, keepdim=True)
+    total = degrees.sum(1, keepdim=True).clamp_min(EPSILON)
+    return affinity - degrees * degrees.transpose(1, 2) / total, total
+
+
 def modularity_loss(embeddings: torch.Tensor, centres: torch.Tensor) -> torch.Tensor:
     """Minus the modularity of each image's patches, mean over images; the centres alone have a gradient.
 
-    The affinity of two patches is their cosine, where positive; how much they share a cluster is
-    ``max_k tanh(m_ik m_jk / 0.1)``, where a membership is the cosine to a centre, where positive.
+    How much two patches share a cluster is ``max_k tanh(m_ik m_jk / 0.1)``, where a membership is the cosine to a
+    centre, where positive.
 
     Args:
         embeddings: (batch, n, d), any scale.
         centres: (K, d), any scale.
 
     Source:
-        Kim et al. 2023 (CAUSE), section 3.2; Newman 2006.
+        Kim et al. 2023 (CAUSE), section 3.2.
     """
     unit = F.normalize(embeddings.detach(), dim=-1)
-    affinity = (unit @ unit.transpose(1, 2)).clamp_min(0)
-    affinity = affinity * (1 - torch.eye(unit.shape[1], device=unit.device, dtype=unit.dtype))
-    degrees = affinity.sum(2, keepdim=True)
-    total = degrees.sum(1, keepdim=True).clamp_min(EPSILON)
-    weights = (affinity - degrees * degrees.transpose(1, 2) / total) / total
+    matrix, total = modularity_matrix(unit)
     memberships = (unit @ F.normalize(centres, dim=-1).T).clamp_min(0)
-    return -(weights * torch.tanh(strongest_shared(memberships) / TEMPERATURE)).sum((1, 2)).mean()
+    return -(matrix / total * torch.tanh(strongest_shared(memberships) / TEMPERATURE)).sum((1, 2)).mean()

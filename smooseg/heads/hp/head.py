@@ -16,12 +16,14 @@ from ...features.reader import shuffled_batches
 from ...features.store import Store
 from ...running.device import default_device, seeded
 from ..kmeans import sample_patches
+from ..parts.average import move_average
+from ..parts.contrast import BASE_TEMPERATURE, contrastive_loss
 from ..parts.projected import ProbedHead
 from ..parts.projector import channel_dropout
 from ..parts.sampling import distinct_positions, random_patches
 from ..snapshot import Snapshot
 from ..training import Energy, clip_gradients, minimise
-from .positives import contrastive_loss, hidden_positives, neighbour_weights, reach
+from .positives import hidden_positives, neighbour_weights, reach
 
 CLIP = 10.0  # norm of the projector's gradients at most
 DECAY = 0.1  # of the projector's weights
@@ -51,7 +53,6 @@ class HPHead(ProbedHead):
             s["steps"],
             [generator],
             snapshot,
-            contrast.update_teacher,
         )
 
 
@@ -99,7 +100,7 @@ class HiddenPositives(nn.Module):
         return max(0, step - warmup) / max(1, steps - warmup)
 
     def energy(self, step: int, views: torch.Tensor, generator: torch.Generator) -> Energy:
-        """Loss of a batch, and its parts for the history.
+        """Loss of a batch, and its parts for the history. The teacher follows, before the optimiser's step as released.
 
         Args:
             step: From 0.
@@ -112,6 +113,7 @@ class HiddenPositives(nn.Module):
         near = torch.stack([neighbour_weights(view) for view in F.normalize(features, dim=-1)])
         mixed = self.dropped(near @ embeddings, generator)
         targets = self.targets(step, features, generator)
+        self.update_teacher()
         parts = {
             "global": self.contrast(embeddings, targets),
             "local": self.contrast(mixed, targets),
@@ -129,7 +131,8 @@ class HiddenPositives(nn.Module):
             features: (batch, patches, channels), without the mean.
 
         Returns:
-            For each image what :func:`contrastive_loss` takes after the embeddings.
+            For each image int64 (anchors,), which of the batch's patches they are; weights (anchors, patches) of the
+            positives; bool (anchors, patches), the candidates.
         """
         batch, patches, _ = features.shape
         seen = F.normalize(self.dropped(features, generator), dim=-1).flatten(0, 1)
@@ -155,14 +158,13 @@ class HiddenPositives(nn.Module):
         """
         z = F.normalize(self.projection(embeddings), dim=-1).flatten(0, 1)
         temperature = self.settings["temperature"]
-        losses = [
-            checkpoint(contrastive_loss, z, *of, temperature, use_reentrant=False, preserve_rng_state=False)
-            for of in targets
-        ]
-        return torch.stack(losses).mean()
 
-    @torch.no_grad()
+        def of_image(z: torch.Tensor, anchors: torch.Tensor, *of: torch.Tensor) -> torch.Tensor:
+            return contrastive_loss(z[anchors], z, *of, temperature)
+
+        losses = [checkpoint(of_image, z, *of, use_reentrant=False, preserve_rng_state=False) for of in targets]
+        return temperature / BASE_TEMPERATURE * torch.stack(losses).mean()
+
     def update_teacher(self) -> None:
         """Move the moving average towards the projector."""
-        for mean, of in zip(self.teacher.parameters(), self.head.projector.parameters(), strict=True):
-            mean.lerp_(of, 1 - self.settings["momentum"])
+        move_average(self.teacher.parameters(), self.head.projector.parameters(), self.settings["momentum"])

@@ -1,8 +1,7 @@
-"""Hidden positives: which patches of a batch belong together, and the contrast that draws them together."""
+"""Hidden positives: which patches of a batch belong together, and what a patch takes in of its neighbours."""
 
 import torch
 
-BASE_TEMPERATURE = 0.07  # of the supervised contrastive loss that this one is built on
 QUANTILES = 0.1, 0.9  # of a patch's closeness to the others, beyond which it is cut off
 BLOCK = 4096  # patches compared with a pool at once
 
@@ -37,34 +36,6 @@ def hidden_positives(features: torch.Tensor, reaches: torch.Tensor, anchors: tor
     closeness = features[anchors] @ features.T
     found = (closeness > reaches[anchors, None]) | (closeness > reaches)
     return found.scatter_(1, anchors[:, None], False)
-
-
-def contrastive_loss(
-    embeddings: torch.Tensor,
-    anchors: torch.Tensor,
-    weights: torch.Tensor,
-    candidates: torch.Tensor,
-    temperature: float,
-) -> torch.Tensor:
-    """Minus the mean log-probability of the positives of one image's anchors, all weights together.
-
-    A positive's probability is a softmax over the candidates. Anchors count as they have positives, so that the
-    mean over anchors of means over positives, weighted by their number, is a mean over all of them.
-
-    Args:
-        embeddings: (patches, dimensions), normalised; of the whole batch.
-        anchors: int64 (anchors,), which of the patches they are.
-        weights: (anchors, patches), of the positives; 0 elsewhere.
-        candidates: bool (anchors, patches); at least one for each anchor.
-        temperature: Of the softmax.
-
-    Source:
-        Seong et al. 2023, section 3.1; the weights and the scale are the released code's.
-    """
-    similarity = embeddings[anchors] @ embeddings.T / temperature
-    normaliser = similarity.masked_fill(~candidates, -torch.inf).logsumexp(1, keepdim=True)
-    total = (weights * (similarity - normaliser)).sum() / weights.sum().clamp_min(1)
-    return -temperature / BASE_TEMPERATURE * total
 
 
 def neighbourhood(side: int) -> torch.Tensor:

@@ -214,8 +214,21 @@ def test_the_teacher_follows_the_student():
     before = trained.head.network.projector.linear.weight.clone()
     with torch.no_grad():
         trained.front_door.student.projector.linear.weight.add_(1)
-    trained.front_door.update_teacher(trained.head.network)
+    trained.front_door.update_teacher(trained.head.network, first=False)
     torch.testing.assert_close(trained.head.network.projector.linear.weight, before + 0.1)
+
+
+def test_the_teacher_is_a_copy_after_the_first_step_of_the_contrast_alone():
+    trained, student_is = stages("mlp", momentum=0.9, steps=9, mediator_share=1 / 9), []
+    for taken in (1, 2):
+        trained.taken.fill_(taken)
+        with torch.no_grad():
+            trained.front_door.student.projector.linear.weight.add_(1)
+        trained.after_step()
+        theirs = trained.head.network.projector.linear.weight
+        student_is.append(torch.equal(theirs, trained.front_door.student.projector.linear.weight))
+    assert trained.mediator_end == 1
+    assert student_is == [True, False]
 
 
 def test_gradients_of_the_network_are_clipped():

@@ -14,7 +14,8 @@ from smooseg.errors import SmoosegError
 from smooseg.features.store import open_store
 from smooseg.heads import HEADS
 from smooseg.heads.hp.head import HiddenPositives, HPHead
-from smooseg.heads.hp.positives import contrastive_loss, hidden_positives, neighbour_weights, neighbourhood, reach
+from smooseg.heads.hp.positives import hidden_positives, neighbour_weights, neighbourhood, reach
+from smooseg.heads.parts.contrast import contrastive_loss
 from tests.conftest import clustered_features, make_store
 from tests.unit.heads.test_heads import BUDGET, KINDS, settings
 
@@ -75,21 +76,21 @@ def test_contrast_is_its_formula():
     for a, row, allowed, number in zip(anchors, weights, candidates, numbers, strict=True):
         total = sum(math.exp(dot(z[a], z[q]) / temperature) for q in range(7) if allowed[q])
         of_anchor = sum(w * (dot(z[a], z[b]) / temperature - math.log(total)) for b, w in enumerate(row)) / number
-        expected -= temperature / 0.07 * (number / (sum(numbers) / 2)) * of_anchor / 2
+        expected -= (number / (sum(numbers) / 2)) * of_anchor / 2
     loss = contrastive_loss(
-        z, torch.tensor(anchors), torch.tensor(weights), torch.tensor(candidates, dtype=torch.bool), temperature
+        z[anchors], z, torch.tensor(weights), torch.tensor(candidates, dtype=torch.bool), temperature
     )
     assert abs(loss.item() - expected) < 1e-6
 
 
 def test_contrast_draws_positives_together_and_is_zero_without_any():
     z = directions(6, 3).requires_grad_()
-    anchors, mask = torch.tensor([0]), torch.tensor([[False, True, False, False, False, False]])
+    mask = torch.tensor([[False, True, False, False, False, False]])
     candidates = torch.tensor([[False, True, True, True, True, True]])
-    contrastive_loss(z, anchors, mask.double(), candidates, 0.5).backward()
+    contrastive_loss(z[:1], z, mask.double(), candidates, 0.5).backward()
     moved = F.normalize(z.detach() - 0.01 * z.grad, dim=-1)
     assert dot(moved[0], moved[1]) > dot(z.detach()[0], z.detach()[1])
-    assert contrastive_loss(z, anchors[:0], mask[:0].double(), candidates[:0], 0.5) == 0
+    assert contrastive_loss(z[:0], z, mask[:0].double(), candidates[:0], 0.5) == 0
 
 
 def test_neighbours_count_by_their_closeness():
@@ -152,6 +153,25 @@ def test_the_teacher_follows_the_projector(trainer):
         trainer.head.projector.linear.weight.add_(1)
     trainer.update_teacher()
     torch.testing.assert_close(trainer.teacher.linear.weight, before + 0.1)
+
+
+def test_the_teacher_moves_before_the_step_towards_the_projector_as_it_was(trainer, views):
+    trainer.settings = trainer.settings | {"momentum": 0.9}
+    with torch.no_grad():
+        trainer.head.projector.linear.weight.add_(1)
+    before, weight = deepcopy(trainer.teacher.linear.weight), trainer.head.projector.linear.weight
+    optimizer = torch.optim.SGD(trainer.head.parameters(), lr=1)
+    expected = trainer.targets(3, views, torch.Generator().manual_seed(0))  # of the teacher as it was
+
+    def targets(*of):
+        assert torch.equal(trainer.teacher.linear.weight, before)
+        return expected
+
+    trainer.targets = targets
+    trainer.energy(3, views, torch.Generator().manual_seed(0))[0].backward()
+    optimizer.step()
+    torch.testing.assert_close(trainer.teacher.linear.weight, before + 0.1)
+    assert not torch.allclose(weight, before + 1)
 
 
 def test_the_second_pool_is_of_the_views_seen_last(trainer, views):

@@ -16,9 +16,10 @@ from smooseg.errors import SmoosegError
 from smooseg.features.provenance import file_sha256
 from smooseg.features.store import Store, open_store
 from smooseg.heads import HEADS, load_head, save_head
+from smooseg.heads.parts.contrast import contrastive_loss
 from smooseg.heads.ppap.head import PpapHead
 from smooseg.heads.ppap.next_block import NextBlock
-from smooseg.heads.ppap.proxies import contrast, propagated, proxy_loss
+from smooseg.heads.ppap.proxies import masks, propagated, proxy_loss
 from tests.conftest import TINY_MODEL, clustered_features, make_store, tiny_checkpoint  # noqa: F401
 from tests.unit.heads.test_heads import BUDGET, KINDS, data, settings  # noqa: F401
 
@@ -48,11 +49,13 @@ def moved_by_hand(anchor: np.ndarray, features: np.ndarray, s: dict) -> tuple[np
 @pytest.mark.parametrize("moves", [0, 1, 3])
 def test_proxies_move_as_the_formula_says(moves):
     features, s = units(40, 6), RELEASED | {"moves": moves, "sigma_ambiguous": 2}
-    positive, negative, proxies = propagated(features[:7], features, s)
+    proxies, _, _ = propagated(features[:7], features, s)
+    positive, negative = masks(torch.arange(7), features, s)
     for anchor in range(7):
+        others = np.arange(40) != anchor
         expected = moved_by_hand(features[anchor].numpy(), features.numpy(), s)
-        assert (positive[anchor].numpy() == expected[0]).all()
-        assert (negative[anchor].numpy() == expected[1]).all()
+        assert (positive[anchor].numpy() == expected[0] & others).all()
+        assert (negative[anchor].numpy() == expected[1] & others).all()
     torch.testing.assert_close(proxies.norm(dim=1), torch.ones(7, dtype=torch.float64))
     assert 0 < positive.sum() < positive.numel() > negative.sum() > 0
 
@@ -62,10 +65,10 @@ def test_proxies_move_as_the_formula_says(moves):
 def test_a_patch_that_is_alone_stays_where_it_is(seed):
     generator = torch.Generator().manual_seed(seed)
     features = torch.eye(6)[torch.randperm(6, generator=generator)]
-    positive, negative, proxies = propagated(features, features, RELEASED)
-    assert torch.equal(proxies, features)
-    assert torch.equal(positive, torch.eye(6, dtype=torch.bool))
-    assert torch.equal(negative, ~positive)
+    positive, negative = masks(torch.arange(6), features, RELEASED)
+    assert torch.equal(propagated(features, features, RELEASED)[0], features)
+    assert not positive.any()
+    assert torch.equal(negative, ~torch.eye(6, dtype=torch.bool))
 
 
 def test_the_loss_is_its_definition():
@@ -90,14 +93,14 @@ def test_the_loss_is_its_definition():
 
 def test_anchors_without_a_positive_add_nothing():
     anchors, none = units(3, 4).requires_grad_(), torch.zeros(3, 5, dtype=torch.bool)
-    loss = contrast(anchors, units(5, 4, 1), none, ~none, 0.8)
+    loss = contrastive_loss(anchors, units(5, 4, 1), none, ~none, 0.8)
     loss.backward()
     assert loss.item() == 0
     assert not anchors.grad.any()
     one = none.clone()
     one[1, 2] = True
-    alone = contrast(anchors[1:2], units(5, 4, 1), one[1:2], ~none[1:2], 0.8)
-    torch.testing.assert_close(contrast(anchors, units(5, 4, 1), one, ~none, 0.8), alone)
+    alone = contrastive_loss(anchors[1:2], units(5, 4, 1), one[1:2], ~none[1:2], 0.8)
+    torch.testing.assert_close(contrastive_loss(anchors, units(5, 4, 1), one, ~none, 0.8), alone)
 
 
 def test_nothing_is_learnt_of_the_clusters_by_what_they_follow(data):
