@@ -12,7 +12,7 @@ from ..heads.smooseg.energy import EPSILON
 
 @torch.inference_mode()
 def averaged_embeddings(head: Head, features: torch.Tensor, shape: tuple[int, int] | None = None) -> torch.Tensor:
-    """Embedding grids, each the mean of an image's and its mirror image's.
+    """Embedding grids, each the mean of an image's and its mirror image's; the image's alone if not ``head.mirror``.
 
     Args:
         head: A fitted head.
@@ -22,10 +22,12 @@ def averaged_embeddings(head: Head, features: torch.Tensor, shape: tuple[int, in
     Returns:
         float32 (images, dimensions, rows, columns).
     """
-    embeddings = head.embed(features)
+    embeddings = head.embed(features if head.mirror else features[0::2])
     side = round(embeddings.shape[1] ** 0.5)
     grids = embeddings.unflatten(1, shape or (side, side))
-    return (grids[0::2] + grids[1::2].flip(2)).div(2).permute(0, 3, 1, 2)
+    if head.mirror:
+        grids = (grids[0::2] + grids[1::2].flip(2)).div(2)
+    return grids.permute(0, 3, 1, 2)
 
 
 def upsampling_matrix(side: int, size: int) -> torch.Tensor:

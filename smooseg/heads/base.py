@@ -34,6 +34,7 @@ class Head(nn.Module, ABC):
     """
 
     schema: ClassVar[dict] = {}  # of another package's head: settings, needs, inputs; ours are in the workflow's schema
+    mirror = True  # whether an image's embeddings are averaged with those of its mirror image, as most releases do
     cosine = True  # whether the classifier takes directions of embeddings; else it takes embeddings as they are
     mean: torch.Tensor
 

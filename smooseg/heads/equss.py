@@ -65,6 +65,8 @@ def straight_through(parts: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
 class EqussHead(CorrespondenceHead):
     """Projector trained on correspondences, product quantiser, and cluster centres of what it gives."""
 
+    mirror = False  # as released
+
     def __init__(self, channels: int, clusters: int, settings: dict):
         super().__init__(channels, clusters, settings)
         self.quantiser = ProductQuantiser(settings["dimensions"], settings["books"], settings["words"])

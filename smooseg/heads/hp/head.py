@@ -32,6 +32,8 @@ DECAY = 0.1  # of the projector's weights
 class HPHead(ProbedHead):
     """Projector trained on hidden positives, and a cluster probe."""
 
+    mirror = False  # as released
+
     def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
         s, device = self.settings, default_device()
         generator = seeded(device, seed)

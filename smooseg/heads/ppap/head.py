@@ -34,6 +34,7 @@ class PpapHead(Head):
     The decoder is a copy of the backbone's block after the cached one, or the projector of other heads.
     """
 
+    mirror = False  # as released
     shift: torch.Tensor
 
     def __init__(self, channels: int, clusters: int, settings: dict):

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from smooseg.evaluation.segmentation import averaged_embeddings, pixel_logits, upsampling_matrix
+from smooseg.heads import HEADS
 from smooseg.heads.kmeans import KMeansHead
 from smooseg.heads.smooseg.head import SmooSegHead
 
@@ -58,3 +59,12 @@ def test_mirror_images_average_to_a_symmetric_grid():
     grids = averaged_embeddings(head, pairs)
     assert grids.shape == (2, 12, 3, 3)
     torch.testing.assert_close(grids, head.embed(features).unflatten(1, (3, 3)).permute(0, 3, 1, 2))
+
+
+def test_heads_whose_release_takes_no_mirror_image_see_the_image_alone(monkeypatch):
+    assert {name for name, head in HEADS.items() if not head.mirror} == {"hp", "ppap", "equss"}
+    head = random_head("smooseg")
+    monkeypatch.setattr(type(head), "mirror", False)
+    pairs = torch.randn(4, 9, 12)  # mirror images that are anything
+    expected = head.embed(pairs[0::2]).unflatten(1, (3, 3)).permute(0, 3, 1, 2)
+    assert torch.equal(averaged_embeddings(head, pairs), expected)
