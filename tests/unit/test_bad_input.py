@@ -578,7 +578,7 @@ SETTINGS = [
     ('experiments.demo_smooseg.settings', {'steps': True}, 'experiments.demo_smooseg.settings.steps must be integer; got True (bool)'),
     ('experiments.demo_kmeans.settings', {'b1': 0.5}, 'experiments.demo_kmeans.settings.b1 is unknown, allowed here: …'),
     ('experiments.demo_smooseg.head', 'smoseg', "experiments.demo_smooseg.head must be one of …, linear, …, stego (did you mean smooseg?); got 'smoseg' (str)"),
-    ('experiments.demo_smooseg.dataset', 'kitti', "experiments.demo_smooseg.dataset names 'kitti', known: demo, camvid, cityscapes, cocostuff27, potsdam3"),
+    ('experiments.demo_smooseg.dataset', 'kitti', "experiments.demo_smooseg.dataset names 'kitti', known: demo, camvid, cityscapes, cocostuff27, potsdam3, potsdam3_320"),
     ('experiments.demo_smooseg.backbone', 'vgg', "experiments.demo_smooseg.backbone names 'vgg', known: …"),
     ('experiments.demo_smooseg.clusters', 1, 'experiments.demo_smooseg.clusters breaks the rule minimum: 2; got 1 (int)'),
     ('experiments.demo_smooseg.clusters', 256, 'experiments.demo_smooseg.clusters breaks the rule maximum: 255; got 256 (int)'),

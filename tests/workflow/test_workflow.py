@@ -335,7 +335,7 @@ def test_missing_labels_are_said_before_anything_is_computed(fresh):
 
 def test_the_papers_tables_plan_without_data_and_say_what_is_missing(fresh):
     planned = fresh.planned("table1", "table2", "table3")
-    assert (planned["fetch_weights"], planned["index_views"], planned["compare_methods"]) == (9, 6, 3)
+    assert (planned["fetch_weights"], planned["index_views"], planned["compare_methods"]) == (10, 8, 3)
     said = failure(fresh.snakemake("table1"))
     assert "cocostuff27 at data/cocostuff (train2017.zip and" in said
     assert "the weights of moco_v2 at weights/moco_v2_800ep_pretrain.pth.tar" in said

@@ -161,10 +161,10 @@ class HiddenPositives(nn.Module):
         z = F.normalize(self.projection(embeddings), dim=-1).flatten(0, 1)
         temperature = self.settings["temperature"]
 
-        def of_image(z: torch.Tensor, anchors: torch.Tensor, *of: torch.Tensor) -> torch.Tensor:
-            return contrastive_loss(z[anchors], z, *of, temperature)
+        def of_image(anchors: torch.Tensor, weights: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
+            return contrastive_loss(z[anchors], z, weights, candidates, temperature)
 
-        losses = [checkpoint(of_image, z, *of, use_reentrant=False, preserve_rng_state=False) for of in targets]
+        losses = [checkpoint(of_image, *of, use_reentrant=False, preserve_rng_state=False) for of in targets]
         return temperature / BASE_TEMPERATURE * torch.stack(losses).mean()
 
     def update_teacher(self) -> None:
