@@ -203,6 +203,55 @@ def test_published_figures_are_the_papers(config, name):
     assert " ".join(f"{score['accuracy']}/{score['miou']}" for score in scores) == FIGURES[name]
 
 
+MODELS = {
+    "DINO ViT-S/8": "vit_small_patch8_224.dino",
+    "DINO ViT-S/16": "vit_small_patch16_224.dino",
+    "DINO ViT-B/8": "vit_base_patch8_224.dino",
+    "DINOv2 ViT-B/14": "vit_base_patch14_dinov2.lvd142m",
+    "MoCo v2": "resnet50",
+    "ResNet-50": "resnet50.tv_in1k",
+}
+
+
+@pytest.mark.parametrize("name", ["table1", "table2", "table3"])
+def test_every_row_names_the_backbone_that_it_is_trained_on(config, name):
+    config = resolve(config)
+    rows = [row for row in config["tables"][name]["rows"] if row["experiment"]]
+    for row in rows:
+        backbone = config["experiments"][row["experiment"]]["backbone"]
+        assert config["backbones"][backbone]["model"] == MODELS[row["method"].split(" + ")[0]], row
+
+
+PRESETS = {  # constants and steps of the released configurations (epochs of the views in the released batches)
+    "cityscapes_dino_stego": {
+        "b_within": 0.4582847,
+        "b_neighbour": 0.1754346,
+        "b_random": 0.3136124,
+        "within_weight": 1,
+        "neighbour_weight": 0.5774535,
+        "random_weight": 0.9058763,
+    },
+    "cocostuff27_dino_equss": {"books": 64, "b_within": 0.08, "b_random": 0.66, "steps": 15 * (118_287 * 5 // 16)},
+    "cityscapes_dino_equss": {"books": 32, "words": 32, "b_within": 0.36, "steps": 15 * (2975 * 5 // 16)},
+    "cocostuff27_dino_cause": {"steps": 36_966, "clip": 0.1},
+    "cityscapes_dino_cause": {"steps": 928, "clip": 1},
+    "cocostuff27_dino_s16_ppap": {"psi": 0.15, "sigma_ambiguous": 4, "patches_per_anchor": 4, "weight_decay": 0.01},
+    "cityscapes_dino_b8_ppap": {"phi": 0.6, "moves": 3, "sigma_ambiguous": 2, "temperature": 0.1, "weight_decay": 0},
+}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_have_the_released_constants(config, name):
+    assert resolve(config)["experiments"][name]["settings"].items() >= PRESETS[name].items()
+
+
+@pytest.mark.parametrize("head", ["hp", "ppap", "hp_primaps"])
+def test_heads_that_score_potsdam_at_320_pixels_do_so(config, head):
+    config = resolve(config)
+    dataset = config["datasets"][config["experiments"][f"potsdam3_dino_{head}"]["dataset"]]
+    assert (dataset["train"]["size"], dataset["eval"]["size"]) == (224, 320)
+
+
 def test_ranges_keep_whole_numbers_whole_and_small_ones_apart():
     assert values_of({"from": 100, "to": 300, "number": 3}, "") == [100, 200, 300]
     assert values_of({"from": 0, "to": 1, "number": 3}, "") == [0, 0.5, 1]
