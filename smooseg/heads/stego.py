@@ -15,15 +15,16 @@ from ..features.reader import buffers
 from ..features.store import Store
 from ..running.device import default_device, seeded
 from .kmeans import embedded, minibatch_kmeans, sample_patches
+from .parts.positions import Corners, random_corners
 from .parts.projected import ProjectedHead
 from .parts.projector import channel_dropout
-from .parts.sampling import random_patches
 from .smooseg.energy import random_partners
 from .snapshot import Snapshot
 from .training import Energy, minimise
 
 POOLED = 32  # views pooled at once
 BLOCK = 1024  # rows of the similarity of pooled features computed at once
+View = tuple[torch.Tensor, torch.Tensor]  # features and embeddings of a batch: (batch, patches or positions, ...)
 
 
 def nearest_neighbours(views: torch.Tensor, number: int) -> torch.Tensor:
@@ -81,6 +82,11 @@ def neighbour_batches(
             yield views[take.to(views.device)].to(device), views[partner.to(views.device)].to(device)
 
 
+def at(corners: Corners, view: View, images: torch.Tensor | None = None) -> View:
+    """Features and embeddings at positions, as :meth:`Corners.of` gives either."""
+    return corners.of(view[0], images), corners.of(view[1], images)
+
+
 def correspondences(
     features: tuple[torch.Tensor, torch.Tensor], embeddings: tuple[torch.Tensor, torch.Tensor]
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -120,46 +126,55 @@ def correspondence_loss(
 class CorrespondenceHead(ProjectedHead):
     """Projector trained on correspondences; what its embeddings are used for is a matter of the heads below."""
 
-    def sampled(
-        self, views: torch.Tensor, neighbours: torch.Tensor, generator: torch.Generator
-    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Features and embeddings, under dropout, of patches of views, of their neighbours and of the views again.
+    def projected(self, views: torch.Tensor, generator: torch.Generator) -> View:
+        """Features without the mean, and embeddings, of all patches under dropout of three masks.
 
         Args:
             views: (batch, patches, channels).
-            neighbours: A neighbour of each view, of the same shape.
-            generator: Of patches and dropout.
+            generator: Of dropout.
         """
-        s = self.settings
-        features, embeddings = [], []
-        for source in (views, neighbours, views):  # the last serves as random images
-            sample = random_patches(source, s["patches"], generator) - self.mean
-            dropped = [channel_dropout(sample, s["dropout"], generator) for _ in range(3)]
-            features.append(dropped[2])
-            embeddings.append(self.projector(dropped[0], dropped[1]))
-        return features, embeddings
+        centred = views.float() - self.mean
+        dropped = [channel_dropout(centred, self.settings["dropout"], generator) for _ in range(3)]
+        return dropped[2], self.projector(dropped[0], dropped[1])
 
-    def correspondence(
-        self, features: list[torch.Tensor], embeddings: list[torch.Tensor], generator: torch.Generator
-    ) -> Energy:
-        """Loss of what :meth:`sampled` gives, and its parts for the history; ``generator`` draws the random images."""
-        s, batch = self.settings, len(features[0])
+    def correspondence(self, views: View, neighbours: View, generator: torch.Generator) -> Energy:
+        """Loss of what :meth:`projected` gives, and its parts for the history.
 
-        def loss(f: torch.Tensor, e: torch.Tensor, shift: float) -> torch.Tensor:
-            return correspondence_loss((features[0], f), (embeddings[0], e), shift)
+        Args:
+            views: Features and embeddings of the batch.
+            neighbours: Those of a neighbour of each view.
+            generator: Of positions and random images.
+
+        Source:
+            Released code: the first positions are of the views, the second ones of neighbours and random images.
+        """
+        s, batch = self.settings, len(views[0])
+        first, second = (random_corners(views[0], s["patches"], generator) for _ in range(2))
+        anchors = at(first, views)
+
+        def loss(others: View, shift: float) -> torch.Tensor:
+            features, embeddings = zip(anchors, others, strict=True)
+            return correspondence_loss(features, embeddings, shift)
 
         partners = [random_partners(batch, generator) for _ in range(s["random_images"])]
-        apart = [loss(features[2][p], embeddings[2][p], s["b_random"]) for p in partners]
+        apart = [loss(at(second, views, partner), s["b_random"]) for partner in partners]
         parts = {
-            "within": loss(features[0], embeddings[0], s["b_within"]),
-            "neighbour": loss(features[1], embeddings[1], s["b_neighbour"]),
+            "within": loss(anchors, s["b_within"]),
+            "neighbour": loss(at(second, neighbours), s["b_neighbour"]),
             "random": sum(apart, torch.zeros(())) / len(apart),
         }
         return sum(s[f"{name}_weight"] * part for name, part in parts.items()), parts
 
     def energy(self, views: torch.Tensor, neighbours: torch.Tensor, generator: torch.Generator) -> Energy:
-        """Loss of a batch, and its parts for the history; arguments as those of :meth:`sampled`."""
-        return self.correspondence(*self.sampled(views, neighbours, generator), generator)
+        """Loss of a batch, and its parts for the history.
+
+        Args:
+            views: (batch, patches, channels).
+            neighbours: A neighbour of each view, of the same shape.
+            generator: Of dropout, positions and random images.
+        """
+        both = [self.projected(part, generator) for part in (views, neighbours)]
+        return self.correspondence(*both, generator)
 
     def optimizer(self) -> torch.optim.Optimizer:
         """A new one of all that is trained."""

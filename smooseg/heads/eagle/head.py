@@ -13,12 +13,13 @@ from ...errors import SmoosegError
 from ...features.reader import shuffled_batches
 from ...features.store import Store
 from ...running.device import default_device, seeded
+from ..parts.positions import random_corners
 from ..parts.projected import ProbedHead
 from ..parts.projector import channel_dropout
-from ..parts.sampling import distinct_positions, patches_at, random_patches
+from ..parts.sampling import distinct_positions, patches_at
 from ..smooseg.energy import random_partners
 from ..snapshot import Snapshot
-from ..stego import correspondences
+from ..stego import View, at, correspondences
 from ..training import Energy, minimise
 from .eigenvectors import EIGENVECTORS, EigenClusters, eigenvectors, object_loss, patch_weights
 
@@ -87,7 +88,7 @@ class Objects(nn.Module):
         self.projection = nn.Linear(self.settings["dimensions"], self.settings["dimensions"])
         self.eigen = nn.ModuleList(EigenClusters(head.clusters) for _ in range(2))
 
-    def two_views(self, features: torch.Tensor, generator: torch.Generator) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def two_views(self, features: torch.Tensor, generator: torch.Generator) -> list[View]:
         """Features and embeddings of the same patches under two draws of dropout, each of three masks."""
         views = []
         for _ in range(2):
@@ -101,14 +102,12 @@ class Objects(nn.Module):
         Args:
             step: From 0.
             views: (batch, patches, channels).
-            generator: Of patches, dropout and random images.
+            generator: Of dropout, positions, patches and random images.
         """
-        s, number = self.settings, self.settings["patches"]
-        if number and number < views.shape[1]:
-            views = patches_at(views, distinct_positions(len(views), views.shape[1], number, generator))
+        s = self.settings
         both = self.two_views(views.float() - self.head.mean, generator)
         same, apart = self.correspondence(both, generator)
-        eigen, contrast = self.objects(both, contrasted=step > s["warmup"])
+        eigen, contrast = self.objects(self.some_patches(both, generator), contrasted=step > s["warmup"])
         share = s["object_share"] if step > s["warmup"] else 0.0
         parts = {
             "same": same,
@@ -121,30 +120,36 @@ class Objects(nn.Module):
         loss = (1 - share) * corresponding + share * OBJECT_WEIGHT * contrast + eigen + parts["probe"]
         return loss, parts | {"clusters": self.head.probe.clusters_in_use}
 
-    def correspondence(
-        self, both: list[tuple[torch.Tensor, torch.Tensor]], generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Losses of some patches of each image: against its other view, and against random images."""
-        widths, samples = [part.shape[2] for part in both[0]], self.settings["samples"]
+    def correspondence(self, both: list[View], generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Losses at some positions of each image: against its other view, and against random images.
 
-        def sampled(view: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, ...]:
-            joined = torch.cat(view, dim=-1)
-            return (random_patches(joined, samples, generator) if samples else joined).split(widths, -1)
+        Source:
+            Released code: the first positions are of the anchors, the second ones of the same view and of random
+            images, the third ones of the other view.
+        """
+        features, number = both[0][0], self.settings["samples"] or both[0][0].shape[1]
+        first, second, third = (random_corners(features, number, generator) for _ in range(3))
+        anchors, view, other = at(first, both[0]), at(second, both[0]), at(third, both[1])
 
-        def loss(first: tuple[torch.Tensor, ...], second: tuple[torch.Tensor, ...], same: bool) -> torch.Tensor:
+        def loss(first: View, second: View, same: bool) -> torch.Tensor:
             features, embeddings = zip(first, second, strict=True)
             return adaptive_loss(features, embeddings, self.settings["b"], same)
 
-        anchors, view, other = sampled(both[0]), sampled(both[0]), sampled(both[1])
-        batch, apart = len(anchors[0]), []
+        batch, apart = len(features), []
         for _ in range(RANDOM_IMAGES):
             partner = random_partners(batch, generator)
-            apart.append(loss(anchors, (view[0][partner], view[1][partner]), same=False))
+            apart.append(loss(anchors, at(second, both[0], partner), same=False))
         return loss(other, view, same=True), torch.stack(apart).mean()
 
-    def objects(
-        self, both: list[tuple[torch.Tensor, torch.Tensor]], contrasted: bool
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def some_patches(self, both: list[View], generator: torch.Generator) -> list[View]:
+        """The same patches of both views, drawn at random; all where as many are wanted."""
+        (batch, patches), number = both[0][0].shape[:2], self.settings["patches"]
+        if not number or number >= patches:
+            return both
+        drawn = distinct_positions(batch, patches, number, generator)
+        return [(patches_at(features, drawn), patches_at(embeddings, drawn)) for features, embeddings in both]
+
+    def objects(self, both: list[View], contrasted: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Loss of the eigenvectors' clusters, and the contrast of patches with objects, 0 before it is wanted."""
         found = [eigen(eigenvectors(view[1])) for eigen, view in zip(self.eigen, both, strict=True)]
         loss = torch.stack([of[0] for of in found]).mean()
