@@ -83,43 +83,37 @@ def neighbour_batches(
 
 
 def at(corners: Corners, view: View, images: torch.Tensor | None = None) -> View:
-    """Features and embeddings at positions, as :meth:`Corners.of` gives either."""
-    return corners.of(view[0], images), corners.of(view[1], images)
+    """Normalised features and embeddings at positions, in the images that :meth:`Corners.of` takes."""
+    features, embeddings = (F.normalize(corners.of(part, images), dim=-1) for part in view)
+    return features, embeddings
 
 
-def correspondences(
-    features: tuple[torch.Tensor, torch.Tensor], embeddings: tuple[torch.Tensor, torch.Tensor]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Closeness of the features of two images' patches, and correspondence of their embeddings.
+def correspondences(first: View, second: View) -> tuple[torch.Tensor, torch.Tensor]:
+    """Closeness of the features of two images, and correspondence of their embeddings.
 
     Args:
-        features: (batch, p, channels) and (batch, q, channels), the patches of two images each.
-        embeddings: The same patches' (batch, p, dimensions) and (batch, q, dimensions).
+        first: Normalised, (batch, p, channels) and (batch, p, dimensions).
+        second: Normalised, (batch, q, channels) and (batch, q, dimensions).
 
     Returns:
         Two (batch, p, q). Rows of the closeness are centred, and its mean over the batch is added back, as the
         released shifts assume.
     """
-    closeness = F.normalize(features[0], dim=-1) @ F.normalize(features[1], dim=-1).transpose(1, 2)
-    closeness = closeness - closeness.mean(-1, keepdim=True) + closeness.mean()
-    return closeness, F.normalize(embeddings[0], dim=-1) @ F.normalize(embeddings[1], dim=-1).transpose(1, 2)
+    closeness, correspondence = (a @ b.transpose(1, 2) for a, b in zip(first, second, strict=True))
+    return closeness - closeness.mean(-1, keepdim=True) + closeness.mean(), correspondence
 
 
-def correspondence_loss(
-    features: tuple[torch.Tensor, torch.Tensor],
-    embeddings: tuple[torch.Tensor, torch.Tensor],
-    shift: float,
-) -> torch.Tensor:
-    """Mean of ``-(closeness - shift) * max(correspondence, 0)`` over pairs of patches.
+def correspondence_loss(first: View, second: View, shift: float) -> torch.Tensor:
+    """Mean of ``-(closeness - shift) * max(correspondence, 0)`` over pairs of positions.
 
     Args:
-        features, embeddings: As for :func:`correspondences`.
+        first, second: As for :func:`correspondences`.
         shift: b, below which a closeness repels.
 
     Source:
         Hamilton et al. 2022, Eqs. 2 to 4.
     """
-    closeness, correspondence = correspondences(features, embeddings)
+    closeness, correspondence = correspondences(first, second)
     return -((closeness - shift) * correspondence.clamp_min(0)).mean()
 
 
@@ -150,18 +144,12 @@ class CorrespondenceHead(ProjectedHead):
         """
         s, batch = self.settings, len(views[0])
         first, second = (random_corners(views[0], s["patches"], generator) for _ in range(2))
-        anchors = at(first, views)
-
-        def loss(others: View, shift: float) -> torch.Tensor:
-            features, embeddings = zip(anchors, others, strict=True)
-            return correspondence_loss(features, embeddings, shift)
-
-        partners = [random_partners(batch, generator) for _ in range(s["random_images"])]
-        apart = [loss(at(second, views, partner), s["b_random"]) for partner in partners]
+        partners = torch.stack([random_partners(batch, generator) for _ in range(s["random_images"])])
+        anchors, others = at(first, views), zip(*at(second, views, partners), strict=True)
         parts = {
-            "within": loss(anchors, s["b_within"]),
-            "neighbour": loss(at(second, neighbours), s["b_neighbour"]),
-            "random": sum(apart, torch.zeros(())) / len(apart),
+            "within": correspondence_loss(anchors, anchors, s["b_within"]),
+            "neighbour": correspondence_loss(anchors, at(second, neighbours), s["b_neighbour"]),
+            "random": torch.stack([correspondence_loss(anchors, other, s["b_random"]) for other in others]).mean(),
         }
         return sum(s[f"{name}_weight"] * part for name, part in parts.items()), parts
 

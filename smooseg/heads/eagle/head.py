@@ -29,20 +29,18 @@ RANDOM_IMAGES = 5  # that each image is compared with
 OBJECT_WEIGHT = 0.85  # of each view's contrast
 
 
-def adaptive_loss(
-    features: tuple[torch.Tensor, torch.Tensor], embeddings: tuple[torch.Tensor, torch.Tensor], b: float, same: bool
-) -> torch.Tensor:
+def adaptive_loss(first: View, second: View, b: float, same: bool) -> torch.Tensor:
     """Correspondence loss whose shift follows from the means of closeness and correspondence.
 
     Args:
-        features, embeddings: As for :func:`smooseg.heads.stego.correspondence_loss`.
+        first, second: As for :func:`smooseg.heads.stego.correspondences`.
         b: Taken off the shift.
         same: Whether the two are views of one image.
 
     Source:
         Kim et al. 2024, appendix; released code.
     """
-    closeness, correspondence = correspondences(features, embeddings)
+    closeness, correspondence = correspondences(first, second)
     means = closeness.mean(), correspondence.mean()
     shift = (means[0] - means[1] - b).abs() if same else (means[0] + means[1] - b) * APART
     return -((closeness - shift) * correspondence.clamp(0, LARGEST)).mean()
@@ -127,19 +125,14 @@ class Objects(nn.Module):
             Released code: the first positions are of the anchors, the second ones of the same view and of random
             images, the third ones of the other view.
         """
-        features, number = both[0][0], self.settings["samples"] or both[0][0].shape[1]
+        features, b = both[0][0], self.settings["b"]
+        number = self.settings["samples"] or features.shape[1]
         first, second, third = (random_corners(features, number, generator) for _ in range(3))
-        anchors, view, other = at(first, both[0]), at(second, both[0]), at(third, both[1])
-
-        def loss(first: View, second: View, same: bool) -> torch.Tensor:
-            features, embeddings = zip(first, second, strict=True)
-            return adaptive_loss(features, embeddings, self.settings["b"], same)
-
-        batch, apart = len(features), []
-        for _ in range(RANDOM_IMAGES):
-            partner = random_partners(batch, generator)
-            apart.append(loss(anchors, at(second, both[0], partner), same=False))
-        return loss(other, view, same=True), torch.stack(apart).mean()
+        partners = torch.stack([random_partners(len(features), generator) for _ in range(RANDOM_IMAGES)])
+        anchors, others = at(first, both[0]), zip(*at(second, both[0], partners), strict=True)
+        apart = [adaptive_loss(anchors, other, b, same=False) for other in others]
+        same = adaptive_loss(at(third, both[1]), at(second, both[0]), b, same=True)
+        return same, torch.stack(apart).mean()
 
     def some_patches(self, both: list[View], generator: torch.Generator) -> list[View]:
         """The same patches of both views, drawn at random; all where as many are wanted."""

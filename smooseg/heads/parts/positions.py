@@ -45,16 +45,16 @@ class Corners:
 
         Args:
             values: Float (batch, patches, channels).
-            views: int64 (views,), the view in which the positions of each row are looked up; None takes them in turn.
+            views: int64 (..., views), in which view the positions of each row are looked up; None takes them in turn.
 
         Returns:
-            (views, n, channels).
+            (..., views, n, channels).
         """
         views = torch.arange(len(self.index), device=values.device) if views is None else views
-        rows = self.index + self.patches * views[:, None, None]
-        weights = self.weights.flatten(0, 1).to(values.dtype)
-        found = F.embedding_bag(rows.flatten(0, 1), values.flatten(0, 1), per_sample_weights=weights, mode="sum")
-        return found.unflatten(0, self.index.shape[:2])
+        rows = self.index + self.patches * views[..., None, None]
+        weights = self.weights.to(values.dtype).expand_as(rows).reshape(-1, 4)
+        found = F.embedding_bag(rows.view(-1, 4), values.flatten(0, 1), per_sample_weights=weights, mode="sum")
+        return found.unflatten(0, rows.shape[:-1])
 
 
 def corners(positions: torch.Tensor, grid: tuple[int, int]) -> Corners:

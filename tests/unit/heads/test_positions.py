@@ -45,6 +45,8 @@ def test_positions_are_looked_up_in_other_views_of_the_batch():
     values, views = drawn(0, 3, 16, 2), torch.tensor([2, 2, 0])
     found = random_corners(values, 6, torch.Generator().manual_seed(0))
     torch.testing.assert_close(found.of(values, views), found.of(values[views]))
+    both = torch.stack([views, views.flip(0)])
+    torch.testing.assert_close(found.of(values, both), torch.stack([found.of(values[of]) for of in both]))
 
 
 def test_positions_fill_the_view_evenly():

@@ -38,28 +38,23 @@ def training(case: str) -> Objects:
     return Objects(EagleHead(24, 5, settings("eagle", dimensions=12, patches=None, samples=SAMPLES, **SETTINGS[case])))
 
 
-def sampled(values: dict) -> list[tuple]:
-    """Features and codes of anchors, of the same view, and of the other view, at the golden positions."""
-    found = [corners(positions(values[f"coords{i}"]), GRID) for i in (1, 2, 3)]
-    views = [(values[f"features{view}"], values[f"code{view}"]) for view in ("", "", "_aug")]
-    return [at(corners, view) for corners, view in zip(found, views, strict=True)]
-
-
 def test_values_at_positions_are_the_released_ones(values):
-    for found, name in zip(sampled(values), ("1", "2", "aug_3"), strict=True):
-        assert_agrees(found[0], values[f"sampled_features_{name}"])
-        assert_agrees(found[1], values[f"sampled_code_{name}"])
+    first, second, third = (corners(positions(values[f"coords{i}"]), GRID) for i in (1, 2, 3))
+    for kind in ("features", "code"):
+        assert_agrees(first.of(values[kind]), values[f"sampled_{kind}_1"])
+        assert_agrees(second.of(values[kind]), values[f"sampled_{kind}_2"])
+        assert_agrees(third.of(values[f"{kind}_aug"]), values[f"sampled_{kind}_aug_3"])
 
 
 def test_closeness_and_correspondence_are_the_released_ones(values):
-    anchors, view, other = sampled(values)
-    closeness, correspondence = correspondences(*zip(other, view, strict=True))
+    first, second, third = (corners(positions(values[f"coords{i}"]), GRID) for i in (1, 2, 3))
+    view, other = ((values[f"features{of}"], values[f"code{of}"]) for of in ("", "_aug"))
+    closeness, correspondence = correspondences(at(third, other), at(second, view))
     assert_agrees(closeness, values["closeness_same"])
     assert_agrees(correspondence.clamp(0, 0.8), values["correspondence_same"].clamp(0, 0.8))
-    second = corners(positions(values["coords2"]), GRID)
     for partner, expected in zip(values["random_partners"], values["correspondence_apart"], strict=True):
-        apart = at(second, (values["features"], values["code"]), partner)
-        assert_agrees(correspondences(*zip(anchors, apart, strict=True))[1].clamp(0, 0.8), expected.clamp(0, 0.8))
+        found = correspondences(at(first, view), at(second, view, partner))[1]
+        assert_agrees(found.clamp(0, 0.8), expected.clamp(0, 0.8))
 
 
 @pytest.mark.parametrize("case", SETTINGS)

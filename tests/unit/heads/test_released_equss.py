@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from smooseg.heads.equss import EqussHead, quantisation_loss, straight_through
 from smooseg.heads.parts.positions import corners
 from smooseg.heads.parts.probe import ClusterProbe
-from smooseg.heads.stego import at
 from tests.unit.heads.released import FOLDER, assert_agrees, golden
 from tests.unit.heads.test_heads import settings
 from tests.unit.heads.test_released_stego import PARTS, give_partners, give_positions, positions
@@ -58,7 +57,7 @@ def test_the_gradient_goes_straight_through_as_released(values, head):
 
 def test_features_at_positions_are_the_released_ones(values):
     first, second = (corners(positions(values[key]), GRID) for key in ("coords1", "coords2"))
-    assert_agrees(at(first, (values["features"], values["code"]))[0], values["sampled_features"])
+    assert_agrees(first.of(values["features"]), values["sampled_features"])
     assert_agrees(second.of(values["features_neighbour"]), values["sampled_features_neighbour"])
 
 

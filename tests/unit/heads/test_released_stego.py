@@ -36,27 +36,22 @@ def give_partners(monkeypatch: pytest.MonkeyPatch, module: str, partners: torch.
     monkeypatch.setattr(f"{module}.random_partners", lambda *_: next(drawn))
 
 
-def sampled(values: dict) -> tuple[tuple, tuple, list[tuple]]:
-    """Features and codes of anchors, neighbours and random images, at the golden positions."""
-    first, second = (corners(positions(values[key]), GRID) for key in ("coords1", "coords2"))
-    views = values["features"], values["code"]
-    apart = [at(second, views, partner) for partner in values["random_partners"]]
-    return at(first, views), at(second, (values["features_neighbour"], values["code_neighbour"])), apart
-
-
 def test_values_at_positions_are_the_released_ones(values):
-    anchors, neighbours, apart = sampled(values)
-    for found, suffix in ((anchors, ""), (neighbours, "_neighbour")):
-        assert_agrees(found[0], values[f"sampled_features{suffix}"])
-        assert_agrees(found[1], values[f"sampled_code{suffix}"])
-    assert_agrees(torch.stack([features for features, _ in apart]), values["sampled_features_random"])
+    first, second = (corners(positions(values[key]), GRID) for key in ("coords1", "coords2"))
+    for kind in ("features", "code"):
+        assert_agrees(first.of(values[kind]), values[f"sampled_{kind}"])
+        assert_agrees(second.of(values[f"{kind}_neighbour"]), values[f"sampled_{kind}_neighbour"])
+    apart = second.of(values["features"], values["random_partners"])
+    assert_agrees(apart, values["sampled_features_random"])
 
 
 def test_closeness_and_correspondence_are_the_released_ones(values):
-    anchors, neighbours, apart = sampled(values)
-    others = {"within": anchors, "neighbour": neighbours, "random0": apart[0], "random1": apart[1]}
+    first, second = (corners(positions(values[key]), GRID) for key in ("coords1", "coords2"))
+    views, neighbours = ((values[f"features{of}"], values[f"code{of}"]) for of in ("", "_neighbour"))
+    anchors, apart = at(first, views), [at(second, views, partner) for partner in values["random_partners"]]
+    others = {"within": anchors, "neighbour": at(second, neighbours), "random0": apart[0], "random1": apart[1]}
     for name, other in others.items():
-        closeness, correspondence = correspondences(*zip(anchors, other, strict=True))
+        closeness, correspondence = correspondences(anchors, other)
         assert_agrees(closeness, values[f"closeness_{name}"])
         if f"correspondence_{name}" in values:
             assert_agrees(correspondence, values[f"correspondence_{name}"])
