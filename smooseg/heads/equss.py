@@ -94,12 +94,12 @@ class EqussHead(CorrespondenceHead):
         return dropped, self.projector(dropped, dropped)
 
     def energy(self, views: torch.Tensor, neighbours: torch.Tensor, generator: torch.Generator) -> Energy:
-        s, both = self.settings, [self.projected(part, generator) for part in (views, neighbours)]
-        parts, words = self.quantiser(both[0][1])
+        s, first, second = self.settings, self.projected(views, generator), self.projected(neighbours, generator)
+        parts, words = self.quantiser(first[1])
         if s["correspond"] == "quantised":
-            quantised = [straight_through(parts, words), straight_through(*self.quantiser(both[1][1]))]
-            both = [(features, of) for (features, _), of in zip(both, quantised, strict=True)]
-        correspondence, history = self.correspondence(*both, generator)
+            first = first[0], straight_through(parts, words)
+            second = second[0], straight_through(*self.quantiser(second[1]))
+        correspondence, history = self.correspondence(first, second, generator)
         quantisation = quantisation_loss(parts, words, s["commitment"])
         probe = self.probe.loss(words.flatten(-2))
         history |= {"quantisation": quantisation, "probe": probe, "clusters": self.probe.clusters_in_use}

@@ -161,8 +161,8 @@ class CorrespondenceHead(ProjectedHead):
             neighbours: A neighbour of each view, of the same shape.
             generator: Of dropout, positions and random images.
         """
-        both = [self.projected(part, generator) for part in (views, neighbours)]
-        return self.correspondence(*both, generator)
+        projected, of_neighbours = self.projected(views, generator), self.projected(neighbours, generator)
+        return self.correspondence(projected, of_neighbours, generator)
 
     def optimizer(self) -> torch.optim.Optimizer:
         """A new one of all that is trained."""
