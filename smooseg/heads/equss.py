@@ -12,13 +12,14 @@ from torch import nn
 from ..errors import SmoosegError
 from ..features.store import Store
 from .parts.probe import ClusterProbe
+from .parts.projector import channel_dropout
 from .snapshot import Snapshot
-from .stego import CorrespondenceHead
+from .stego import CorrespondenceHead, View
 from .training import Energy, clip_gradients
 
 
 class ProductQuantiser(nn.Module):
-    """A book of codewords for every part of an embedding; parts and codewords are normalised.
+    """A book of codewords for every part of an embedding; the nearest is that of the largest cosine.
 
     Args:
         dimensions: Of an embedding.
@@ -29,7 +30,7 @@ class ProductQuantiser(nn.Module):
         SmoosegError: If the parts would not be of equal length.
 
     Source:
-        Kim et al. 2024 (EQUSS), section 3.2; losses of van den Oord et al. 2017, Eq. 3.
+        Kim et al. 2024 (EQUSS), section 3.2; losses of van den Oord et al. 2017, Eq. 3; released code.
     """
 
     def __init__(self, dimensions: int, books: int, words: int):
@@ -40,11 +41,22 @@ class ProductQuantiser(nn.Module):
         self.words = nn.Parameter(torch.stack(words_of_books))
 
     def forward(self, embeddings: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Normalised parts, and the codewords closest to them: both (..., books, dimensions / books)."""
+        """Normalised parts, and their nearest codewords at the codewords' own length.
+
+        Args:
+            embeddings: (..., dimensions), any scale.
+
+        Returns:
+            Two (..., books, dimensions / books). Codewords are normalised for the search alone.
+        """
         parts = F.normalize(embeddings.unflatten(-1, (len(self.words), -1)), dim=-1)
-        words = F.normalize(self.words, dim=-1)
-        closest = torch.einsum("...bd,bwd->...bw", parts.detach(), words.detach()).argmax(-1)
-        return parts, words[torch.arange(len(words), device=words.device), closest]
+        return parts, self.words[torch.arange(len(self.words), device=parts.device), self.nearest(parts)]
+
+    @torch.no_grad()
+    def nearest(self, parts: torch.Tensor) -> torch.Tensor:
+        """Number of the nearest codeword of each part: int64 (..., books); book by book, which saves memory."""
+        books = F.normalize(self.words, dim=-1)
+        return torch.stack([(parts[..., i, :] @ book.T).argmax(-1) for i, book in enumerate(books)], dim=-1)
 
 
 def quantisation_loss(parts: torch.Tensor, words: torch.Tensor, commitment: float) -> torch.Tensor:
@@ -78,13 +90,18 @@ class EqussHead(CorrespondenceHead):
     def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
         return self.probe.classifier()
 
+    def projected(self, views: torch.Tensor, generator: torch.Generator) -> View:
+        """As STEGO's, but with one mask of dropout, as released."""
+        dropped = channel_dropout(views.float() - self.mean, self.settings["dropout"], generator)
+        return dropped, self.projector(dropped, dropped)
+
     def energy(self, views: torch.Tensor, neighbours: torch.Tensor, generator: torch.Generator) -> Energy:
-        s, (features, embeddings) = self.settings, self.sampled(views, neighbours, generator)
-        parts, words = self.quantiser(embeddings[0])
+        s, first, second = self.settings, self.projected(views, generator), self.projected(neighbours, generator)
+        parts, words = self.quantiser(first[1])
         if s["correspond"] == "quantised":
-            others = [straight_through(*self.quantiser(e)) for e in embeddings[1:]]
-            embeddings = [straight_through(parts, words), *others]
-        correspondence, history = self.correspondence(features, embeddings, generator)
+            first = first[0], straight_through(parts, words)
+            second = second[0], straight_through(*self.quantiser(second[1]))
+        correspondence, history = self.correspondence(first, second, generator)
         quantisation = quantisation_loss(parts, words, s["commitment"])
         probe = self.probe.loss(words.flatten(-2))
         history |= {"quantisation": quantisation, "probe": probe, "clusters": self.probe.clusters_in_use}

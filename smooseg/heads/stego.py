@@ -15,15 +15,16 @@ from ..features.reader import buffers
 from ..features.store import Store
 from ..running.device import default_device, seeded
 from .kmeans import embedded, minibatch_kmeans, sample_patches
+from .parts.positions import Corners, random_corners
 from .parts.projected import ProjectedHead
 from .parts.projector import channel_dropout
-from .parts.sampling import random_patches
 from .smooseg.energy import random_partners
 from .snapshot import Snapshot
 from .training import Energy, minimise
 
 POOLED = 32  # views pooled at once
 BLOCK = 1024  # rows of the similarity of pooled features computed at once
+View = tuple[torch.Tensor, torch.Tensor]  # features and embeddings of a batch: (batch, patches or positions, ...)
 
 
 def nearest_neighbours(views: torch.Tensor, number: int) -> torch.Tensor:
@@ -81,85 +82,87 @@ def neighbour_batches(
             yield views[take.to(views.device)].to(device), views[partner.to(views.device)].to(device)
 
 
-def correspondences(
-    features: tuple[torch.Tensor, torch.Tensor], embeddings: tuple[torch.Tensor, torch.Tensor]
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Closeness of the features of two images' patches, and correspondence of their embeddings.
+def at(corners: Corners, view: View, images: torch.Tensor | None = None) -> View:
+    """Normalised features and embeddings at positions, in the images that :meth:`Corners.of` takes."""
+    features, embeddings = (F.normalize(corners.of(part, images), dim=-1) for part in view)
+    return features, embeddings
+
+
+def correspondences(first: View, second: View) -> tuple[torch.Tensor, torch.Tensor]:
+    """Closeness of the features of two images, and correspondence of their embeddings.
 
     Args:
-        features: (batch, p, channels) and (batch, q, channels), the patches of two images each.
-        embeddings: The same patches' (batch, p, dimensions) and (batch, q, dimensions).
+        first: Normalised, (batch, p, channels) and (batch, p, dimensions).
+        second: Normalised, (batch, q, channels) and (batch, q, dimensions).
 
     Returns:
         Two (batch, p, q). Rows of the closeness are centred, and its mean over the batch is added back, as the
         released shifts assume.
     """
-    closeness = F.normalize(features[0], dim=-1) @ F.normalize(features[1], dim=-1).transpose(1, 2)
-    closeness = closeness - closeness.mean(-1, keepdim=True) + closeness.mean()
-    return closeness, F.normalize(embeddings[0], dim=-1) @ F.normalize(embeddings[1], dim=-1).transpose(1, 2)
+    closeness, correspondence = (a @ b.transpose(1, 2) for a, b in zip(first, second, strict=True))
+    return closeness - closeness.mean(-1, keepdim=True) + closeness.mean(), correspondence
 
 
-def correspondence_loss(
-    features: tuple[torch.Tensor, torch.Tensor],
-    embeddings: tuple[torch.Tensor, torch.Tensor],
-    shift: float,
-) -> torch.Tensor:
-    """Mean of ``-(closeness - shift) * max(correspondence, 0)`` over pairs of patches.
+def correspondence_loss(first: View, second: View, shift: float) -> torch.Tensor:
+    """Mean of ``-(closeness - shift) * max(correspondence, 0)`` over pairs of positions.
 
     Args:
-        features, embeddings: As for :func:`correspondences`.
+        first, second: As for :func:`correspondences`.
         shift: b, below which a closeness repels.
 
     Source:
         Hamilton et al. 2022, Eqs. 2 to 4.
     """
-    closeness, correspondence = correspondences(features, embeddings)
+    closeness, correspondence = correspondences(first, second)
     return -((closeness - shift) * correspondence.clamp_min(0)).mean()
 
 
 class CorrespondenceHead(ProjectedHead):
     """Projector trained on correspondences; what its embeddings are used for is a matter of the heads below."""
 
-    def sampled(
-        self, views: torch.Tensor, neighbours: torch.Tensor, generator: torch.Generator
-    ) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        """Features and embeddings, under dropout, of patches of views, of their neighbours and of the views again.
+    def projected(self, views: torch.Tensor, generator: torch.Generator) -> View:
+        """Features without the mean, and embeddings, of all patches under dropout of three masks.
 
         Args:
             views: (batch, patches, channels).
-            neighbours: A neighbour of each view, of the same shape.
-            generator: Of patches and dropout.
+            generator: Of dropout.
         """
-        s = self.settings
-        features, embeddings = [], []
-        for source in (views, neighbours, views):  # the last serves as random images
-            sample = random_patches(source, s["patches"], generator) - self.mean
-            dropped = [channel_dropout(sample, s["dropout"], generator) for _ in range(3)]
-            features.append(dropped[2])
-            embeddings.append(self.projector(dropped[0], dropped[1]))
-        return features, embeddings
+        centred = views.float() - self.mean
+        dropped = [channel_dropout(centred, self.settings["dropout"], generator) for _ in range(3)]
+        return dropped[2], self.projector(dropped[0], dropped[1])
 
-    def correspondence(
-        self, features: list[torch.Tensor], embeddings: list[torch.Tensor], generator: torch.Generator
-    ) -> Energy:
-        """Loss of what :meth:`sampled` gives, and its parts for the history; ``generator`` draws the random images."""
-        s, batch = self.settings, len(features[0])
+    def correspondence(self, views: View, neighbours: View, generator: torch.Generator) -> Energy:
+        """Loss of what :meth:`projected` gives, and its parts for the history.
 
-        def loss(f: torch.Tensor, e: torch.Tensor, shift: float) -> torch.Tensor:
-            return correspondence_loss((features[0], f), (embeddings[0], e), shift)
+        Args:
+            views: Features and embeddings of the batch.
+            neighbours: Those of a neighbour of each view.
+            generator: Of positions and random images.
 
-        partners = [random_partners(batch, generator) for _ in range(s["random_images"])]
-        apart = [loss(features[2][p], embeddings[2][p], s["b_random"]) for p in partners]
+        Source:
+            Released code: the first positions are of the views, the second ones of neighbours and random images.
+        """
+        s, batch = self.settings, len(views[0])
+        first, second = (random_corners(views[0], s["patches"], generator) for _ in range(2))
+        partners = torch.stack([random_partners(batch, generator) for _ in range(s["random_images"])])
+        anchors, others = at(first, views), zip(*at(second, views, partners), strict=True)
         parts = {
-            "within": loss(features[0], embeddings[0], s["b_within"]),
-            "neighbour": loss(features[1], embeddings[1], s["b_neighbour"]),
-            "random": sum(apart, torch.zeros(())) / len(apart),
+            "within": correspondence_loss(anchors, anchors, s["b_within"]),
+            "neighbour": correspondence_loss(anchors, at(second, neighbours), s["b_neighbour"]),
+            "random": torch.stack([correspondence_loss(anchors, other, s["b_random"]) for other in others]).mean(),
         }
         return sum(s[f"{name}_weight"] * part for name, part in parts.items()), parts
 
     def energy(self, views: torch.Tensor, neighbours: torch.Tensor, generator: torch.Generator) -> Energy:
-        """Loss of a batch, and its parts for the history; arguments as those of :meth:`sampled`."""
-        return self.correspondence(*self.sampled(views, neighbours, generator), generator)
+        """Loss of a batch, and its parts for the history.
+
+        Args:
+            views: (batch, patches, channels).
+            neighbours: A neighbour of each view, of the same shape.
+            generator: Of dropout, positions and random images.
+        """
+        projected, of_neighbours = self.projected(views, generator), self.projected(neighbours, generator)
+        return self.correspondence(projected, of_neighbours, generator)
 
     def optimizer(self) -> torch.optim.Optimizer:
         """A new one of all that is trained."""

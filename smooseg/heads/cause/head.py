@@ -17,12 +17,13 @@ from ...features.reader import shuffled_batches
 from ...features.store import Store
 from ...running.device import default_device, drawing, seeded
 from ..base import Head
+from ..parts.positions import grid_side
 from ..parts.projector import Projector
 from ..parts.sampling import patches_at
 from ..snapshot import Snapshot
 from ..training import Energy, clip_gradients, minimise
 from .front_door import FrontDoor, nearest_codes
-from .modularity import draw_patches, grid_side, modularity_loss
+from .modularity import draw_patches, modularity_loss
 
 HIDDEN = 2048  # of the decoder's feed-forward layer, as released
 

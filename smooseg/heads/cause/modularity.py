@@ -1,27 +1,13 @@
 """Modularity of an image's patches under soft clusters, and the patches that it is taken of."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 
-from ...errors import SmoosegError
+from ..parts.positions import grid_side
 from ..smooseg.energy import EPSILON
 
 TEMPERATURE = 0.1  # of the tanh that says how much two patches share a cluster, as released
 PRODUCTS = 1 << 22  # elements of the products of memberships computed at once: 16 MB
-
-
-def grid_side(patches: int) -> int:
-    """Rows, and columns, of a view of so many patches.
-
-    Raises:
-        SmoosegError: If these fill no square.
-    """
-    side = math.isqrt(patches)
-    if side * side != patches:
-        raise SmoosegError(f"cause: views must be square grids of patches; these have {patches} patches")
-    return side
 
 
 def draw_patches(views: int, patches: int, block: int, generator: torch.Generator) -> torch.Tensor:

@@ -10,29 +10,47 @@ OTHER_VIEW = 0.7  # its weight in that contrast; the rest is of the view that th
 BLOCK = 1024  # patches whose distances are computed at once
 
 
-def eigenvectors(embeddings: torch.Tensor) -> torch.Tensor:
-    """Smallest eigenvectors of each image's normalised Laplacian, without the first.
+def affinities(embeddings: torch.Tensor) -> torch.Tensor:
+    """Products of an image's embeddings, not below 0, over their largest, plus 1.
 
-    Affinities are products of embeddings, not below 0, over their largest, plus 1. The 1 is what the released
-    code's closeness of colours comes to (docs/methods.md).
+    The 1 is what the released code's closeness of colours comes to (docs/methods.md).
 
     Args:
         embeddings: (batch, patches, dimensions), any scale.
 
     Returns:
-        (batch, patches, 3), without gradient; an image's are negated where most of their entries are positive.
-
-    Source:
-        Kim et al. 2024, section 3.2.
+        (batch, patches, patches), not negative.
     """
-    embeddings = embeddings.detach().float()
     products = (embeddings @ embeddings.mT).clamp_min(0)
-    affinity = products / products.amax((1, 2), keepdim=True).clamp_min(torch.finfo(torch.float32).tiny) + 1
+    return products / products.amax((1, 2), keepdim=True).clamp_min(torch.finfo(torch.float32).tiny) + 1
+
+
+def smallest_eigenvectors(affinity: torch.Tensor) -> torch.Tensor:
+    """Smallest eigenvectors of each normalised Laplacian, without the first.
+
+    Args:
+        affinity: (batch, patches, patches), of which no row adds up to 0.
+
+    Returns:
+        (batch, patches, 3); an image's are negated where most of their entries are positive.
+    """
     scale = affinity.sum(2).rsqrt()
     laplacian = torch.eye(affinity.shape[1], device=affinity.device) - scale[:, :, None] * affinity * scale[:, None]
     vectors = torch.linalg.eigh(laplacian).eigenvectors[..., : 1 + EIGENVECTORS]
     positive = (vectors > 0).float().mean((1, 2), keepdim=True)
     return torch.where((positive > 0.5) & (positive < 1), -vectors, vectors)[..., 1:]
+
+
+def eigenvectors(embeddings: torch.Tensor) -> torch.Tensor:
+    """Eigenvectors of each image that show its objects: (batch, patches, 3), without gradient.
+
+    Args:
+        embeddings: (batch, patches, dimensions), any scale.
+
+    Source:
+        Kim et al. 2024, section 3.2.
+    """
+    return smallest_eigenvectors(affinities(embeddings.detach().float()))
 
 
 class EigenClusters(nn.Module):

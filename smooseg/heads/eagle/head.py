@@ -13,12 +13,13 @@ from ...errors import SmoosegError
 from ...features.reader import shuffled_batches
 from ...features.store import Store
 from ...running.device import default_device, seeded
+from ..parts.positions import random_corners
 from ..parts.projected import ProbedHead
 from ..parts.projector import channel_dropout
-from ..parts.sampling import distinct_positions, patches_at, random_patches
+from ..parts.sampling import distinct_positions, patches_at
 from ..smooseg.energy import random_partners
 from ..snapshot import Snapshot
-from ..stego import correspondences
+from ..stego import View, at, correspondences
 from ..training import Energy, minimise
 from .eigenvectors import EIGENVECTORS, EigenClusters, eigenvectors, object_loss, patch_weights
 
@@ -28,20 +29,18 @@ RANDOM_IMAGES = 5  # that each image is compared with
 OBJECT_WEIGHT = 0.85  # of each view's contrast
 
 
-def adaptive_loss(
-    features: tuple[torch.Tensor, torch.Tensor], embeddings: tuple[torch.Tensor, torch.Tensor], b: float, same: bool
-) -> torch.Tensor:
+def adaptive_loss(first: View, second: View, b: float, same: bool) -> torch.Tensor:
     """Correspondence loss whose shift follows from the means of closeness and correspondence.
 
     Args:
-        features, embeddings: As for :func:`smooseg.heads.stego.correspondence_loss`.
+        first, second: As for :func:`smooseg.heads.stego.correspondences`.
         b: Taken off the shift.
         same: Whether the two are views of one image.
 
     Source:
         Kim et al. 2024, appendix; released code.
     """
-    closeness, correspondence = correspondences(features, embeddings)
+    closeness, correspondence = correspondences(first, second)
     means = closeness.mean(), correspondence.mean()
     shift = (means[0] - means[1] - b).abs() if same else (means[0] + means[1] - b) * APART
     return -((closeness - shift) * correspondence.clamp(0, LARGEST)).mean()
@@ -87,7 +86,7 @@ class Objects(nn.Module):
         self.projection = nn.Linear(self.settings["dimensions"], self.settings["dimensions"])
         self.eigen = nn.ModuleList(EigenClusters(head.clusters) for _ in range(2))
 
-    def two_views(self, features: torch.Tensor, generator: torch.Generator) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def two_views(self, features: torch.Tensor, generator: torch.Generator) -> list[View]:
         """Features and embeddings of the same patches under two draws of dropout, each of three masks."""
         views = []
         for _ in range(2):
@@ -101,14 +100,12 @@ class Objects(nn.Module):
         Args:
             step: From 0.
             views: (batch, patches, channels).
-            generator: Of patches, dropout and random images.
+            generator: Of dropout, positions, patches and random images.
         """
-        s, number = self.settings, self.settings["patches"]
-        if number and number < views.shape[1]:
-            views = patches_at(views, distinct_positions(len(views), views.shape[1], number, generator))
+        s = self.settings
         both = self.two_views(views.float() - self.head.mean, generator)
         same, apart = self.correspondence(both, generator)
-        eigen, contrast = self.objects(both, contrasted=step > s["warmup"])
+        eigen, contrast = self.objects(self.some_patches(both, generator), contrasted=step > s["warmup"])
         share = s["object_share"] if step > s["warmup"] else 0.0
         parts = {
             "same": same,
@@ -121,30 +118,31 @@ class Objects(nn.Module):
         loss = (1 - share) * corresponding + share * OBJECT_WEIGHT * contrast + eigen + parts["probe"]
         return loss, parts | {"clusters": self.head.probe.clusters_in_use}
 
-    def correspondence(
-        self, both: list[tuple[torch.Tensor, torch.Tensor]], generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Losses of some patches of each image: against its other view, and against random images."""
-        widths, samples = [part.shape[2] for part in both[0]], self.settings["samples"]
+    def correspondence(self, both: list[View], generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Losses at some positions of each image: against its other view, and against random images.
 
-        def sampled(view: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, ...]:
-            joined = torch.cat(view, dim=-1)
-            return (random_patches(joined, samples, generator) if samples else joined).split(widths, -1)
+        Source:
+            Released code: the first positions are of the anchors, the second ones of the same view and of random
+            images, the third ones of the other view.
+        """
+        features, b = both[0][0], self.settings["b"]
+        number = self.settings["samples"] or features.shape[1]
+        first, second, third = (random_corners(features, number, generator) for _ in range(3))
+        partners = torch.stack([random_partners(len(features), generator) for _ in range(RANDOM_IMAGES)])
+        anchors, others = at(first, both[0]), zip(*at(second, both[0], partners), strict=True)
+        apart = [adaptive_loss(anchors, other, b, same=False) for other in others]
+        same = adaptive_loss(at(third, both[1]), at(second, both[0]), b, same=True)
+        return same, torch.stack(apart).mean()
 
-        def loss(first: tuple[torch.Tensor, ...], second: tuple[torch.Tensor, ...], same: bool) -> torch.Tensor:
-            features, embeddings = zip(first, second, strict=True)
-            return adaptive_loss(features, embeddings, self.settings["b"], same)
+    def some_patches(self, both: list[View], generator: torch.Generator) -> list[View]:
+        """The same patches of both views, drawn at random; all where as many are wanted."""
+        (batch, patches), number = both[0][0].shape[:2], self.settings["patches"]
+        if not number or number >= patches:
+            return both
+        drawn = distinct_positions(batch, patches, number, generator)
+        return [(patches_at(features, drawn), patches_at(embeddings, drawn)) for features, embeddings in both]
 
-        anchors, view, other = sampled(both[0]), sampled(both[0]), sampled(both[1])
-        batch, apart = len(anchors[0]), []
-        for _ in range(RANDOM_IMAGES):
-            partner = random_partners(batch, generator)
-            apart.append(loss(anchors, (view[0][partner], view[1][partner]), same=False))
-        return loss(other, view, same=True), torch.stack(apart).mean()
-
-    def objects(
-        self, both: list[tuple[torch.Tensor, torch.Tensor]], contrasted: bool
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def objects(self, both: list[View], contrasted: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Loss of the eigenvectors' clusters, and the contrast of patches with objects, 0 before it is wanted."""
         found = [eigen(eigenvectors(view[1])) for eigen, view in zip(self.eigen, both, strict=True)]
         loss = torch.stack([of[0] for of in found]).mean()

@@ -300,7 +300,7 @@ def test_what_is_thrown_away_is_not_saved():
 @pytest.mark.parametrize(
     ("changes", "views", "message"),
     [
-        ({}, (20, 12, 8), "cause: views must be square grids of patches; these have 12 patches"),
+        ({}, (20, 12, 8), "views must be square grids of patches; these have 12 patches"),
         ({"block": 5}, (20, 16, 8), "cause: block is 5, but a view has 4 x 4 patches; take at most 4"),
         ({"batch": 2, "block": 1}, (20, 1, 8), "cause: 3 clusters cannot start from the 2 patches of a batch"),
         (
