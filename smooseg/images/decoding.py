@@ -79,10 +79,13 @@ def read_picture(source: Path | bytes, bits: int | None = None, least: int | Non
             image.load()
             rgb = image.convert("RGB")
             alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
-            void = void_pixels(np.asarray(rgb) if nodata is not None else None, alpha, nodata)
+            numbers = image if image.mode in {"P", "1"} else rgb  # nodata of a palette is one of its numbers
+            void = void_pixels(np.asarray(numbers) if nodata is not None else None, alpha, nodata)
             return Picture(filled(rgb, void), void, FEWEST, True, pages)
         void = void_pixels(values, alpha, nodata)
-        needed = int((values if void is None else values[~void]).max(initial=0)).bit_length()
+        held = values if void is None else values[~void]
+        held = held if nodata is None else held[held != nodata]  # in one channel of several, too
+        needed = int(held.max(initial=0)).bit_length()
         used = max(FEWEST, needed, stated or bits or FEWEST)
         rgb = Image.fromarray((values >> (used - FEWEST)).clip(0, 255).astype(np.uint8)).convert("RGB")
         return Picture(filled(rgb, void), void, used, stated is not None, pages)

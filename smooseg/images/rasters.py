@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -13,14 +14,16 @@ from typing import Any
 import numpy as np
 
 from ..errors import SmoosegError
+from .bands import alpha_band, is_palette, limits, mean_colour, palette, usual_bands, value_bits
 from .decoding import FEWEST, open_image
+from .places import place_of
+from .resampling import resample
 
 DRIVERS = {  # of GDAL by suffix: a VRT names other files, so that none may come under another suffix
     **dict.fromkeys((".tif", ".tiff"), "GTiff"),
     **dict.fromkeys((".jp2", ".j2k"), "JP2OpenJPEG"),
     **{".vrt": "VRT", ".img": "HFA"},
 }
-PERCENTILES = 2, 98  # of a band's values, which become 0 and 255: what viewers of rasters take
 SAMPLE = 2048  # rows and columns, at most, that percentiles are taken of, evenly spread over the image
 CACHE_MB = "128"  # of GDAL: more than a row of windows at full scale, also of a raster that is stored by rows
 INSTALL = "pip install rasterio pyogrio shapely"
@@ -31,16 +34,14 @@ def reading(path: Path) -> Iterator[None]:
     """Where a raster is read.
 
     Raises:
-        SmoosegError: If that fails.
+        SmoosegError: If that fails: damage surfaces as whatever its bytes lead GDAL to.
     """
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
-            yield
-        except RasterioError as error:
-            raise SmoosegError(f"{path}: raster cannot be read ({' '.join(str(error).split())})") from error
+    try:
+        yield
+    except SmoosegError:
+        raise
+    except Exception as error:
+        raise SmoosegError(f"{path}: raster cannot be read ({' '.join(str(error).split())})") from error
 
 
 def open_raster(path: Path) -> Any:
@@ -53,9 +54,21 @@ def open_raster(path: Path) -> Any:
     os.environ.setdefault("GDAL_CACHEMAX", CACHE_MB)  # else a twentieth of the machine's memory
     import rasterio
 
-    logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # of what it says, what matters is raised as well
+    quiet()
     with reading(path):  # what lies beside a file, and what a VRT names, lies where a link leads
         return rasterio.open(path.resolve(), driver=DRIVERS[path.suffix.lower()])
+
+
+def quiet() -> None:
+    """Let rasterio and pyogrio say nothing: what matters is raised as well.
+
+    Threads share Python's filters of warnings, so that none can be set for a while only.
+    """
+    from rasterio.errors import NotGeoreferencedWarning
+
+    logging.getLogger("rasterio").setLevel(logging.CRITICAL)
+    warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
 
 
 def require_rasterio(what: str | Path) -> None:
@@ -67,17 +80,19 @@ def require_rasterio(what: str | Path) -> None:
 def is_raster(path: Path, asked: bool = False) -> bool:
     """Whether a file is read through GDAL: it is georeferenced, or nothing that Pillow reads, or somebody asked.
 
-    Palettes are Pillow's: their numbers are no brightness.
+    A palette without georeference is Pillow's.
     """
     if path.suffix.lower() not in DRIVERS or not find_spec("rasterio"):
         return False
     try:
-        with open_raster(path) as data:
-            if data.colorinterp[0].name == "palette":
+        with open_raster(path) as data, reading(path):
+            if place_of(data).known:
+                return True
+            if is_palette(data):
                 return False
             banded = data.count > 1 and data.profile.get("interleave") == "band"
             beyond = data.dtypes[0] not in {"uint8", "uint16"} or (banded and data.dtypes[0] == "uint16")
-            return asked or beyond or data.crs is not None or not data.transform.is_identity or not pillow_opens(path)
+            return asked or beyond or not pillow_opens(path)
     except SmoosegError:
         return False  # Pillow says what is wrong with it
 
@@ -97,12 +112,12 @@ class Raster:
     Args:
         path: Its file.
         bands: Numbers, from 1, of one band (grey) or three; None takes red, green and blue where they are called so,
-            else the first three, or the first of fewer.
+            else the first three, or the first of fewer. Those of a palette are its red, green and blue.
         bits: Of values of 16, where the head was fitted on such; None, or 8, takes percentiles.
         seen: What an earlier one's :attr:`seen` was, in place of all that.
 
     Raises:
-        SmoosegError: If it cannot be read, or has no such bands.
+        SmoosegError: If it cannot be read, has no such bands, or holds complex numbers.
     """
 
     def __init__(
@@ -110,24 +125,42 @@ class Raster:
     ):
         self.path, self.data, self.lock = path, open_raster(path), Lock()
         self.width, self.height = self.data.width, self.data.height
-        self.crs, self.transform = self.data.crs, self.data.transform
+        with reading(path):
+            self.place, self.table, self.alpha = place_of(self.data), palette(self.data), alpha_band(self.data)
         self.bands = tuple(seen["bands"] if seen else bands or usual_bands(self.data))
+        count = self.data.count if self.table is None else 3
         if len(self.bands) not in {1, 3}:
             raise SmoosegError(f"{path}: bands {list(self.bands)} were chosen; give one, or three")
-        if max(self.bands) > self.data.count:
-            raise SmoosegError(f"{path}: has {self.data.count} bands, and band {max(self.bands)} is asked for")
+        if max(self.bands) > count:
+            raise SmoosegError(f"{path}: has {count} bands, and band {max(self.bands)} is asked for")
+        if any("complex" in self.data.dtypes[band - 1] for band in self.bands if self.table is None):
+            raise SmoosegError(f"{path}: holds complex numbers, which are no picture; save their magnitude")
         if seen:
             self.limits, self.colour = [tuple(pair) for pair in seen["limits"]], np.array(seen["colour"], np.uint8)
             return
-        values, self.sampled_void = self.values(out_shape=(min(self.height, SAMPLE), min(self.width, SAMPLE)))
-        self.limits = limits(values, ~self.sampled_void, self.data.dtypes[0], bits)
-        known = self.eight_bits(values)[~self.sampled_void]
-        self.colour = known.mean(0).round().astype(np.uint8) if len(known) else np.zeros(3, np.uint8)
+        values, known = self.values((0, self.height), (0, self.width), self.sampled)
+        self.sampled_void = ~np.logical_or.reduce(known)
+        self.limits = limits(values, known, value_bits(self.data, self.bands) if self.table is None else FEWEST, bits)
+        self.colour = mean_colour(self.eight_bits(values), known)
 
     @property
     def seen(self) -> dict:
         """What decides how its values are seen, JSON-able: bands, limits, and the colour of void."""
         return {"bands": list(self.bands), "limits": self.limits, "colour": self.colour.tolist()}
+
+    @property
+    def sampled(self) -> tuple[int, int]:
+        """How many rows and columns percentiles are taken of."""
+        return min(self.height, SAMPLE), min(self.width, SAMPLE)
+
+    @cached_property
+    def gapless(self) -> bool:
+        """Whether every pixel has a value that GDAL can resample."""
+        if self.table is not None or self.alpha:
+            return False
+        whole_numbers = all(np.dtype(self.data.dtypes[band - 1]).kind in "iu" for band in self.bands)
+        flags = [{flag.name for flag in self.data.mask_flag_enums[band - 1]} for band in self.bands]
+        return whole_numbers and all("all_valid" in one for one in flags)
 
     def mostly_void(self, left: int, top: int, right: int, bottom: int) -> bool:
         """Whether more than half of a box (pixels) is void, by the pixels that percentiles are taken of."""
@@ -138,29 +171,51 @@ class Raster:
         )
         return bool(self.sampled_void[rows, columns].mean() > 0.5)
 
-    def values(self, out_shape: tuple[int, int], **how) -> tuple[np.ndarray, np.ndarray]:
-        """Values of the bands (bands, height, width), and which pixels are void: none of their bands has one."""
-        shape = (len(self.bands), *out_shape)
+    def values(
+        self, rows: tuple[int, int], columns: tuple[int, int], shape: tuple[int, int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Values of the bands in some rows and columns, and which of them there are.
+
+        Args:
+            rows, columns: From where to where (pixels).
+            shape: Height and width of the result (pixels); values are taken, not made.
+
+        Returns:
+            (bands, height, width) of the file's type, and bool of the same shape.
+        """
+        from rasterio.windows import Window
+
+        window = Window(columns[0], rows[0], columns[1] - columns[0], rows[1] - rows[0])
+        bands = list(self.bands) if self.table is None else [1]
         with self.lock, reading(self.path):
-            values = self.data.read(self.bands, out_shape=shape, **how)
-            masks = self.data.read_masks(self.bands, out_shape=shape, window=how.get("window"))
-        void = ~masks.any(0)
-        return values, void | ~np.isfinite(values).all(0) if values.dtype.kind == "f" else void
+            values = self.data.read(bands, window=window, out_shape=(len(bands), *shape))
+            known = self.data.read_masks(bands, window=window, out_shape=values.shape) > 0
+            if self.alpha:
+                known &= self.data.read(self.alpha, window=window, out_shape=shape) > 0
+        if self.table is not None:
+            colours = self.table[values[0]]
+            known = known & (colours[..., 3] > 0)
+            values = np.stack([colours[..., band - 1] for band in self.bands])
+        elif values.dtype.kind == "f":
+            known &= np.isfinite(values)
+        return values, np.broadcast_to(known, values.shape)
 
     @property
     def square_metres(self) -> float | None:
-        """Area of a pixel in its projection; None where coordinates are no lengths."""
-        if self.crs is None or not self.crs.is_projected:
+        """Area of a pixel in its projection; None where coordinates are no lengths, or control points make them."""
+        place = self.place
+        if not place.mapped or place.points or not place.crs.is_projected:
             return None
-        return abs(self.transform.determinant) * self.crs.linear_units_factor[1] ** 2
+        return abs(place.transform.determinant) * place.crs.linear_units_factor[1] ** 2
 
     def eight_bits(self, values: np.ndarray) -> np.ndarray:
         """Values of the bands, (bands, height, width), as uint8 (height, width, 3)."""
         low, high = (np.array(limit, np.float32)[:, None, None] for limit in zip(*self.limits, strict=True))
-        if values.dtype == np.uint8:
+        if values.dtype == np.uint8 and (high - low == 255).all():
             scaled = values
         else:
-            fraction = (values.astype(np.float32) - low) / np.maximum(high - low, np.finfo(np.float32).tiny)
+            with np.errstate(invalid="ignore", over="ignore"):  # of what is no value, and is not shown
+                fraction = (values.astype(np.float32) - low) / np.maximum(high - low, np.finfo(np.float32).tiny)
             scaled = (np.nan_to_num(fraction).clip(0, 1) * 255).round().astype(np.uint8)
         return np.broadcast_to(scaled, (3, *scaled.shape[1:])).transpose(1, 2, 0)
 
@@ -171,52 +226,43 @@ class Raster:
     def read_with_void(
         self, rows: tuple[float, float], columns: tuple[float, float], shape: tuple[int, int]
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels of a part at another size, void ones in the mean colour.
+        """Pixels of a part at another size; where a band has no value, it has its mean.
 
         Args:
             rows, columns: From where to where (pixels, fractions too).
             shape: Height and width of the result (pixels).
 
         Returns:
-            uint8 (height, width, 3), and which pixels are void: bool (height, width).
+            uint8 (height, width, 3), and which pixels are void, as no band has a value: bool (height, width).
         """
+        averaged = rows[1] - rows[0] >= 2 * shape[0]
+        if self.gapless:
+            return self.eight_bits(self.resampled(rows, columns, shape, averaged)), np.zeros(shape, bool)
+        values, known = resample(self.values, self.data.shape, rows, columns, shape, averaged)
+        seen = np.broadcast_to(known, (3, *shape)).transpose(1, 2, 0)
+        return np.where(seen, self.eight_bits(values), self.colour), ~np.logical_or.reduce(known)
+
+    def resampled(
+        self, rows: tuple[float, float], columns: tuple[float, float], shape: tuple[int, int], averaged: bool
+    ) -> np.ndarray:
+        """Values of the bands (bands, height, width) in a part at another size, as GDAL makes them."""
         from rasterio.enums import Resampling
         from rasterio.windows import Window
 
         window = Window(columns[0], rows[0], columns[1] - columns[0], rows[1] - rows[0])
-        how = Resampling.average if window.height >= 2 * shape[0] else Resampling.bilinear
-        values, void = self.values(shape, window=window, resampling=how)
-        pixels = self.eight_bits(values).copy()
-        pixels[void] = self.colour
-        return pixels, void
+        how, out_shape = Resampling.average if averaged else Resampling.bilinear, (len(self.bands), *shape)
+        with self.lock, reading(self.path):
+            return self.data.read(list(self.bands), window=window, out_shape=out_shape, resampling=how)
 
-    def void(self, start: int, stop: int) -> np.ndarray:
-        """Pixels without a value in some rows: bool (stop - start, width)."""
-        from rasterio.windows import Window
-
-        return self.values((stop - start, self.width), window=Window(0, start, self.width, stop - start))[1]
+    def void(self, shape: tuple[int, int], rows: tuple[int, int] | None = None) -> np.ndarray:
+        """Pixels without a value in some rows, or in all, at a height and width: bool of that shape."""
+        if self.gapless:
+            return np.zeros(shape, bool)
+        return ~np.logical_or.reduce(self.values(rows or (0, self.height), (0, self.width), shape)[1])
 
     def __del__(self):
         if data := getattr(self, "data", None):
             data.close()
-
-
-def usual_bands(data: Any) -> tuple[int, ...]:
-    """Bands of a raster that are seen where nobody chose."""
-    names = [interpretation.name for interpretation in data.colorinterp]
-    if {"red", "green", "blue"} <= set(names):
-        return tuple(names.index(name) + 1 for name in ("red", "green", "blue"))
-    return (1, 2, 3) if data.count >= 3 else (1,)
-
-
-def limits(values: np.ndarray, known: np.ndarray, dtype: str, bits: int | None) -> list[tuple[float, float]]:
-    """For each band what becomes 0 and what 255."""
-    if dtype == "uint8" or not known.any():
-        return [(0.0, 255.0)] * len(values)
-    if dtype == "uint16" and (bits or FEWEST) > FEWEST:
-        return [(0.0, float((1 << (bits or FEWEST)) - 1))] * len(values)
-    found = np.percentile(values[:, known], PERCENTILES, axis=1).T
-    return [(float(low), float(high)) for low, high in found]
 
 
 class RasterView:

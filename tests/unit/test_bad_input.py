@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import rasterio
 import torch
 import yaml
+from affine import Affine
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -34,7 +36,7 @@ from smooseg.heads.kmeans import KMeansHead
 from smooseg.images.datasets import VOID, Entry, open_dataset
 from smooseg.images.datasets.folder import Folder
 from smooseg.images.imaging import read_views
-from smooseg.images.indexing import index_views
+from smooseg.images.indexing import index_raster, index_views
 from smooseg.images.manifests import manifest_sha256
 from smooseg.pictures.label_table import read_label_table
 from smooseg.running.jobs import job
@@ -42,6 +44,7 @@ from smooseg.settings.catalogue import read_config
 from smooseg.settings.config import resolve
 from tests.conftest import ROOT, TINY_MODEL, file_source, make_store, write_images
 from tests.deep import png, tiff
+from tests.unit.cli.test_cli_rasters import write
 from tests.workflow.project import Project
 
 SIZE, CHANNELS, WIDTH, HEIGHT = 32, 4, 96, 80
@@ -353,6 +356,55 @@ ASIDE = [
 ]  # fmt: skip
 
 
+# ── rasters ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def geotiff(folder: Path, values: np.ndarray, kind: str = "images", palette: dict | None = None, **place) -> None:
+    """Put a GeoTIFF of values (bands, height, width) in the place of the first image, or its label."""
+    path = folder / "data" / kind / "val" / "000.png"
+    path.unlink(missing_ok=True)
+    write(path.with_suffix(".tif"), values, **{"crs": "EPSG:4326", "transform": CORNER} | place)
+    if palette:
+        with rasterio.open(path.with_suffix(".tif"), "r+") as data:
+            data.write_colormap(1, palette)
+
+
+def of_rasters(folder: Path) -> Any:
+    settings = {"scale": 1, "bands": None}
+    return open_dataset({"root": folder / "data", "layout": "raster", "classes": ["up", "down"], "settings": settings})
+
+
+def look_at_raster(folder: Path) -> tuple[int, int, int]:
+    """The colour in the middle of the first view."""
+    manifest = index_views(of_rasters(folder), "val", "whole", SIZE, evaluation=True, workers=1)
+    return tuple(read_views(folder / "data", manifest[:1], SIZE, "bilinear")[0, SIZE // 2, SIZE // 2].tolist())
+
+
+def label_raster(folder: Path) -> list[int]:
+    return np.unique(of_rasters(folder).read_label(folder / "data/labels/val/000.tif")).tolist()
+
+
+def with_label(folder: Path, **place) -> None:
+    """A raster, and a label of its size that lies somewhere."""
+    geotiff(folder, full(9, shape=(3, HEIGHT, WIDTH)))
+    geotiff(folder, full(1, shape=(1, HEIGHT, WIDTH)), "labels", **place)
+
+
+CORNER = Affine(2e-7, 0, 15, 0, -2e-7, 45)
+TIF, ITS_LABEL = f"{FIRST[:-3]}tif", "PLACE/data/labels/val/000.tif"
+RASTERS = [
+    Case("of complex numbers", lambda p: geotiff(p, full(0, np.complex64, (1, HEIGHT, WIDTH))), look_at_raster, f"{UNUSABLE}{TIF}: holds complex numbers, which are no picture; save their magnitude"),
+    Case("of fewer bands than are chosen", lambda p: geotiff(p, full(0, shape=(2, HEIGHT, WIDTH))), lambda p: index_raster(p / TIF[6:], "000.tif", SIZE, 1, [3]), f"{TIF}: has 2 bands, and band 3 is asked for"),
+    Case("of a palette", lambda p: geotiff(p, full(1, shape=(1, HEIGHT, WIDTH)), palette={1: (*GREEN, 255)}), look_at_raster, taken=GREEN),
+    Case("of one bit", lambda p: geotiff(p, full(1, shape=(1, HEIGHT, WIDTH)), nbits=1), look_at_raster, taken=(255, 255, 255)),
+    Case("a label four pixels off, in degrees", partial(with_label, transform=CORNER @ Affine.translation(4, 0)), label_raster, f"{ITS_LABEL}: lies elsewhere than {TIF} (by 4 pixels); labels are of the same grid"),
+    Case("a label of larger pixels, in degrees", partial(with_label, transform=CORNER @ Affine.scale(5)), label_raster, f"{ITS_LABEL}: lies elsewhere than {TIF} (by 384 pixels); labels are of the same grid"),
+    Case("a label in another system", partial(with_label, crs="EPSG:32633"), label_raster, f"{ITS_LABEL}: lies elsewhere than {TIF} (by … pixels); labels are of the same grid"),
+    Case("a label with heights", partial(with_label, crs="EPSG:4979"), label_raster, taken=[1]),
+    Case("a label a thousandth of a pixel off", partial(with_label, transform=CORNER @ Affine.translation(1e-3, 0)), label_raster, taken=[1]),
+]  # fmt: skip
+
+
 # ── lists ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 # by layout: split, list, a line of it, and the image that this means
@@ -659,6 +711,7 @@ CASES = {
     "image": IMAGES,
     "label": LABELS,
     "table": ASIDE,
+    "raster": RASTERS,
     "list": FILES,
     "cache": CACHES,
     "checkpoint": CHECKPOINTS,

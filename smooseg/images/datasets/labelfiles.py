@@ -11,6 +11,7 @@ from ...errors import SmoosegError, listed
 from ...running.files import walk
 from ..decoding import nodata_value, open_image
 from ..finding import is_hidden
+from ..rasters import quiet
 
 VOID = 255  # label value of pixels that no score counts
 VOID_NAME = "void"  # of values that mean no class, beside the classes' names
@@ -64,6 +65,7 @@ def read_geotiff(path: Path, data: bytes) -> tuple[np.ndarray, float | None]:
     from rasterio.errors import RasterioError
     from rasterio.io import MemoryFile
 
+    quiet()
     try:
         with MemoryFile(data) as file, file.open(driver="GTiff") as raster:
             values = raster.read()

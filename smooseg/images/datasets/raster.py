@@ -1,13 +1,15 @@
 """The folder layout with rasters among the images, which are read by windows; labels lie on the same grid."""
 
 import glob
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from ...errors import SmoosegError
-from ..rasters import DRIVERS, is_raster, open_raster, require_rasterio
+from ..places import Place, place_of, require_same_corners
+from ..rasters import DRIVERS, is_raster, open_raster, reading, require_rasterio
 from .folder import Folder
 
 
@@ -56,9 +58,17 @@ class Rasters(Folder):
 
 def require_same_place(label: Path, image: Path) -> None:
     """Raise if a label and its image have coordinates, and not the same."""
-    if not is_raster(label) or not is_raster(image):
-        return
-    with open_raster(label) as one, open_raster(image) as other:
-        placed = one.crs and other.crs
-        if placed and (one.crs != other.crs or not one.transform.almost_equals(other.transform, 1e-6)):
-            raise SmoosegError(f"{label}: lies elsewhere than {image}; labels are of the same grid")
+    one, other = placed(label), placed(image)
+    if one and other:
+        require_same_corners(label, image, one, other)
+
+
+def placed(path: Path) -> Place | None:
+    """Where a file lies; None if GDAL does not open it."""
+    if path.suffix.lower() not in DRIVERS or not find_spec("rasterio"):
+        return None
+    try:
+        with open_raster(path) as data, reading(path):
+            return place_of(data)
+    except SmoosegError:
+        return None  # whoever reads its pixels says what is wrong with it

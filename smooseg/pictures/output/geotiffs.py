@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from xml.etree import ElementTree
@@ -40,10 +41,10 @@ def write_raster_mask(clusters: np.ndarray, legend: Legend, raster: Raster, reco
     write_overview(clusters, legend, raster, path)
     names = legend.names | {VOID: "void"}
     profile = {"driver": "GTiff", "width": raster.width, "height": raster.height, "count": 1, "dtype": "uint8"}
-    profile |= {"crs": raster.crs, "transform": raster.transform, "nodata": VOID, "bigtiff": "if_safer"}
+    profile |= raster.place.profile | {"nodata": VOID, "bigtiff": "if_safer"}
     profile |= {"tiled": True, "blockxsize": BAND, "blockysize": BAND, "compress": "deflate"}
     counts = np.zeros(VOID + 1, np.int64)
-    with whole(path) as aside:
+    with whole(path) as aside, beside(aside) as kept:
         with rasterio.open(aside, "w", **profile) as mask:
             mask.write_colormap(1, {i: (*map(int, legend.palette[i]), 255) for i in names if i != VOID})
             for start, band in bands_with_void(clusters, legend, raster):
@@ -51,15 +52,25 @@ def write_raster_mask(clusters: np.ndarray, legend: Legend, raster: Raster, reco
                 mask.write(band, 1, window=rasterio.windows.Window(0, start, raster.width, len(band)))
             record = record | {"pixels": {str(i): int(counts[i]) for i in names}}
             mask.update_tags(**{RECORD: json.dumps(record)})
-        with whole(path.with_name(path.name + NAMES)) as beside:
-            beside.write_bytes(category_names(names))
+        with whole(path.with_name(path.name + NAMES)) as sidecar:
+            sidecar.write_bytes(with_category_names(kept, names))
     return record
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """Where GDAL keeps what a GeoTIFF has no place for, as some coordinate systems; removed in the end."""
+    kept = path.with_name(path.name + NAMES)
+    try:
+        yield kept
+    finally:
+        kept.unlink(missing_ok=True)
 
 
 def bands_with_void(clusters: np.ndarray, legend: Legend, raster: Raster) -> Iterator[tuple[int, np.ndarray]]:
     """Bands of rows of a raster's mask at full size, each with its first row."""
     for start, band in scaled_bands(clusters, raster.height, raster.width, legend.ids):
-        band[raster.void(start, start + len(band))] = VOID
+        band[raster.void(band.shape, (start, start + len(band)))] = VOID
         yield start, band
 
 
@@ -70,14 +81,16 @@ def write_overview(clusters: np.ndarray, legend: Legend, raster: Raster, path: P
     photo = Image.fromarray(raster.read((0, raster.height), (0, raster.width), size[::-1]))
     middles = [(np.arange(n) * 2 + 1) * length // (2 * n) for n, length in zip(size[::-1], clusters.shape, strict=True)]
     mask = np.array(legend.ids(clusters[np.ix_(*middles)]))
-    mask[raster.values(size[::-1])[1]] = VOID
+    mask[raster.void(size[::-1])] = VOID
     save_overlay(photo, palette_image(mask, legend), legend, path)
 
 
-def category_names(names: dict[int, str]) -> bytes:
-    """Names of ids as GDAL keeps them beside a file."""
-    root = ElementTree.Element("PAMDataset")
-    categories = ElementTree.SubElement(ElementTree.SubElement(root, "PAMRasterBand", band="1"), "CategoryNames")
+def with_category_names(kept: Path, names: dict[int, str]) -> bytes:
+    """Names of ids as GDAL keeps them beside a file, with what it left there of its own."""
+    root = ElementTree.parse(kept).getroot() if kept.exists() else ElementTree.Element("PAMDataset")
+    band = root.find("PAMRasterBand")
+    band = ElementTree.SubElement(root, "PAMRasterBand", band="1") if band is None else band
+    categories = ElementTree.SubElement(band, "CategoryNames")
     for i in range(max(names) + 1):
         ElementTree.SubElement(categories, "Category").text = names.get(i, "")
     return ElementTree.tostring(root, "utf-8")
@@ -100,21 +113,21 @@ def write_polygons(clusters: np.ndarray, legend: Legend, raster: Raster, path: P
     from rasterio.features import shapes
 
     rows, columns = clusters.shape
-    known = ~raster.values((rows, columns))[1]
+    known = ~raster.void((rows, columns))
     ids = np.array(legend.ids(clusters))
     known &= ids != VOID
-    right, down, place = raster.width / columns, raster.height / rows, raster.transform
-    place = Affine(place.a * right, place.b * down, place.c, place.d * right, place.e * down, place.f)
-    found = [(shapely.geometry.shape(one), int(i)) for one, i in shapes(ids, known, transform=place)]
+    pixels = Affine.scale(raster.width / columns, raster.height / rows)  # of the raster, for one of the view
+    found = [(shapely.geometry.shape(one), int(i)) for one, i in shapes(ids, known, transform=pixels)]
     numbers = np.array([i for _, i in found], np.int32)
     names = np.array([legend.names[i] for i in numbers.tolist()], object)
-    layer = {"crs": raster.crs.to_wkt() if raster.crs else None, "layer": layer_name(path.stem)}
+    crs = raster.place.crs.to_wkt(version="WKT2_2019") if raster.place.mapped else None
+    layer = {"crs": crs, "layer": layer_name(path.stem)}
     with TemporaryDirectory() as folder, whole(path) as aside:  # pyogrio takes ! in a path for a part of an archive
         written = Path(folder) / "outlines.gpkg"
-        geometry = {"geometry": shapely.to_wkb(np.array([shape for shape, _ in found], object))}
-        fields = {"field_data": [numbers, names], "fields": ["id", "name"]}
+        outlines = shapely.transform([shape for shape, _ in found], raster.place.coordinates)
+        fields = {"geometry": shapely.to_wkb(outlines), "field_data": [numbers, names], "fields": ["id", "name"]}
         try:
-            pyogrio.raw.write(written, **geometry, **fields, **layer, geometry_type="Polygon", driver="GPKG")
+            pyogrio.raw.write(written, **fields, **layer, geometry_type="Polygon", driver="GPKG")
         except RuntimeError as error:  # all of pyogrio's
             raise SmoosegError(f"{path}: outlines cannot be written ({error})") from error
         shutil.copyfile(written, aside)

@@ -217,3 +217,11 @@ def test_smaller_copies_in_a_tiff_are_no_pages():
     with Image.open(io.BytesIO(data)) as image:
         assert image.n_frames == 3
     assert read_picture(data).pages == 1
+
+
+def test_nodata_of_one_channel_needs_no_bits():
+    values = np.full((8, 8, 3), 1600, np.uint16)
+    values[2, 2, 1] = 65535
+    picture = read_picture(tiff(values, t42113=b"65535\0"))
+    assert (picture.bits, picture.void) == (11, None)
+    assert np.asarray(picture.rgb)[0, 0].tolist() == [1600 >> 3] * 3

@@ -1,5 +1,6 @@
 """Label files as people have them: formats, ids, colours, what is void."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,14 @@ def test_geotiffs_that_pillow_does_not_read_need_rasterio(tmp_path, dtype, monke
         SmoosegError, match=r"a\.tif: label does not decode \(.*\); if it is a GeoTIFF, it needs raster"
     ):
         dataset.read_label(path)
+
+
+def test_a_geotiff_of_no_place_is_read_without_a_warning(tmp_path):
+    path = geotiff(tmp_path / "a.tif", IDS.astype(np.int64), crs=None, transform=None, nodata=2)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        ids = Folder("", ["a", "b", "c"]).read_label(path)
+    assert (ids.tolist(), said) == (np.where(IDS == 2, VOID, IDS).tolist(), [])
 
 
 def test_a_label_may_have_any_suffix_but_an_image_has_one_label(tmp_path):
