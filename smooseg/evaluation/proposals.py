@@ -27,6 +27,7 @@ from .crf.refinement import LOGIT_SCALE
 from .labelmaps import CHUNK, create_label_store, engine_workers, fill
 
 GAIN = 10.0  # by which a filtered mask is multiplied before it is cut at 1, as released
+NEGLIGIBLE = 1e-6  # of the largest entry: below it a sign is rounding
 BLOCK = 2 * CHUNK  # views of a task: whole chunks of features and of masks
 
 
@@ -50,7 +51,7 @@ def propose_masks(
         code: Hash of the code that decides the result.
         manifest: Parquet file of the views, for their pixels.
         root: The data set's folder.
-        settings: threshold, covered and subtract_mean, see :func:`view_masks`.
+        settings: threshold, covered, ends and subtract_mean, see :func:`view_masks`.
         crf: Settings of :func:`smooseg.evaluation.crf.refine`.
         workers, scheduler: Where it is computed, see :func:`smooseg.running.parallel.compute`.
     """
@@ -97,31 +98,31 @@ def view_masks(features: np.ndarray, pixels: np.ndarray, settings: dict, crf: di
     Args:
         features: float32 (patches, channels) of a square view.
         pixels: uint8 (size, size, 3), the view itself.
-        settings: threshold and covered, see :func:`proposals`.
+        settings: threshold, covered and ends, see :func:`proposals`.
         crf: Settings of :func:`smooseg.evaluation.crf.refine`.
 
     Returns:
         uint8 (size, size): number of a pixel's mask, 255 where it is in none.
     """
     side = round(len(features) ** 0.5)
-    found = proposals(features, settings["threshold"], settings["covered"]).reshape(-1, side, side)
+    found = proposals(features, settings["threshold"], settings["covered"], settings["ends"]).reshape(-1, side, side)
     logits = torch.log_softmax(torch.from_numpy(with_background(found)), 0)
     logits = F.interpolate(logits[None], len(pixels), mode="bilinear", align_corners=False)[0]
     refined = refine(logits / LOGIT_SCALE, pixels, crf)  # which multiplies by it, as cosines want
     return refined - np.uint8(1)  # the background, 0, becomes 255
 
 
-def proposals(features: np.ndarray, threshold: float, covered: float) -> np.ndarray:
+def proposals(features: np.ndarray, threshold: float, covered: float, ends: str) -> np.ndarray:
     """Soft masks of patches, one after the other until most patches are in one.
 
-    Each begins at the patch that lies furthest along the first principal direction of the patches that are still free,
-    and takes the free ones that are close to it. The direction has no sign, so both of its ends are looked at, and
-    a covered patch is never the first of a mask.
+    Each mask begins at the patch that lies furthest along the first principal direction of the free patches, and takes
+    the free patches that are close to it.
 
     Args:
         features: float32 (patches, channels).
         threshold: psi: cosine to the first patch, below which a patch is left out.
         covered: Share of patches in a mask at which no more are sought.
+        ends: Which end of the direction counts, see :func:`first_patch`.
 
     Returns:
         float32 (masks, patches) in 0..1, disjoint; at most 254.
@@ -129,17 +130,40 @@ def proposals(features: np.ndarray, threshold: float, covered: float) -> np.ndar
     units = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(np.float32).tiny)
     free, masks = np.ones(len(features), bool), list[np.ndarray]()
     while 1 - free.mean() < covered and len(masks) < VOID - 1:
-        along = np.abs(units[free] @ principal_direction(features[free]))
-        first = np.flatnonzero(free)[along.argmax()]
-        cosines = units @ units[first]
-        cosines[first] = 1  # also where its feature is 0, so that every mask takes a patch
-        masks.append(np.where(free & (cosines >= threshold), cosines, 0))
-        free &= masks[-1] == 0
+        along = units @ principal_direction(features[free])
+        mask = grown_mask(units, free, first_patch(along, free, ends), threshold)
+        if not mask.any():  # it began at a covered patch, and would do so again: the release draws another sign
+            mask = grown_mask(units, free, first_patch(along, free, "both"), threshold)
+        masks.append(mask)
+        free &= mask == 0
     return np.array(masks, np.float32)
+
+
+def first_patch(along: np.ndarray, free: np.ndarray, ends: str) -> int:
+    """The patch that begins a mask.
+
+    Args:
+        along: float32 (patches,), normalised features times the direction.
+        free: bool (patches,), whether a patch is in no mask yet.
+        ends: ``positive`` takes the largest product, as released. Covered patches count as 0 in it, so one of them
+            begins if all free ones lie at the negative end. ``both`` takes the free patch of the largest magnitude.
+    """
+    return int((np.where(free, along, 0) if ends == "positive" else np.where(free, np.abs(along), -1)).argmax())
+
+
+def grown_mask(units: np.ndarray, free: np.ndarray, first: int, threshold: float) -> np.ndarray:
+    """Cosines to the first patch (patches,), 0 where a patch is not free or further than the threshold."""
+    cosines = units @ units[first]
+    cosines[first] = 1  # also where its feature is 0, so that every mask takes a patch
+    return np.where(free & (cosines >= threshold), cosines, 0)
 
 
 def principal_direction(features: np.ndarray) -> np.ndarray:
     """First principal direction of vectors about their mean: a unit vector, or 0 where they do not vary.
+
+    A direction has no sign of its own. The release takes the sign that a randomised decomposition happens to return.
+    Here it is fixed, so that a result is the same wherever it is computed: of the vectors' coordinates along the
+    direction and the direction's own entries, the first number of the longer list is positive.
 
     Args:
         features: float32 (vectors, channels).
@@ -151,7 +175,10 @@ def principal_direction(features: np.ndarray) -> np.ndarray:
     if not vectors.size:  # LAPACK can miss it among equal eigenvalues; all of them cost three times as much
         vectors = eigh(product)[1]
     direction = centred.T @ vectors[:, -1] if wide else vectors[:, -1]
-    return (direction / max(np.linalg.norm(direction), np.finfo(np.float64).tiny)).astype(np.float32)
+    longer = direction if wide else centred @ direction
+    first = longer[(np.abs(longer) > NEGLIGIBLE * np.abs(longer).max()).argmax()]
+    direction *= np.copysign(1, first) / max(np.linalg.norm(direction), np.finfo(np.float64).tiny)
+    return direction.astype(np.float32)
 
 
 def with_background(masks: np.ndarray) -> np.ndarray:

@@ -5,20 +5,67 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smooseg.evaluation.proposals import principal_direction, proposals, propose_masks, view_masks, with_background
+from smooseg.evaluation import proposals as module
+from smooseg.evaluation.proposals import (
+    first_patch,
+    principal_direction,
+    proposals,
+    propose_masks,
+    view_masks,
+    with_background,
+)
 from smooseg.features.store import open_store
 from smooseg.images.datasets import open_dataset
 from smooseg.images.imaging import read_views
 from smooseg.images.indexing import index_views
 from smooseg.images.manifests import manifest_sha256
-from tests.conftest import make_store, write_images
+from tests.conftest import ROOT, make_store, write_images
 from tests.unit.evaluation.test_crf import INSTALLED, crf_settings
 
 SIZE, PATCH = 48, 4
-SETTINGS = {"threshold": 0.4, "covered": 0.95, "subtract_mean": False}
+SETTINGS = {"threshold": 0.4, "covered": 0.95, "ends": "positive", "subtract_mean": False}
+ENDS = ["positive", "both"]
+
+
+@pytest.fixture(scope="module")
+def released() -> dict[str, np.ndarray]:
+    """What the released code computes from a view of 8 x 8 patches."""
+    with np.load(ROOT / "tests" / "reference" / "heads" / "primaps.npz") as values:
+        return dict(values)
+
+
+@pytest.mark.parametrize(("variant", "ends"), [("signed", "positive"), ("symmetric", "both")])
+def test_masks_are_the_released_ones(released, monkeypatch, variant, ends):
+    directions = iter(released[f"directions_{variant}"])
+    monkeypatch.setattr(module, "principal_direction", lambda features: next(directions))
+    found = proposals(released["view_features"], 0.4, 0.95, ends)
+    assert next(directions, None) is None
+    np.testing.assert_allclose(found, released[f"masks_{variant}"], atol=1e-6)
+    logits = torch.log_softmax(torch.from_numpy(with_background(found.reshape(-1, 8, 8))), 0)
+    np.testing.assert_allclose(logits, released[f"logits_{variant}"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("variant", "ends"), [("signed", "positive"), ("symmetric", "both")])
+@pytest.mark.parametrize("engine", INSTALLED)
+def test_masks_of_pixels_are_the_released_ones(released, monkeypatch, engine, variant, ends):
+    directions = iter(released[f"directions_{variant}"])
+    monkeypatch.setattr(module, "principal_direction", lambda features: next(directions))
+    found = view_masks(
+        released["view_features"], released["view_image"], SETTINGS | {"ends": ends}, crf_settings(engine)
+    )
+    assert (found == released[f"mask_of_pixels_{variant}"]).all()
+
+
+def test_directions_are_the_released_ones_up_to_their_sign(released):
+    free = np.ones(64, bool)
+    for direction, mask in zip(released["directions_signed"], released["masks_signed"], strict=True):
+        cosine = principal_direction(released["view_features"][free]) @ direction
+        assert abs(cosine) == pytest.approx(1, abs=1e-6)
+        free &= mask == 0
 
 
 def random_features(seed: int, patches: int, channels: int) -> np.ndarray:
@@ -34,8 +81,36 @@ def test_the_principal_direction_is_the_first_right_singular_vector(patches, cha
     assert not principal_direction(features[:1]).any()
 
 
-def proposed_by_hand(features: np.ndarray, threshold: float, covered: float) -> list[np.ndarray]:
-    """Masks as the paper has them, in float64 and with loops; the sign is that of the largest product."""
+@given(st.integers(0, 10**6), st.sampled_from([(40, 6), (5, 12)]))
+@settings(max_examples=20, deadline=None)
+def test_the_sign_of_a_direction_is_fixed(seed, shape):
+    """Patches before channels: the first patch has a positive coordinate; else the direction's first entry is positive."""
+    features = random_features(seed, *shape)
+    direction = principal_direction(features)
+    coordinates = (features - features.mean(0)) @ direction
+    assert (direction if shape[0] < shape[1] else coordinates)[0] > 0
+    dead = np.concatenate([np.zeros((shape[0], 1), np.float32), features], 1)
+    np.testing.assert_allclose(principal_direction(dead)[1:], direction, atol=1e-5)
+
+
+def test_which_patch_begins_a_mask():
+    along, free = np.float32([0.9, -0.8, 0.3, -0.1]), np.array([False, True, True, True])
+    assert first_patch(along, free, "positive") == 2
+    assert first_patch(along, free, "both") == 1
+    behind = np.array([False, True, False, True])
+    assert first_patch(along, behind, "positive") == 0  # a covered one, as released
+    assert first_patch(along, behind, "both") == 1
+
+
+def test_masks_end_where_every_free_patch_lies_behind(monkeypatch):
+    """A covered patch that nothing free is close to begins no mask; the other end does."""
+    monkeypatch.setattr(module, "principal_direction", lambda features: -np.ones(5, np.float32))
+    found = proposals(np.eye(5, dtype=np.float32), 0.4, 1, "positive")
+    assert (found == np.eye(5)[found.argmax(1)]).all() and sorted(found.argmax(1)) == list(range(5))
+
+
+def proposed_by_hand(features: np.ndarray, threshold: float, covered: float, ends: str) -> list[np.ndarray]:
+    """Masks as the paper has them, in float64 and with loops."""
     features = features.astype(np.float64)
     number, masks = len(features), []
     unit = [row / np.linalg.norm(row) for row in features]
@@ -43,7 +118,12 @@ def proposed_by_hand(features: np.ndarray, threshold: float, covered: float) -> 
     while 1 - len(free) / number < covered:
         rows = features[free]
         direction = np.linalg.svd(rows - rows.mean(0))[2][0]
-        first = max(free, key=lambda i: abs(unit[i] @ direction))
+        if (direction if len(rows) < rows.shape[1] else (rows - rows.mean(0)) @ direction)[0] < 0:
+            direction = -direction
+        products = {i: unit[i] @ direction for i in free}
+        if ends == "both":
+            products = {i: abs(product) for i, product in products.items()}
+        first = max(products, key=products.get)
         mask = np.zeros(number)
         for i in free:
             if unit[first] @ unit[i] >= threshold:
@@ -53,28 +133,39 @@ def proposed_by_hand(features: np.ndarray, threshold: float, covered: float) -> 
     return masks
 
 
+@pytest.mark.parametrize("ends", ENDS)
 @pytest.mark.parametrize(("threshold", "covered"), [(0.4, 0.95), (0.2, 0.5), (0.7, 1.0)])
-def test_masks_are_found_as_defined(threshold, covered):
+def test_masks_are_found_as_defined(threshold, covered, ends):
     features = random_features(2, 30, 5)
-    found, expected = proposals(features, threshold, covered), proposed_by_hand(features, threshold, covered)
+    found = proposals(features, threshold, covered, ends)
+    expected = proposed_by_hand(features, threshold, covered, ends)
     assert len(found) == len(expected) > 1
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-@given(st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 8), st.sampled_from([0.1, 0.4, 0.9]))
-@settings(max_examples=40, deadline=None)
-def test_masks_are_disjoint_and_cover_enough(seed, patches, channels, threshold):
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 30),
+    st.integers(1, 8),
+    st.sampled_from([0.1, 0.4, 0.9]),
+    st.sampled_from(ENDS),
+)
+@settings(max_examples=60, deadline=None)
+def test_masks_are_disjoint_and_cover_enough(seed, patches, channels, threshold, ends):
     features = random_features(seed, patches, channels)
     features[:: patches // 2 + 1] = 0  # void, or dead
-    found = proposals(features, threshold, 0.95)
-    assert ((found > 0).sum(0) <= 1).all()  # a covered patch never begins a mask
-    assert (found.max(1) == pytest.approx(1)) and ((found >= threshold) | (found == 0)).all()
+    found = proposals(features, threshold, 0.95, ends)
+    assert ((found > 0).sum(0) <= 1).all() and (found > 0).any(1).all()
+    assert ((found >= threshold) | (found == 0)).all()
     assert (found > 0).any(0).mean() >= 0.95
-    np.testing.assert_allclose(proposals(-features, threshold, 0.95), found, atol=1e-6)  # directions have no sign
+    if ends == "both":
+        assert found.max(1) == pytest.approx(1)  # a covered patch never begins a mask
+        np.testing.assert_allclose(proposals(-features, threshold, 0.95, ends), found, atol=1e-6)
 
 
-def test_many_patches_without_likeness_stop_at_the_ids_that_there_are():
-    assert len(proposals(np.eye(300, dtype=np.float32), 0.4, 1)) == 254
+@pytest.mark.parametrize("ends", ENDS)
+def test_many_patches_without_likeness_stop_at_the_ids_that_there_are(ends):
+    assert len(proposals(np.eye(300, dtype=np.float32), 0.4, 1, ends)) == 254
 
 
 def test_the_background_is_where_no_mask_is():
