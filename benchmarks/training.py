@@ -19,7 +19,7 @@ def step_times(patches: int, precision: str) -> tuple[float, float]:
     head = SmooSegHead(CHANNELS, CLUSTERS, settings(precision=precision))
     generator, dtype = torch.Generator().manual_seed(0), PRECISIONS[precision]
     batch = torch.randn(BATCH, patches, CHANNELS, dtype=torch.float16)
-    optimizer = torch.optim.Adam(head.parameters(), lr=1e-4, fused=True)
+    optimizer = head.optimizer()
     inputs = batch.to(dtype)
 
     def step():
@@ -27,7 +27,6 @@ def step_times(patches: int, precision: str) -> tuple[float, float]:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        head.update_teacher()
 
     def projector():
         head.zero_grad()

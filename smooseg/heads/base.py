@@ -95,6 +95,14 @@ class Head(nn.Module, ABC):
         """Weights (K, dimensions) and bias (K,): an embedding z, normalised where ``cosine``, has logits
         ``weights @ z + bias``."""
 
+    def raw_centres(self) -> torch.Tensor:
+        """Cluster centres (K, dimensions) in direction and length, for PriMaPs-EM to train on.
+
+        Classifiers have directions alone, so these get the length that random normal centres begin with.
+        """
+        directions = F.normalize(self.classifier()[0], dim=-1)
+        return directions * directions.shape[1] ** 0.5
+
     def logits(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Cluster logits (..., K) of embeddings (..., dimensions), in the range of a cosine."""
         weights, bias = self.classifier()

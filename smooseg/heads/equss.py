@@ -90,6 +90,9 @@ class EqussHead(CorrespondenceHead):
     def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
         return self.probe.classifier()
 
+    def raw_centres(self) -> torch.Tensor:
+        return self.probe.centres
+
     def projected(self, views: torch.Tensor, generator: torch.Generator) -> View:
         """As STEGO's, but with one mask of dropout, as released."""
         dropped = channel_dropout(views.float() - self.mean, self.settings["dropout"], generator)

@@ -1,8 +1,8 @@
 """PriMaPs-EM: class prototypes fitted to masks of principal directions by expectation maximisation.
 
 Masks are found once (:mod:`smooseg.evaluation.proposals`). Prototypes start as principal directions of the features,
-moved by cosine k-means, or as another head's classifier, on whose embeddings they are put. A step then gives each mask
-one label, by the moving average of the prototypes, and trains the prototypes on it.
+moved by cosine k-means, or as another head's cluster centres, on whose embeddings they are put. A step then gives each
+mask one label, by the moving average of the prototypes, and trains the prototypes on it.
 
 Source:
     Hahn et al. 2024, "Boosting Unsupervised Semantic Segmentation with Principal Mask Proposals" (TMLR).
@@ -22,11 +22,12 @@ from ..images.datasets.base import VOID
 from ..running.device import default_device
 from ..running.progress import progress
 from .base import Head
+from .parts.average import move_average
 from .registry import build_head, head_facts
 from .snapshot import Snapshot
 from .training import Energy, minimise
 
-EVERY = 10  # steps between moves of the average, as released
+EVERY = 10  # steps between moves of the average, as released; the first is after one more
 
 
 def mask_labels(clusters: torch.Tensor, masks: torch.Tensor, number: int) -> torch.Tensor:
@@ -125,6 +126,11 @@ def kept_pixels(side: int, patch: int, points: int | None) -> np.ndarray:
     return ((np.arange(side * points) + 0.5) * patch / points).astype(np.int64)
 
 
+def decay(move: int, momentum: float) -> float:
+    """Share of the average that its n-th move keeps: none in the first two, then 1 - 1/n, as released."""
+    return 0 if move <= 2 else min(momentum, 1 - 1 / move)
+
+
 class PrimapsHead(Head):
     """Prototypes with a magnitude each, and a moving average of both; embeddings are features, not normalised."""
 
@@ -146,9 +152,9 @@ class PrimapsHead(Head):
             self.put_on(build_head(settings["base_head"]))
 
     def put_on(self, base: Head) -> None:
-        """Take another head's embeddings for features and its classifier for prototypes; it is trained no more."""
+        """Take another head's embeddings for features and its raw centres for prototypes; it is trained no more."""
         self.base = base.requires_grad_(False).eval()
-        prototypes = base.classifier()[0]
+        prototypes = base.raw_centres()
         if len(prototypes) != self.clusters:
             raise SmoosegError(f"a primaps head of {self.clusters} clusters cannot be put on one of {len(prototypes)}")
         self.start, self.running = (nn.Parameter(prototypes.clone()) for _ in range(2))
@@ -190,16 +196,23 @@ class PrimapsHead(Head):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Let EM begin where k-means ends, and now and then move the average."""
+        """Let EM begin where k-means ends, and after steps 11, 21 and so on of EM move the average."""
         self.taken += 1
         step = int(self.taken) - self.beginning
         if step == 0:
             self.running.copy_(self.start)
             self.average.copy_(self.start)
-        elif step > 0 and step % EVERY == 0:
-            decay = min(self.settings["momentum"], 1 - 1 / max(1, step // EVERY - 1))  # a plain mean at first
-            self.average.lerp_(self.running, 1 - decay)
-            self.magnitudes.lerp_(self.magnitude, 1 - decay)
+        elif step > 1 and (step - 1) % EVERY == 0:
+            averages, values = (self.average, self.magnitudes), (self.running, self.magnitude)
+            move_average(averages, values, decay((step - 1) // EVERY, self.settings["momentum"]))
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """A new one of all that is trained."""
+        groups = [
+            {"name": "start", "params": [self.start], "lr": self.settings["lr"]},
+            {"name": "prototypes", "params": [self.running, self.magnitude], "lr": self.settings["lr"]},
+        ]
+        return torch.optim.Adam(groups, fused=True)
 
     def learn(  # type: ignore[override]  # what it is given beside the features
         self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None, masks: Store, base: Head | None = None
@@ -221,15 +234,11 @@ class PrimapsHead(Head):
         self.to(device)
         side = round(store.shape[1] ** 0.5)
         joined = Joined(store, masks, kept_pixels(side, masks.shape[1] // side, s["points"]))
-        groups = [
-            {"name": "start", "params": [self.start], "lr": s["lr"]},
-            {"name": "prototypes", "params": [self.running, self.magnitude], "lr": s["lr"]},
-        ]
         return minimise(
             self,
             lambda skip: map(joined.parts, shuffled_batches(joined, s["batch"], budget, seed, device, skip)),
             lambda batch: self.energy(*batch),
-            torch.optim.Adam(groups, fused=True),
+            self.optimizer(),
             self.beginning + s["steps"],
             [],
             snapshot,

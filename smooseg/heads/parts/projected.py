@@ -33,3 +33,6 @@ class ProbedHead(ProjectedHead):
 
     def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
         return self.probe.classifier()
+
+    def raw_centres(self) -> torch.Tensor:
+        return self.probe.centres

@@ -58,6 +58,9 @@ class PpapHead(Head):
     def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
         return self.probe.classifier()
 
+    def raw_centres(self) -> torch.Tensor:
+        return self.probe.centres
+
     def energy(self, features: torch.Tensor, frozen: NextBlock | None, generator: torch.Generator) -> Energy:
         """Loss of a batch, and its parts for the history.
 

@@ -9,6 +9,7 @@ from ...features.reader import shuffled_batches
 from ...features.store import Store
 from ...running.device import default_device, seeded
 from ...running.machine import fast_precision
+from ..parts.average import move_average
 from ..parts.projected import ProjectedHead
 from ..parts.projector import channel_dropout
 from ..snapshot import Snapshot
@@ -78,30 +79,31 @@ class SmooSegHead(ProjectedHead):
         }
         return loss, parts
 
-    @torch.no_grad()
-    def update_teacher(self) -> None:
+    def update_teacher(self, *_: object) -> None:
         """Move the teacher's prototypes towards the student's."""
-        self.teacher.lerp_(self.student, 1 - self.settings["momentum"])
+        move_average([self.teacher], [self.student], self.settings["momentum"])
+
+    def optimizer(self) -> torch.optim.Optimizer:
+        """A new one of all that is trained; before each of its steps the teacher moves, as released."""
+        groups = [
+            {"name": "projector", "params": self.projector.parameters(), "lr": self.settings["lr_projector"]},
+            {"name": "prototypes", "params": [self.student], "lr": self.settings["lr_prototypes"]},
+        ]
+        optimizer = torch.optim.Adam(groups, fused=True)
+        optimizer.register_step_pre_hook(self.update_teacher)
+        return optimizer
 
     def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
         self.settings = settings = choose_thresholds(self.settings, store, self.mean, seed)
         device = default_device()
         generator = seeded(device, seed)
         self.to(device)
-        optimizer = torch.optim.Adam(
-            [
-                {"name": "projector", "params": self.projector.parameters(), "lr": settings["lr_projector"]},
-                {"name": "prototypes", "params": [self.student], "lr": settings["lr_prototypes"]},
-            ],
-            fused=True,
-        )
         return minimise(
             self,
             lambda skip: shuffled_batches(store, settings["batch"], budget, seed, device, skip),
             lambda batch: self.energy(batch, generator),
-            optimizer,
+            self.optimizer(),
             settings["steps"],
             [generator],
             snapshot,
-            self.update_teacher,
         )

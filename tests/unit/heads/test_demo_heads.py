@@ -59,7 +59,7 @@ def demo(tmp_path_factory, tiny_checkpoint):
         store = make_store(folder / f"{split}.zarr", features, **facts)
         read_labels(listed, dataset, split, folder / f"{split}.zarr", folder / f"{split}-labels.zarr", code="")
         if split == "train":
-            masks = {"threshold": 0.4, "covered": 0.95, "subtract_mean": True}
+            masks = {"threshold": 0.4, "covered": 0.95, "ends": "positive", "subtract_mean": True}
             propose_masks(store, folder / "masks.zarr", "", listed, dataset.root, masks, crf_settings("auto"))
     return folder
 

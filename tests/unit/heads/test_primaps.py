@@ -12,8 +12,9 @@ from smooseg.errors import SmoosegError
 from smooseg.features.joined import Joined
 from smooseg.features.reader import shuffled_batches
 from smooseg.features.store import open_store
-from smooseg.heads import HEADS, load_head, save_head
+from smooseg.heads import HEADS, load_head, primaps, save_head
 from smooseg.heads.base import Head
+from smooseg.heads.parts.projected import ProbedHead
 from smooseg.heads.primaps import (
     PrimapsHead,
     focal_loss,
@@ -22,7 +23,7 @@ from smooseg.heads.primaps import (
     principal_directions,
     upsampled,
 )
-from tests.conftest import clustered_features, make_store
+from tests.conftest import ROOT, clustered_features, make_store
 from tests.unit.heads.test_heads import BUDGET, KINDS, data, masks, settings  # noqa: F401
 
 
@@ -136,18 +137,21 @@ def test_k_means_comes_first_and_moves_directions_alone(data, masks):
 
 def test_the_average_is_a_copy_then_a_mean_then_moves_slowly():
     head = PrimapsHead(2, 1, settings("primaps", start_steps=0))
-    seen, values = [], []
-    for update in range(120):
+    head.after_step()
+    seen = []
+    for move in range(1, 121):
         with torch.no_grad():
-            head.running.fill_(float(update))
-        for _ in range(10):
+            head.running.fill_(float(move))
+        for _ in range(9):
             head.after_step()
+        before = float(head.average[0, 0])
+        head.after_step()  # the step after every tenth
+        assert before == (seen[-1] if seen else 0)
         seen.append(float(head.average[0, 0]))
-        values.append(float(update))
-    assert seen[:2] == [0, 1]
-    assert seen[2] == pytest.approx(1.5)
-    assert seen[49] == pytest.approx(np.mean(values[1:50]))  # of all from the second on, while 1 - 1/k is below 0.98
-    assert seen[100] == pytest.approx(0.98 * seen[99] + 0.02 * 100)
+    assert seen[:2] == [1, 2]
+    assert seen[2] == pytest.approx(2 * 2 / 3 + 3 / 3)
+    assert seen[49] == pytest.approx((2 * 2 + sum(range(3, 51))) / 50)  # a mean in which the second counts twice
+    assert seen[100] == pytest.approx(0.98 * seen[99] + 0.02 * 101)
 
 
 def test_both_sets_of_prototypes_can_predict(data, masks):
@@ -205,3 +209,66 @@ def test_masks_lead_where_k_means_does_not(tmp_path):
             share = (head.logits(head.embed(torch.from_numpy(features))).argmax(-1).numpy() == truth).mean()
         right.append(max(share, 1 - share))
     assert right[1] > right[0] + 0.1
+
+
+class Given(ProbedHead):
+    """A head whose embeddings are the features and whose centres are given."""
+
+    def embed(self, features: torch.Tensor) -> torch.Tensor:
+        return features
+
+    def learn(self, store, *, seed, budget, snapshot):
+        raise NotImplementedError
+
+
+@pytest.fixture(scope="module")
+def released() -> dict[str, torch.Tensor]:
+    """What the released code computes in ten steps of EM, with an average that moves every other step."""
+    with np.load(ROOT / "tests" / "reference" / "heads" / "primaps.npz") as values:
+        return {name: torch.from_numpy(values[name]) for name in values}
+
+
+def started(released: dict[str, torch.Tensor], start: str) -> PrimapsHead:
+    """A head before its first step: alone, or put on one whose centres are the released base's."""
+    head = PrimapsHead(12, 5, settings("primaps", start_steps=0))
+    if start == "base":
+        base = Given(12, 5, {"dimensions": 12})
+        base.probe.centres.data.copy_(released["base_start"])
+        head.put_on(base)
+    else:
+        for prototypes in (head.running.data, head.average):
+            prototypes.copy_(released["em_start"])
+    return head
+
+
+@pytest.mark.parametrize(("start", "features"), [("em", "em_features"), ("base", "em_features_base")])
+def test_ten_steps_of_em_are_the_released_ones(released, monkeypatch, start, features):
+    monkeypatch.setattr(primaps, "EVERY", 2)
+    head, labels = started(released, start), []
+    monkeypatch.setattr(primaps, "mask_labels", lambda *of: labels.append(mask_labels(*of)) or labels[-1])
+    optimizer = head.optimizer()
+    for step in range(10):
+        loss, _ = head.energy(released[features][step % 2], released["em_masks"][step % 2])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        head.after_step()
+        assert torch.equal(labels[-1], released[f"{start}_labels"][step].long())
+        found = {
+            "losses": loss.detach(),
+            "running": head.running.detach(),
+            "magnitude": head.magnitude.detach(),
+            "average": head.average,
+            "average_magnitude": head.magnitudes,
+        }
+        for name, value in found.items():
+            expected = released[f"{start}_{name}"][step]
+            torch.testing.assert_close(value, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+
+
+def test_prototypes_that_begin_as_directions_alone_turn_slowly(data, masks, stego):
+    """A base whose centres have no length of their own: ten steps turn them as little as released centres."""
+    made = {"seed": 0, "budget": BUDGET, "masks": masks, "base": stego}
+    head, _ = HEADS["primaps"].fit(data[0], KINDS, settings("primaps", steps=10), **made)
+    cosines = F.cosine_similarity(head.running, stego.centroids)
+    assert torch.rad2deg(cosines.clamp(max=1).arccos()).max() < 5
