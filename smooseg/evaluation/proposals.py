@@ -27,6 +27,7 @@ from .crf.refinement import LOGIT_SCALE
 from .labelmaps import CHUNK, create_label_store, engine_workers, fill
 
 GAIN = 10.0  # by which a filtered mask is multiplied before it is cut at 1, as released
+FEW = 60  # vectors or channels, where the sign of torch.pca_lowrank(q=3, niter=100) changes
 NEGLIGIBLE = 1e-6  # of the largest entry: below it a sign is rounding
 BLOCK = 2 * CHUNK  # views of a task: whole chunks of features and of masks
 
@@ -120,7 +121,8 @@ def proposals(features: np.ndarray, threshold: float, covered: float, ends: str)
 
     Args:
         features: float32 (patches, channels).
-        threshold: psi: cosine to the first patch, below which a patch is left out.
+        threshold: psi: cosine to the first patch below which a patch is left out; if that is a covered patch, as a
+            share of the largest cosine of a free one.
         covered: Share of patches in a mask at which no more are sought.
         ends: Which end of the direction counts, see :func:`first_patch`.
 
@@ -132,7 +134,7 @@ def proposals(features: np.ndarray, threshold: float, covered: float, ends: str)
     while 1 - free.mean() < covered and len(masks) < VOID - 1:
         along = units @ principal_direction(features[free])
         mask = grown_mask(units, free, first_patch(along, free, ends), threshold)
-        if not mask.any():  # it began at a covered patch, and would do so again: the release draws another sign
+        if not mask.any():  # it began at a covered patch that no free one is like, and would do so again
             mask = grown_mask(units, free, first_patch(along, free, "both"), threshold)
         masks.append(mask)
         free &= mask == 0
@@ -152,18 +154,19 @@ def first_patch(along: np.ndarray, free: np.ndarray, ends: str) -> int:
 
 
 def grown_mask(units: np.ndarray, free: np.ndarray, first: int, threshold: float) -> np.ndarray:
-    """Cosines to the first patch (patches,), 0 where a patch is not free or further than the threshold."""
-    cosines = units @ units[first]
-    cosines[first] = 1  # also where its feature is 0, so that every mask takes a patch
-    return np.where(free & (cosines >= threshold), cosines, 0)
+    """Free patches' cosines to the first patch (patches,), as shares of the largest; 0 below the threshold."""
+    cosines = np.where(free, units @ units[first], 0)
+    cosines[first] = free[first]  # also where its feature is 0, so that a mask takes the free patch that it begins at
+    shares = cosines / max(cosines.max(), np.finfo(np.float32).tiny)
+    return np.where(shares >= threshold, shares, 0)
 
 
 def principal_direction(features: np.ndarray) -> np.ndarray:
     """First principal direction of vectors about their mean: a unit vector, or 0 where they do not vary.
 
-    A direction has no sign of its own. The release takes the sign that a randomised decomposition happens to return.
-    Here it is fixed, so that a result is the same wherever it is computed: of the vectors' coordinates along the
-    direction and the direction's own entries, the first number of the longer list is positive.
+    A direction has no sign of its own. The sign here is the one that the release's decomposition returns on a CPU, as
+    measured. Two lists of numbers belong to a direction: its own entries, and the coordinates of the vectors along it.
+    The first number of the longer list is positive, or negative if the shorter list has less than :data:`FEW` numbers.
 
     Args:
         features: float32 (vectors, channels).
@@ -177,8 +180,8 @@ def principal_direction(features: np.ndarray) -> np.ndarray:
     direction = centred.T @ vectors[:, -1] if wide else vectors[:, -1]
     longer = direction if wide else centred @ direction
     first = longer[(np.abs(longer) > NEGLIGIBLE * np.abs(longer).max()).argmax()]
-    direction *= np.copysign(1, first) / max(np.linalg.norm(direction), np.finfo(np.float64).tiny)
-    return direction.astype(np.float32)
+    sign = np.copysign(1, first) if min(centred.shape) >= FEW else -np.copysign(1, first)
+    return (sign * direction / max(np.linalg.norm(direction), np.finfo(np.float64).tiny)).astype(np.float32)
 
 
 def with_background(masks: np.ndarray) -> np.ndarray:
