@@ -36,7 +36,7 @@ def run() -> list[dict]:
     precision = precision if precision in PRECISIONS else "float32"
     head = SmooSegHead(CHANNELS, CLUSTERS, settings(precision=precision))
     generator = torch.Generator().manual_seed(0)
-    optimizer = torch.optim.Adam(head.parameters(), lr=1e-4, fused=True)
+    optimizer = head.optimizer()
     backbone = timm.create_model("vit_small_patch8_224", num_classes=0).eval()
     views, cached = torch.randn(BATCH, 3, SIZE, SIZE), torch.randn(BATCH, PATCHES, CHANNELS, dtype=torch.float16)
 
@@ -45,7 +45,6 @@ def run() -> list[dict]:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        head.update_teacher()
 
     step(cached)
     times: dict[str, list[float]] = {"cache": [], "loop": []}
