@@ -19,7 +19,7 @@ from smooseg.images.imaging import read_views
 from smooseg.images.indexing import index_views
 from smooseg.images.manifests import manifest_sha256
 from tests.conftest import make_store, write_images
-from tests.unit.evaluation.test_crf import INSTALLED, crf_settings
+from tests.unit.evaluation.test_refinement import INSTALLED, crf_settings
 
 SIZE, PATCH = 32, 8
 

@@ -155,11 +155,11 @@ def test_both_sets_of_prototypes_can_predict(data, masks):
     averaged, _ = head.classifier()
     head.settings = head.settings | {"prototypes": "running"}
     running, bias = head.classifier()
-    torch.testing.assert_close(2 * running, head.magnitude[:, None] * F.normalize(head.running, dim=1))
-    torch.testing.assert_close(2 * averaged, head.magnitudes[:, None] * F.normalize(head.average, dim=1))
+    torch.testing.assert_close(running, head.magnitude[:, None] * F.normalize(head.running, dim=1))
+    torch.testing.assert_close(averaged, head.magnitudes[:, None] * F.normalize(head.average, dim=1))
     assert not torch.equal(averaged, running)
     embeddings = head.embed(data[1])
-    torch.testing.assert_close(head.logits(embeddings), embeddings @ running.T)  # the CRF doubles them; no cosine
+    torch.testing.assert_close(head.logits(embeddings), embeddings @ running.T)  # no cosine
     assert not bias.any()
 
 
