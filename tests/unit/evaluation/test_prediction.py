@@ -77,6 +77,19 @@ def test_from_features_to_scores(case):
     assert list(scores[0]["iou"]) == ["sky", "ground"]
 
 
+def test_the_crf_gets_logits_as_sharp_as_the_heads_class_says(case, monkeypatch):
+    folder, dataset, manifest = case
+    features, maps = open_store(folder / "f.zarr", {}), {}
+    predict_labels(features, folder / "head.safetensors", folder / "raw.zarr", code="1")
+    raw = open_store(folder / "raw.zarr", {}).read(0, 11)
+    for sharpness in (2.0, 1e5):  # the second leaves no doubt for the CRF to settle
+        monkeypatch.setattr(KMeansHead, "sharpness", sharpness)
+        path = folder / f"{sharpness}.zarr"
+        refine_labels(features, folder / "head.safetensors", path, "1", manifest, dataset.root, crf_settings())
+        maps[sharpness] = open_store(path, {}).read(0, 11)
+    assert (maps[1e5] != raw).mean() < 0.002 < (maps[2.0] != raw).mean()
+
+
 def test_every_bad_label_is_named(case):
     folder, dataset, manifest = case
     (dataset.root / "labels/val/003.png").write_bytes(b"")

@@ -81,7 +81,9 @@ def test_marginals_are_the_librarys(engine, clusters, changes):
 
 
 def test_what_fills_the_last_block_is_next_to_nothing():
-    beliefs = native.marginals(waves(12)[0].reshape(12, -1), np.ones(12, np.float32), (native.smoothness_lattice(72, 96, 1, 3),), 2)
+    beliefs = native.marginals(
+        waves(12)[0].reshape(12, -1), np.ones(12, np.float32), (native.smoothness_lattice(72, 96, 1, 3),), 2
+    )
     assert beliefs.shape == (2, 72 * 96, 8) and beliefs[1, :, 4:].max() < 1e-30
 
 
@@ -147,7 +149,9 @@ def test_softmax_over_blocks_and_rows():
 def test_kernels_too_narrow_are_said():
     given, image = waves(2)
     for changes in ({"gaussian_sxy": 1e-6}, {"bilateral_srgb": 1e-3, "bilateral_sxy": 1e-3}):
-        with pytest.raises(NarrowKernels, match="^6912 pixels lie in too many cells of kernels this narrow; widen gaus"):
+        with pytest.raises(
+            NarrowKernels, match="^6912 pixels lie in too many cells of kernels this narrow; widen gaus"
+        ):
             dense_crf(given, image, **changes)
 
 
