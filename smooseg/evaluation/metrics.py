@@ -88,8 +88,8 @@ def released_scores(confusion: np.ndarray) -> Scores | None:
         confusion: int64 (clusters, classes).
 
     Returns:
-        None if every class is in some label and there are as many clusters, if there are fewer clusters than classes, and
-        if all pixels are dropped.
+        None if there are as many clusters as classes and every class is in some label, if there are fewer clusters than
+        classes, and if all pixels are dropped.
 
     Source:
         The released code of STEGO and EAGLE, which drops the pixels of clusters whose number is not that of a class.

@@ -1,4 +1,4 @@
-"""Refinement of one view's logits by the dense CRF: which engine, how sharp the logits are, which clusters take part."""
+"""Refinement of one view's logits by the dense CRF: which engine, how sharp logits are, which clusters take part."""
 
 from importlib.util import find_spec
 

@@ -88,7 +88,7 @@ def score_labels(
     Returns:
         accuracy, miou (percent); many_to_one_accuracy and many_to_one_miou, each cluster (or group) being the class of
         most of its pixels, where there are more of them than classes, else None; released_accuracy and released_miou,
-        see :func:`smooseg.evaluation.metrics.released_scores`, None also where clusters are not matched or are in groups;
+        see :func:`smooseg.evaluation.metrics.released_scores`, None also where clusters are not matched, or in groups;
         iou by class name (percent, None where a class occurs in no label);
         assignment (class id of each cluster, -1 unmatched); confusion (clusters x classes);
         image_accuracy (percent, one per image, None where all is void).

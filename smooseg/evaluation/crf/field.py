@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class NarrowKernels(ValueError):  # noqa: N818 (says what is wrong)
+class NarrowKernels(ValueError):
     """Kernels so narrow that the lattice has too many cells to number."""
 
 

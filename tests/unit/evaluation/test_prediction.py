@@ -75,6 +75,10 @@ def test_from_features_to_scores(case):
     assert np.sum(scores[0]["confusion"]) == (labels.read(0, 11) != 255).sum()
     assert len(scores[0]["image_accuracy"]) == 11
     assert list(scores[0]["iou"]) == ["sky", "ground"]
+    assert scores[0]["released_accuracy"] is scores[0]["released_miou"] is None  # as ours
+    extra, merged = (score_labels(raw, labels, 3, dataset.classes, matched=True, groups=g) for g in (None, [0, 1, 1]))
+    assert (extra["released_accuracy"], extra["released_miou"]) == (extra["accuracy"], extra["miou"])
+    assert merged["released_accuracy"] is merged["released_miou"] is None
 
 
 def test_the_crf_gets_logits_as_sharp_as_the_heads_class_says(case, monkeypatch):
