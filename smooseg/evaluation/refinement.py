@@ -69,10 +69,9 @@ def inferred(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Clusters that some pixel prefers, int64 (present,), and labels or marginals whose numbers count those."""
     present, log_probabilities, attraction = field_of(logits, sharpness)
-    settings = settings | {"engine": find_engine(settings["engine"])}
-    given = {"marginals": marginals, "attraction": attraction, "candidates": len(present)}
+    settings = settings | {"engine": find_engine(settings["engine"]), "marginals": marginals}
     try:
-        return present, dense_crf(log_probabilities, image, **given, **settings)
+        return present, dense_crf(log_probabilities, image, attraction=attraction, candidates=len(present), **settings)
     except NarrowKernels as error:
         raise SmoosegError(f"crf: {error}") from error
 

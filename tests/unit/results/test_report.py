@@ -138,6 +138,13 @@ def test_a_broken_page_does_not_pass(browser, tmp_path):
         assert told in found
 
 
+def test_scores_of_other_rules_have_columns_of_their_own(page):
+    text = page.read_text("utf-8")
+    assert "<th>accuracy, many to one</th><th>mIoU, many to one</th>" in text
+    assert "<th>accuracy, as released</th><th>mIoU, as released</th>" in text
+    assert "<td>91.0 ± 0.0</td><td>51.0 ± 0.0</td><td>92.0 ± 0.0</td><td>52.0 ± 0.0</td>" in text
+
+
 def test_the_page_needs_nothing_else_and_its_links_lead_somewhere(page):
     text = page.read_text()
     links = re.findall(r'(?:href|src)="([^"]+)"', text)
