@@ -15,10 +15,9 @@ import torch.nn.functional as F
 from pydensecrf.densecrf import DenseCRF2D
 
 from benchmarks.common import in_process, peak_bytes, row
-from smooseg.evaluation.crf import refine
-from smooseg.evaluation.crf.refinement import ENGINES, LOGIT_SCALE
 from smooseg.evaluation.metrics import Scores, confusion_matrix, match_clusters, score
 from smooseg.evaluation.prediction import refine_labels
+from smooseg.evaluation.refinement import ENGINES, refine
 from smooseg.evaluation.segmentation import image_logits
 from smooseg.features.store import open_store
 from smooseg.heads import HEADS, load_head, save_head
@@ -36,14 +35,14 @@ CLASSES, CORES, STEPS = 11, usable_cores(), 600
 TIMED = 17  # images whose refinement is timed on one core
 
 
-def straightforward(logits: torch.Tensor, image: np.ndarray, crf: dict) -> np.ndarray:
-    """The library as its documentation shows it: every cluster a label, all iterations in one call."""
+def straightforward(logits: torch.Tensor, image: np.ndarray, crf: dict, sharpness: float) -> np.ndarray:
+    """The library as its documentation shows it: every cluster a label, all iterations in one call; BGR as for ours."""
     clusters, height, width = logits.shape
     field = DenseCRF2D(width, height, clusters)
-    field.setUnaryEnergy(np.ascontiguousarray(-F.log_softmax(LOGIT_SCALE * logits, dim=0).flatten(1).numpy()))
+    field.setUnaryEnergy(np.ascontiguousarray(-F.log_softmax(sharpness * logits, dim=0).flatten(1).numpy()))
     field.addPairwiseGaussian(sxy=crf["gaussian_sxy"], compat=crf["gaussian_weight"])
     appearance = {"sxy": crf["bilateral_sxy"], "srgb": crf["bilateral_srgb"], "compat": crf["bilateral_weight"]}
-    field.addPairwiseBilateral(rgbim=np.ascontiguousarray(image), **appearance)
+    field.addPairwiseBilateral(rgbim=np.ascontiguousarray(image[:, :, ::-1]), **appearance)
     return np.array(field.inference(crf["iterations"])).argmax(0).reshape(height, width).astype(np.uint8)
 
 
@@ -75,7 +74,7 @@ def loop(engine: str | None, head_path: Path, images: range) -> tuple[float, flo
         (logits,) = image_logits(head, store, 2 * i, 2 * i + 2, size)
         (view,) = read_views(DATA, views[i : i + 1], size, resample)
         started = time.process_time()
-        maps.append(function(logits, view, crf))
+        maps.append(function(logits, view, crf, head.sharpness))
         spent.append(time.process_time() - started)
     return float(np.median(spent)), time.perf_counter() - began, np.stack(maps)
 

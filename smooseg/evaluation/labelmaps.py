@@ -24,7 +24,7 @@ def engine_workers(engine: str, workers: int, scheduler: str | None) -> tuple[in
     """Processes, and threads in each, for a CRF engine: the native one lets go of Python's lock.
 
     Args:
-        engine: As :func:`smooseg.evaluation.crf.find_engine` gives it.
+        engine: As :func:`smooseg.evaluation.refinement.find_engine` gives it.
         workers: Cores to use on this machine.
         scheduler: Of a Dask cluster, whose workers have one thread a task.
     """

@@ -81,6 +81,49 @@ class Scores:
     iou: list[float]
 
 
+def released_scores(confusion: np.ndarray) -> Scores | None:
+    """Scores by the rules of the released code, where there is a rule and it makes a difference.
+
+    Args:
+        confusion: int64 (clusters, classes).
+
+    Returns:
+        None if there are as many clusters as classes and every class is in some label, if there are fewer clusters than
+        classes, and if all pixels are dropped.
+
+    Source:
+        The released code of STEGO and EAGLE, which drops the pixels of clusters whose number is not that of a class.
+    """
+    clusters, classes = confusion.shape
+    if clusters < classes or (clusters == classes and confusion.any(0).all()):
+        return None
+    kept = np.where(np.arange(clusters)[:, None] < classes, confusion, 0)
+    return score_with_rest(kept) if kept.any() else None
+
+
+def score_with_rest(confusion: np.ndarray) -> Scores:
+    """Scores if every class gets a cluster, and the other clusters are the class "rest", which no label has.
+
+    Args:
+        confusion: int64 (clusters, classes), of at least as many clusters as classes.
+
+    Returns:
+        Scores whose IoU is NaN for classes (the rest is the last one) of neither pixels nor labels, and 0 for those of
+        pixels alone.
+    """
+    from scipy.optimize import linear_sum_assignment  # see match_clusters
+
+    classes = confusion.shape[1]
+    matched, assigned = linear_sum_assignment(confusion, maximize=True)
+    by_class = np.zeros((classes + 1, classes + 1), np.int64)  # rows: predicted class
+    by_class[assigned, :classes] = confusion[matched]
+    by_class[classes, :classes] = np.delete(confusion, matched, 0).sum(0)
+    correct = np.diag(by_class)
+    union = by_class.sum(0) + by_class.sum(1) - correct
+    iou = 100 * np.divide(correct, union, out=np.full(classes + 1, np.nan), where=union > 0)
+    return Scores(float(100 * correct.sum() / confusion.sum()), float(np.nanmean(iou)), iou.tolist())
+
+
 def score(confusion: np.ndarray, assignment: np.ndarray) -> Scores:
     """Scores of a confusion matrix under an assignment of clusters to classes.
 

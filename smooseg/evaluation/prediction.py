@@ -18,8 +18,8 @@ from ..images.imaging import read_views
 from ..images.manifests import read_rows
 from ..running.device import keep_freed_memory
 from ..running.parallel import in_threads, place
-from .crf import find_engine, refine
 from .labelmaps import CHUNK, create_label_store, engine_workers, fill
+from .refinement import find_engine, refine
 from .segmentation import averaged_embeddings, image_logits, pixel_logits
 
 
@@ -74,7 +74,7 @@ def refine_labels(
         features, head_path, path, code, workers, scheduler: As for :func:`predict_labels`.
         manifest: Parquet file of the evaluation views, for their pixels.
         root: The data set's folder.
-        crf: Settings of :func:`smooseg.evaluation.crf.refine`.
+        crf: Settings of :func:`smooseg.evaluation.refinement.refine`.
     """
     crf = crf | {"engine": find_engine(crf["engine"])}
     facts = {"head_sha256": file_sha256(head_path), "crf": crf, "code": code}
@@ -117,6 +117,6 @@ def refine_block(
 
     def refined(i: int) -> np.ndarray:
         (view,) = read_views(root, rows[i : i + 1], size, resample)
-        return refine(pixel_logits(head, grids[i], size), view, crf)
+        return refine(pixel_logits(head, grids[i], size), view, crf, head.sharpness)
 
     output.write(start, np.stack(in_threads(refined, range(len(rows)), threads)))

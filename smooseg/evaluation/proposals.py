@@ -22,9 +22,8 @@ from ..images.imaging import read_views
 from ..images.manifests import read_rows
 from ..running.device import keep_freed_memory
 from ..running.parallel import in_threads, place
-from .crf import find_engine, refine
-from .crf.refinement import LOGIT_SCALE
 from .labelmaps import CHUNK, create_label_store, engine_workers, fill
+from .refinement import find_engine, refine
 
 GAIN = 10.0  # by which a filtered mask is multiplied before it is cut at 1, as released
 FEW = 60  # vectors or channels, where the sign of torch.pca_lowrank(q=3, niter=100) changes
@@ -53,7 +52,7 @@ def propose_masks(
         manifest: Parquet file of the views, for their pixels.
         root: The data set's folder.
         settings: threshold, covered, ends and subtract_mean, see :func:`view_masks`.
-        crf: Settings of :func:`smooseg.evaluation.crf.refine`.
+        crf: Settings of :func:`smooseg.evaluation.refinement.refine`.
         workers, scheduler: Where it is computed, see :func:`smooseg.running.parallel.compute`.
     """
     crf = crf | {"engine": find_engine(crf["engine"])}
@@ -100,7 +99,7 @@ def view_masks(features: np.ndarray, pixels: np.ndarray, settings: dict, crf: di
         features: float32 (patches, channels) of a square view.
         pixels: uint8 (size, size, 3), the view itself.
         settings: threshold, covered and ends, see :func:`proposals`.
-        crf: Settings of :func:`smooseg.evaluation.crf.refine`.
+        crf: Settings of :func:`smooseg.evaluation.refinement.refine`.
 
     Returns:
         uint8 (size, size): number of a pixel's mask, 255 where it is in none.
@@ -109,7 +108,7 @@ def view_masks(features: np.ndarray, pixels: np.ndarray, settings: dict, crf: di
     found = proposals(features, settings["threshold"], settings["covered"], settings["ends"]).reshape(-1, side, side)
     logits = torch.log_softmax(torch.from_numpy(with_background(found)), 0)
     logits = F.interpolate(logits[None], len(pixels), mode="bilinear", align_corners=False)[0]
-    refined = refine(logits / LOGIT_SCALE, pixels, crf)  # which multiplies by it, as cosines want
+    refined = refine(logits, pixels, crf, sharpness=1)  # they are log-probabilities
     return refined - np.uint8(1)  # the background, 0, becomes 255
 
 

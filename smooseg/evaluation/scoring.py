@@ -19,7 +19,7 @@ from ..images.manifests import listed_sha256, manifest_parts
 from ..running.parallel import compute, place
 from ..running.progress import progress
 from .labelmaps import CHUNK, create_label_store
-from .metrics import confusion_matrix, joined_rows, majority_classes, match_clusters, of_groups, score
+from .metrics import confusion_matrix, joined_rows, majority_classes, match_clusters, of_groups, released_scores, score
 
 
 def read_labels(manifest: Path, dataset: Dataset, split: str, features: str, path: Path, code: str) -> None:
@@ -87,8 +87,9 @@ def score_labels(
 
     Returns:
         accuracy, miou (percent); many_to_one_accuracy and many_to_one_miou, each cluster (or group) being the class of
-        most of its pixels, where there are more of them than classes, else None; iou by class name (percent, None where
-        a class occurs in no label);
+        most of its pixels, where there are more of them than classes, else None; released_accuracy and released_miou,
+        see :func:`smooseg.evaluation.metrics.released_scores`, None also where clusters are not matched, or in groups;
+        iou by class name (percent, None where a class occurs in no label);
         assignment (class id of each cluster, -1 unmatched); confusion (clusters x classes);
         image_accuracy (percent, one per image, None where all is void).
     """
@@ -96,6 +97,7 @@ def score_labels(
     tasks = [(*inputs, start, stop) for start, stop in maps.blocks(CHUNK)]
     confusions = np.concatenate(compute(count_block, tasks, 1, scheduler, "count"))
     total = confusions.sum(0)
+    released = released_scores(total) if matched and groups is None else None
     groups = list(range(clusters)) if groups is None else groups
     joined = joined_rows(total, groups)
     assignment = of_groups(match_clusters(joined), groups) if matched else np.arange(clusters)
@@ -106,6 +108,8 @@ def score_labels(
         "miou": scores.miou,
         "many_to_one_accuracy": many and many.accuracy,
         "many_to_one_miou": many and many.miou,
+        "released_accuracy": released and released.accuracy,
+        "released_miou": released and released.miou,
         "iou": {name: None if np.isnan(iou) else iou for name, iou in zip(classes, scores.iou, strict=True)},
         "assignment": assignment.tolist(),
         "confusion": total.tolist(),

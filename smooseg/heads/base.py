@@ -36,6 +36,7 @@ class Head(nn.Module, ABC):
     schema: ClassVar[dict] = {}  # of another package's head: settings, needs, inputs; ours are in the workflow's schema
     mirror = True  # whether an image's embeddings are averaged with those of its mirror image, as most releases do
     cosine = True  # whether the classifier takes directions of embeddings; else it takes embeddings as they are
+    sharpness = 2.0  # by which the CRF multiplies logits before their softmax, as the release of the method does
     mean: torch.Tensor
 
     def __init__(self, channels: int, clusters: int, settings: dict):
@@ -104,7 +105,7 @@ class Head(nn.Module, ABC):
         return directions * directions.shape[1] ** 0.5
 
     def logits(self, embeddings: torch.Tensor) -> torch.Tensor:
-        """Cluster logits (..., K) of embeddings (..., dimensions), in the range of a cosine."""
+        """Cluster logits (..., K) of embeddings (..., dimensions); where ``cosine``, usually cosines."""
         weights, bias = self.classifier()
         return (F.normalize(embeddings, dim=-1) if self.cosine else embeddings) @ weights.T + bias
 

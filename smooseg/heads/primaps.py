@@ -135,6 +135,7 @@ class PrimapsHead(Head):
     """Prototypes with a magnitude each, and a moving average of both; embeddings are features, not normalised."""
 
     cosine = False
+    sharpness = 1.0  # as released: magnitudes are learned, and say how sharp
     average: torch.Tensor
     magnitudes: torch.Tensor
     taken: torch.Tensor
@@ -168,7 +169,7 @@ class PrimapsHead(Head):
             weights = self.magnitudes[:, None] * F.normalize(self.average, dim=1)
         else:
             weights = self.magnitude[:, None] * F.normalize(self.running, dim=1)
-        return weights / 2, torch.zeros(self.clusters)  # the CRF doubles logits, as it takes them for cosines
+        return weights, torch.zeros(self.clusters)
 
     @property
     def beginning(self) -> int:

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from ..errors import SmoosegError
-from ..evaluation.crf import find_engine, refine, refined_marginals
 from ..evaluation.naming import read_names
+from ..evaluation.refinement import find_engine, refine, refined_marginals
 from ..evaluation.segmentation import averaged_embeddings, pixel_logits
 from ..features.provenance import file_sha256, round_to_patch
 from ..heads import load_head
@@ -28,7 +28,7 @@ MANY = 100_000_000  # pixels: more than a camera's photograph has
 
 
 def crf_defaults() -> dict:
-    """Settings of the CRF as published, for :func:`smooseg.evaluation.crf.refine`."""
+    """Settings of the CRF as published, for :func:`smooseg.evaluation.refinement.refine`."""
     schema = load_schema()
     settings = with_defaults({}, schema["properties"]["crf"], schema)
     return settings | {"engine": find_engine(settings["engine"])}
@@ -140,7 +140,9 @@ class Segmenter:
         """
 
         def clusters(logits: torch.Tensor, view: np.ndarray) -> np.ndarray:
-            return refine(logits, view, self.crf) if self.crf else logits.argmax(0).to(torch.uint8).numpy()
+            if self.crf:
+                return refine(logits, view, self.crf, self.head.sharpness)
+            return logits.argmax(0).to(torch.uint8).numpy()
 
         yield from self.each(clusters, views)
 
@@ -148,7 +150,9 @@ class Segmenter:
         """What is largest where :meth:`label` gives a cluster: float32 (clusters, height, width) for each view."""
 
         def scores(logits: torch.Tensor, view: np.ndarray) -> np.ndarray:
-            return refined_marginals(logits, view, self.crf) if self.crf else logits.numpy()
+            if self.crf:
+                return refined_marginals(logits, view, self.crf, self.head.sharpness)
+            return logits.numpy()
 
         yield from self.each(scores, views)
 

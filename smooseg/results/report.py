@@ -68,13 +68,17 @@ def summary_rows(summary: pd.DataFrame) -> list[dict]:
                     "miou": mean_and_spread(row["miou"], row["miou_sd"]),
                     "best_accuracy": not helped and row["accuracy"] == blind["accuracy"].max(),
                     "best_miou": not helped and row["miou"] == blind["miou"].max(),
-                    "many_to_one": [
-                        "" if pd.isna(row[score]) else mean_and_spread(row[score], row[f"{score}_sd"])
-                        for score in ("many_to_one_accuracy", "many_to_one_miou")
-                    ],
+                    "many_to_one": both_scores(row, "many_to_one"),
+                    "released": both_scores(row, "released"),
                 }
             )
     return rows
+
+
+def both_scores(row: dict, kind: str) -> list[str]:
+    """Accuracy and mIoU of one kind, empty where a head has none."""
+    scores = [f"{kind}_accuracy", f"{kind}_miou"]
+    return ["" if pd.isna(row[score]) else mean_and_spread(row[score], row[f"{score}_sd"]) for score in scores]
 
 
 def winners(summary: pd.DataFrame) -> list[dict]:
@@ -246,6 +250,7 @@ def write_report(
             summary=summary_rows(summary),
             merged=summary["merged_by_hand"].any(),
             many_to_one=summary["many_to_one_accuracy"].notna().any(),
+            released=summary["released_accuracy"].notna().any(),
             winners=winners(summary),
             class_header=header,
             class_rows=rows,

@@ -1,5 +1,9 @@
-"""Dense CRF: a view's logits and pixels come in, refined cluster ids go out; two engines compute the same."""
+"""Dense CRF: labels' log-probabilities and an image's pixels come in, refined labels or marginals go out.
 
-from .refinement import find_engine, refine, refined_marginals
+Stands by itself: it imports nothing of smooseg, and knows nothing of heads, features or configurations.
+"""
 
-__all__ = ["find_engine", "refine", "refined_marginals"]
+from .field import NarrowKernels
+from .inference import dense_crf
+
+__all__ = ["NarrowKernels", "dense_crf"]

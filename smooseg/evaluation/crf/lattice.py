@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...errors import SmoosegError
 from .compiled import BLOCK, add_product, compiled, element, every, load, store
+from .field import NarrowKernels
 from .simplices import simplices
 
 WIDEST = 2**20  # standard deviations that points may lie apart: float32 still tells cells apart
@@ -39,7 +39,7 @@ def build_lattice(features: np.ndarray, strength: float) -> Lattice:
         strength: What a point whose neighbours all agree gains.
 
     Raises:
-        SmoosegError: If the kernel is so narrow that its cells cannot be numbered.
+        NarrowKernels: If the kernel is so narrow that its cells cannot be numbered.
     """
     if np.abs(features).max(initial=0) > WIDEST:
         raise too_narrow(features)
@@ -48,10 +48,10 @@ def build_lattice(features: np.ndarray, strength: float) -> Lattice:
     return Lattice(vertices, normalised(weights, vertices, neighbours, strength), neighbours)
 
 
-def too_narrow(points: np.ndarray) -> SmoosegError:
+def too_narrow(points: np.ndarray) -> NarrowKernels:
     """The error for kernels whose cells are too many to number."""
-    return SmoosegError(
-        f"crf: {points.shape[1]} pixels lie in too many cells of kernels this narrow; "
+    return NarrowKernels(
+        f"{points.shape[1]} pixels lie in too many cells of kernels this narrow; "
         "widen gaussian_sxy, bilateral_sxy or bilateral_srgb"
     )
 
@@ -66,7 +66,7 @@ def number_cells(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         int64 (points,), not negative; int64 (d,).
 
     Raises:
-        SmoosegError: If 63 bits do not suffice.
+        NarrowKernels: If 63 bits do not suffice.
     """
     reach = 2 * len(corners)  # from a corner to its simplex's other vertices, and to their neighbours
     cells, stride, strides = np.zeros(corners.shape[1], np.int64), 1, []

@@ -3,22 +3,20 @@
 import numpy as np
 from pydensecrf.densecrf import DenseCRF2D
 
-
-def infer(log_probabilities: np.ndarray, attraction: np.ndarray, image: np.ndarray, settings: dict, candidates: int):
-    """The likeliest of the first labels for every pixel, see :func:`smooseg.evaluation.crf.native.infer`."""
-    return infer_marginals(log_probabilities, attraction, image, settings)[:candidates].argmax(0)
+from .field import Field
 
 
-def infer_marginals(log_probabilities: np.ndarray, attraction: np.ndarray, image: np.ndarray, settings: dict):
-    """Marginals of every label, see :func:`smooseg.evaluation.crf.native.infer_marginals`."""
-    labels, (height, width) = len(log_probabilities), image.shape[:2]
-    field = DenseCRF2D(width, height, labels)
-    field.setUnaryEnergy(np.ascontiguousarray(-log_probabilities, np.float32))
-    field.addPairwiseGaussian(sxy=settings["gaussian_sxy"], compat=-settings["gaussian_weight"] * attraction)
-    field.addPairwiseBilateral(
-        sxy=settings["bilateral_sxy"],
-        srgb=settings["bilateral_srgb"],
-        rgbim=np.ascontiguousarray(image),
-        compat=-settings["bilateral_weight"] * attraction,
-    )
-    return np.array(field.inference(settings["iterations"]), copy=False)
+def infer(field: Field, candidates: int) -> np.ndarray:
+    """The likeliest of the first labels for every pixel: uint8 (pixels,)."""
+    return infer_marginals(field)[:candidates].argmax(0).astype(np.uint8)
+
+
+def infer_marginals(field: Field) -> np.ndarray:
+    """Marginals of every label, float32 (labels, pixels)."""
+    (reach, weight), (wide, colours, strength) = field.gaussian, field.bilateral
+    height, width = field.image.shape[:2]
+    model = DenseCRF2D(width, height, len(field.log_probabilities))
+    model.setUnaryEnergy(-field.log_probabilities)
+    model.addPairwiseGaussian(sxy=reach, compat=-weight * field.attraction)
+    model.addPairwiseBilateral(sxy=wide, srgb=colours, rgbim=field.image, compat=-strength * field.attraction)
+    return np.array(model.inference(field.iterations), copy=False)

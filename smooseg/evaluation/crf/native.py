@@ -5,6 +5,7 @@ from functools import lru_cache
 import numpy as np
 
 from .compiled import BLOCK, add_product, compiled, element, every, load, maximum, power_of_two, store
+from .field import Field
 from .lattice import Lattice, blur, build_lattice, gathered, spread
 
 NEVER = -1e30  # log-probability of the labels that fill the last block
@@ -27,40 +28,22 @@ def positions(height: int, width: int) -> np.ndarray:
     return np.stack(np.meshgrid(np.arange(width), np.arange(height))).reshape(2, -1).astype(np.float32)
 
 
-def infer(
-    log_probabilities: np.ndarray, attraction: np.ndarray, image: np.ndarray, settings: dict, candidates: int
-) -> np.ndarray:
-    """The likeliest of the first labels for every pixel, after mean field.
-
-    Args:
-        log_probabilities, attraction, image, settings: See :func:`beliefs_of`.
-        candidates: Number of labels that a pixel can be given.
-
-    Returns:
-        uint8 (pixels,).
-    """
-    return likeliest(beliefs_of(log_probabilities, attraction, image, settings), candidates)
+def infer(field: Field, candidates: int) -> np.ndarray:
+    """The likeliest of the first labels for every pixel, after mean field: uint8 (pixels,)."""
+    return likeliest(beliefs_of(field), candidates)
 
 
-def infer_marginals(log_probabilities: np.ndarray, attraction: np.ndarray, image: np.ndarray, settings: dict):
-    """Marginals of every label after mean field, float32 (labels, pixels); arguments as of :func:`beliefs_of`."""
-    beliefs = beliefs_of(log_probabilities, attraction, image, settings)
-    return beliefs.transpose(0, 2, 1).reshape(-1, beliefs.shape[1])[: len(log_probabilities)]
+def infer_marginals(field: Field) -> np.ndarray:
+    """Marginals of every label after mean field, float32 (labels, pixels)."""
+    beliefs = beliefs_of(field)
+    return beliefs.transpose(0, 2, 1).reshape(-1, beliefs.shape[1])[: len(field.log_probabilities)]
 
 
-def beliefs_of(log_probabilities: np.ndarray, attraction: np.ndarray, image: np.ndarray, settings: dict) -> np.ndarray:
-    """Marginals of mean field, as :func:`marginals` lays them out.
-
-    Args:
-        log_probabilities: float32 (labels, pixels).
-        attraction: float32 (labels,), by which what a label gains from its neighbours is multiplied (Potts: 1).
-        image: uint8 (height, width, 3).
-        settings: Of :func:`smooseg.evaluation.crf.refine`.
-    """
-    gaussian = settings["gaussian_sxy"], settings["gaussian_weight"]
-    bilateral = settings["bilateral_sxy"], settings["bilateral_srgb"], settings["bilateral_weight"]
-    lattices = (smoothness_lattice(*image.shape[:2], *gaussian), appearance_lattice(image, *bilateral))
-    return marginals(log_probabilities, attraction, lattices, settings["iterations"])
+def beliefs_of(field: Field) -> np.ndarray:
+    """Marginals of mean field, as :func:`marginals` lays them out."""
+    smoothness = smoothness_lattice(*field.image.shape[:2], *field.gaussian)
+    lattices = (smoothness, appearance_lattice(field.image, *field.bilateral))
+    return marginals(field.log_probabilities, field.attraction, lattices, field.iterations)
 
 
 def marginals(
@@ -69,7 +52,7 @@ def marginals(
     """Mean field: a label's logit is its own, plus what filtering its marginals with every kernel gives.
 
     Args:
-        log_probabilities, attraction, iterations: See :func:`beliefs_of`.
+        log_probabilities, attraction, iterations: See :class:`smooseg.evaluation.crf.field.Field`.
         lattices: One for each kernel, over the same pixels.
 
     Returns:

@@ -99,6 +99,8 @@ class Network(nn.Module):
 class CauseHead(Head):
     """Codebook, the network that the contrast's teacher is, and cluster centres."""
 
+    sharpness = 3.0
+
     def __init__(self, channels: int, clusters: int, settings: dict):
         super().__init__(channels, clusters, settings)
         codes, dimensions = settings["codes"], settings["dimensions"]

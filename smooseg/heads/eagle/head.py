@@ -49,6 +49,8 @@ def adaptive_loss(first: View, second: View, b: float, same: bool) -> torch.Tens
 class EagleHead(ProbedHead):
     """Projector trained on correspondences and objects, and a cluster probe."""
 
+    sharpness = 4.0
+
     def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
         if store.shape[1] <= EIGENVECTORS:
             raise SmoosegError(f"{store.path}: views of {store.shape[1]} patches have no {EIGENVECTORS} eigenvectors")

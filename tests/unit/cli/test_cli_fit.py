@@ -103,6 +103,7 @@ def test_pictures_of_every_kind_get_masks_and_only_what_changed_is_done_again(pl
     assert (out / "results" / "report.html").is_file()
     scores = json.loads((out / "results/experiments/kmeans/0/raw.json").read_text())
     assert scores["many_to_one_accuracy"] >= scores["accuracy"]
+    assert scores["released_accuracy"] > 0 < scores["released_miou"]  # a cluster more than there are classes
     assert (len(scores["assignment"]), sorted(scores["assignment"]), list(scores["iou"])) == (
         3,
         [-1, 0, 1],

@@ -17,7 +17,7 @@ from smooseg.evaluation.prediction import predict_labels
 from smooseg.features.backbones import Backbone
 from smooseg.features.provenance import file_sha256
 from smooseg.features.store import open_store
-from smooseg.heads import save_head
+from smooseg.heads import Head, save_head
 from smooseg.heads.base import read_head
 from smooseg.heads.kmeans import KMeansHead
 from smooseg.pictures import pipeline
@@ -354,6 +354,15 @@ def test_the_crf_moves_edges_and_is_part_of_what_a_mask_was_made_from(head, phot
     assert refined.exit_code == 0, refined.output
     assert "earlier" not in refined.stderr
     assert 0 < (ids(out / "a.png") != raw).mean() < 0.5
+
+
+def test_the_crf_gets_logits_as_sharp_as_the_heads_class_says(head, photos, tmp_path, monkeypatch):
+    for name, sharpness, options in (("raw", 2.0, ()), ("usual", 2.0, ("--crf",)), ("sharp", 1e5, ("--crf",))):
+        monkeypatch.setattr(Head, "sharpness", sharpness)  # the last leaves no doubt for the CRF to settle
+        result = run(photos / "a.png", "--head", head, "--out", tmp_path / name, "--size", SIZE, *options)
+        assert result.exit_code == 0, result.output
+    raw, usual, sharp = (ids(tmp_path / name / "a.png") for name in ("raw", "usual", "sharp"))
+    assert (sharp != raw).mean() < 0.002 < (usual != raw).mean()
 
 
 def test_quiet_says_the_result_alone_and_verbose_says_more(head, photos, tmp_path):

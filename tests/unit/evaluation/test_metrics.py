@@ -11,8 +11,11 @@ from smooseg.evaluation.metrics import (
     majority_classes,
     match_clusters,
     of_groups,
+    released_scores,
     score,
+    score_with_rest,
 )
+from tests.conftest import ROOT
 
 
 def test_golden_scores(golden):
@@ -90,6 +93,34 @@ def test_impossible_ids_are_errors(predictions, labels, message):
 def test_nothing_to_score_is_an_error():
     with pytest.raises(SmoosegError, match="void"):
         score(np.zeros((2, 2), int), np.array([0, 1]))
+
+
+RELEASED = np.load(ROOT / "tests" / "reference" / "heads" / "metric.npz")
+OURS = {"same": (61.2454, 44.1179), "extra": (60.4375, 47.2654), "absent": (62.5495, 51.1605)}
+
+
+@pytest.mark.parametrize("release", ["stego", "eagle"])
+@pytest.mark.parametrize("case", list(OURS))
+def test_golden_scores_of_the_releases(case, release):
+    given = [RELEASED[f"{kind}_{case}"] for kind in ("predictions", "labels", "confusion")]
+    predictions, labels = (np.where(ids < 0, 255, ids).astype(np.uint8) for ids in given[:2])
+    confusion = confusion_matrix(predictions, labels, *given[2].shape)
+    np.testing.assert_array_equal(confusion, given[2])
+    whole = score_with_rest(confusion)
+    assert [whole.accuracy, whole.miou] == pytest.approx(RELEASED[f"scores_{release}_{case}"], rel=1e-6)
+    ours = score(confusion, match_clusters(confusion))
+    assert (ours.accuracy, ours.miou) == pytest.approx(OURS[case], abs=1e-3)
+    dropped, expected = released_scores(confusion), RELEASED[f"scores_from_pixels_{release}_{case}"]
+    if case == "same":  # as released is as ours: not a column of its own
+        assert dropped is None and [ours.accuracy, ours.miou] == pytest.approx(expected, rel=1e-6)
+    else:
+        assert [dropped.accuracy, dropped.miou] == pytest.approx(expected, rel=1e-6)
+
+
+def test_released_scores_are_none_without_a_rule_and_without_pixels():
+    assert released_scores(np.ones((2, 3), int)) is None
+    assert released_scores(np.array([[0, 0], [0, 0], [4, 1]])) is None  # all pixels are in the third cluster
+    assert released_scores(np.array([[4, 0], [1, 0]])).iou[:2] == [80, 0]
 
 
 OVER_CLUSTERED = np.array([[50, 0], [0, 30], [10, 4], [1, 5], [0, 0]])

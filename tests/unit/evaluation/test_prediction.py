@@ -19,7 +19,7 @@ from smooseg.images.imaging import read_views
 from smooseg.images.indexing import index_views
 from smooseg.images.manifests import manifest_sha256
 from tests.conftest import make_store, write_images
-from tests.unit.evaluation.test_crf import INSTALLED, crf_settings
+from tests.unit.evaluation.test_refinement import INSTALLED, crf_settings
 
 SIZE, PATCH = 32, 8
 
@@ -75,6 +75,23 @@ def test_from_features_to_scores(case):
     assert np.sum(scores[0]["confusion"]) == (labels.read(0, 11) != 255).sum()
     assert len(scores[0]["image_accuracy"]) == 11
     assert list(scores[0]["iou"]) == ["sky", "ground"]
+    assert scores[0]["released_accuracy"] is scores[0]["released_miou"] is None  # as ours
+    extra, merged = (score_labels(raw, labels, 3, dataset.classes, matched=True, groups=g) for g in (None, [0, 1, 1]))
+    assert (extra["released_accuracy"], extra["released_miou"]) == (extra["accuracy"], extra["miou"])
+    assert merged["released_accuracy"] is merged["released_miou"] is None
+
+
+def test_the_crf_gets_logits_as_sharp_as_the_heads_class_says(case, monkeypatch):
+    folder, dataset, manifest = case
+    features, maps = open_store(folder / "f.zarr", {}), {}
+    predict_labels(features, folder / "head.safetensors", folder / "raw.zarr", code="1")
+    raw = open_store(folder / "raw.zarr", {}).read(0, 11)
+    for sharpness in (2.0, 1e5):  # the second leaves no doubt for the CRF to settle
+        monkeypatch.setattr(KMeansHead, "sharpness", sharpness)
+        path = folder / f"{sharpness}.zarr"
+        refine_labels(features, folder / "head.safetensors", path, "1", manifest, dataset.root, crf_settings())
+        maps[sharpness] = open_store(path, {}).read(0, 11)
+    assert (maps[1e5] != raw).mean() < 0.002 < (maps[2.0] != raw).mean()
 
 
 def test_every_bad_label_is_named(case):

@@ -25,7 +25,7 @@ from smooseg.images.imaging import read_views
 from smooseg.images.indexing import index_views
 from smooseg.images.manifests import manifest_sha256
 from tests.conftest import ROOT, make_store, write_images
-from tests.unit.evaluation.test_crf import INSTALLED, crf_settings
+from tests.unit.evaluation.test_refinement import INSTALLED, crf_settings
 
 SIZE, PATCH = 48, 4
 SETTINGS = {"threshold": 0.4, "covered": 0.95, "ends": "positive", "subtract_mean": False}
@@ -193,6 +193,16 @@ def test_the_background_is_where_no_mask_is():
             assert found[0, i, j] == pytest.approx(np.clip(0.5 - sum(filtered), 0, 1))
     assert not found[2].any()
     assert (with_background(np.zeros((1, 3, 3), np.float32))[0] == 1).all()
+
+
+@pytest.mark.parametrize("rule", ["signed", "symmetric"])
+@pytest.mark.parametrize("engine", INSTALLED)
+def test_golden_masks_of_pixels(engine, rule, monkeypatch):
+    """What the release makes of soft masks: the filter, the background, the CRF on their softmax as it is."""
+    golden = np.load(ROOT / "tests" / "reference" / "heads" / "primaps.npz")
+    monkeypatch.setattr(module, "proposals", lambda *arguments, **options: golden[f"masks_{rule}"])
+    found = view_masks(golden["view_features"], golden["view_image"], SETTINGS, crf_settings(engine))
+    np.testing.assert_array_equal(found, golden[f"mask_of_pixels_{rule}"])
 
 
 def make_case(folder: Path, images: int):

@@ -24,7 +24,7 @@ from smooseg.images.manifests import manifest_sha256
 from smooseg.running import device
 from smooseg.settings.heads import SUPERVISED
 from tests.conftest import TINY_MODEL, make_store
-from tests.unit.evaluation.test_crf import crf_settings
+from tests.unit.evaluation.test_refinement import crf_settings
 from tests.unit.heads.test_heads import settings
 
 SIZE = 128

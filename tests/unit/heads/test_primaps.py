@@ -159,11 +159,11 @@ def test_both_sets_of_prototypes_can_predict(data, masks):
     averaged, _ = head.classifier()
     head.settings = head.settings | {"prototypes": "running"}
     running, bias = head.classifier()
-    torch.testing.assert_close(2 * running, head.magnitude[:, None] * F.normalize(head.running, dim=1))
-    torch.testing.assert_close(2 * averaged, head.magnitudes[:, None] * F.normalize(head.average, dim=1))
+    torch.testing.assert_close(running, head.magnitude[:, None] * F.normalize(head.running, dim=1))
+    torch.testing.assert_close(averaged, head.magnitudes[:, None] * F.normalize(head.average, dim=1))
     assert not torch.equal(averaged, running)
     embeddings = head.embed(data[1])
-    torch.testing.assert_close(head.logits(embeddings), embeddings @ running.T)  # the CRF doubles them; no cosine
+    torch.testing.assert_close(head.logits(embeddings), embeddings @ running.T)  # no cosine
     assert not bias.any()
 
 
@@ -180,7 +180,7 @@ def test_on_another_head_it_begins_as_that_and_holds_it(data, masks, stego, tmp_
     embeddings = stego.embed(data[1])
     torch.testing.assert_close(head.embed(data[1]), embeddings)
     expected = embeddings @ F.normalize(stego.centroids, dim=1).T
-    torch.testing.assert_close(2 * head.logits(embeddings), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(head.logits(embeddings), expected, atol=1e-4, rtol=1e-4)
     trained, _ = HEADS["primaps"].fit(data[0], KINDS, settings("primaps"), **made)
     assert all(torch.equal(before[key], value) for key, value in stego.state_dict().items())
     save_head(trained, "primaps", {}, tmp_path / "head.safetensors")

@@ -42,6 +42,8 @@ def made_results(folder: Path) -> Path:
         "merged_by_hand": False,
         "many_to_one_accuracy": 91.0,
         "many_to_one_miou": 51.0,
+        "released_accuracy": 92.0,
+        "released_miou": 52.0,
     }
     records = [
         {"experiment": e, "seed": seed, "postprocess": p, "accuracy": rng.uniform(40, 90), "miou": rng.uniform(20, 50)}
@@ -134,6 +136,13 @@ def test_a_broken_page_does_not_pass(browser, tmp_path):
         "908 px wide in a window of 390",
     ):
         assert told in found
+
+
+def test_scores_of_other_rules_have_columns_of_their_own(page):
+    text = page.read_text("utf-8")
+    assert "<th>accuracy, many to one</th><th>mIoU, many to one</th>" in text
+    assert "<th>accuracy, as released</th><th>mIoU, as released</th>" in text
+    assert "<td>91.0 ± 0.0</td><td>51.0 ± 0.0</td><td>92.0 ± 0.0</td><td>52.0 ± 0.0</td>" in text
 
 
 def test_the_page_needs_nothing_else_and_its_links_lead_somewhere(page):

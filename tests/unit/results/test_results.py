@@ -36,6 +36,8 @@ COLUMNS = [
     "miou",
     "many_to_one_accuracy",
     "many_to_one_miou",
+    "released_accuracy",
+    "released_miou",
 ]
 
 
@@ -222,7 +224,8 @@ def test_winners_are_the_best_without_labels_and_who_is_next():
 
 def test_what_was_merged_by_hand_is_marked_and_no_competitor():
     row = {"dataset": "d", "postprocess": "raw", "uses_labels": False, "accuracy_sd": np.nan, "miou_sd": np.nan}
-    row |= {"miou": 50.0, "many_to_one_accuracy": np.nan, "many_to_one_miou": np.nan}
+    row |= dict.fromkeys(["many_to_one_accuracy", "many_to_one_miou", "released_accuracy", "released_miou"], np.nan)
+    row["miou"] = 50.0
     given = [("a", 60.0, False), ("a merged", 70.0, True)]
     summary = pd.DataFrame([row | {"experiment": e, "accuracy": a, "merged_by_hand": m} for e, a, m in given])
     assert [(r["experiment"], r["best_accuracy"]) for r in summary_rows(summary)] == [
@@ -243,6 +246,7 @@ def test_the_command_prints_the_table_or_says_what_to_run(records, tmp_path):
     assert printed.exit_code == 0
     assert "64.0" in printed.output
     assert "many_to_one" not in printed.output  # no head has more clusters than classes
+    assert "released" not in printed.output
     assert "report.html" in printed.output
 
 

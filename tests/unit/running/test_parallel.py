@@ -21,8 +21,8 @@ from smooseg.features.store import open_store
 from smooseg.running import parallel
 from smooseg.running.parallel import compute
 from tests.conftest import ROOT
-from tests.unit.evaluation.test_crf import crf_settings
 from tests.unit.evaluation.test_prediction import make_case
+from tests.unit.evaluation.test_refinement import crf_settings
 
 IMAGES = 200  # 25 blocks: enough to lose a worker among them
 
