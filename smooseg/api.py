@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from .errors import SmoosegError
 from .features.extraction import extract_features
@@ -11,6 +12,7 @@ from .features.provenance import feature_needs
 from .features.store import Store, open_store
 from .features.weights import fetch_weights
 from .heads import Snapshot, find_head, save_head
+from .heads.inputs import picture_numbers
 from .images.datasets import Dataset, Entry
 from .images.indexing import index_views
 from .images.manifests import write_manifest
@@ -63,12 +65,14 @@ class Features:
         """The features, checked."""
         return open_store(self.path, self.needs)
 
-    def input(self, name: str, head: str) -> Path:
+    def input(self, name: str, head: str) -> Any:
         """What a head asks for besides features.
 
         Raises:
             SmoosegError: If only the workflow makes it.
         """
+        if name == "pictures":
+            return picture_numbers(self.out / "manifests" / f"{self.backbone}.parquet")
         if name != "weights":
             raise SmoosegError(f"head {head} is trained from {name}, which only the workflow makes")
         return self.out / "weights" / f"{self.backbone}.safetensors"

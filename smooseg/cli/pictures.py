@@ -42,6 +42,11 @@ NAMES = click.option("--names", type=FILE, help="CSV of what the clusters are ca
     type=click.IntRange(16, 4096),
     help="Side of a window (pixels), --size if not given; without --scale, at the scale of the head's training views.",
 )
+@click.option(
+    "--clusters",
+    type=click.IntRange(2, 255),
+    help="Clusters to cut a smooseg_plus head into; the number that it was fitted for if not given.",
+)
 @BANDS
 @click.option("--polygons", is_flag=True, help="Write outlines of rasters' masks as GeoPackages, too.")
 @click.option(
@@ -56,6 +61,9 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
     classes where the head was scored, else clusters. OUT/shares.csv has the percent of each in each image; its path
     is printed. Images whose mask is finished are skipped, so the same command goes on where it was stopped.
     Images that cannot be used are named, the others are done, and the exit code is 1.
+
+    A smooseg_plus head holds every number of clusters: --clusters cuts it without a new fit. Masks of another number
+    than it was fitted for show clusters, not the classes of its scores.
 
     An image is seen as one view, whatever its pixels. With --scale or --tile, and where it is longer than three times
     its shorter side or has more than 100 megapixels, it is seen in overlapping windows.
@@ -77,7 +85,11 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
 @click.command()
 @IMAGES
 @click.option(
-    "--classes", required=True, type=click.IntRange(2, 255), help="Clusters to find: what the masks tell apart."
+    "--clusters",
+    "--classes",
+    "classes",
+    type=click.IntRange(2, 255),
+    help="Clusters to find: what the masks tell apart; chosen from the pictures if not given.",
 )
 @OUT
 @click.option("--labels", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of label files.")
@@ -113,7 +125,7 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
 @click.option("--cores", type=click.IntRange(1), help="Processor cores to use; all that it may if not given.")
 @click.pass_context
 def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names: str | None, **options) -> None:
-    """Learn --classes clusters from IMAGES (files, folders, quoted globs) without any label, and write their masks.
+    """Learn clusters from IMAGES (files, folders, quoted globs) without any label, and write their masks.
 
     OUT gets config.yaml, pictures (links to yours), results of the workflow, and masks as smooseg segment writes them.
     Printed are the folder of masks and overlays, the head, which smooseg segment takes for other images, and with
@@ -128,7 +140,10 @@ def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names:
     ids and colours are classes; rows of one name are one class, and those called void are not scored. There may be
     more or fewer classes than clusters. No label is used in training.
 
-    Example: smooseg fit photos --classes 6 --out work
+    Without --clusters, the head holds every number of clusters and takes one that the pictures suggest: why is said
+    in a line, and smooseg segment --clusters cuts it elsewhere.
+
+    Example: smooseg fit photos --clusters 6 --out work
     """
     from ..pictures.fit import fit_pictures
 
@@ -140,6 +155,8 @@ def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names:
     for path in filter(None, (fitted.masks, fitted.head, fitted.report)):
         click.echo(path)
     if context.meta.get("volume") != "quiet":
+        if fitted.advice:
+            click.echo(fitted.advice, err=True)
         say_next(images, fitted.head, out)
     require_all(fitted.outcome)
 

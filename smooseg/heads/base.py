@@ -127,6 +127,11 @@ class Head(nn.Module, ABC):
         raise SmoosegError("the head holds one number of clusters, which must be given")
 
     @property
+    def advice(self) -> str:
+        """One line on the number of clusters to begin with; empty where the head knows none."""
+        return ""
+
+    @property
     def cuts(self) -> range:
         """Numbers of clusters that :meth:`cut` takes: its own alone if not said."""
         return range(self.clusters, self.clusters + 1)

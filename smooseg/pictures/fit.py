@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from ..errors import SmoosegError, raise_listed
+from ..heads.base import FEWEST
 from ..images.datasets import VOID, open_dataset
 from ..running.files import whole
 from ..running.jobs import LEVEL
@@ -17,6 +18,7 @@ from ..running.machine import cache_variables, interpreter_problem, usable_cores
 from ..running.processes import run_attended
 from ..settings.catalogue import find_backbone
 from ..settings.config import resolve
+from ..settings.heads import AUTO, CHOOSING
 from ..settings.shipped import PACKAGE, shipped
 from .label_table import read_label_table
 from .linking import (
@@ -52,6 +54,7 @@ class Fitted:
         report: The workflow's report; None without labels.
         outcome: Shares of the masks, and pictures without one.
         scored: Number of pictures that have a label.
+        advice: Why the head has its number of clusters, where it chose that.
     """
 
     head: Path
@@ -59,10 +62,11 @@ class Fitted:
     report: Path | None
     outcome: Outcome
     scored: int
+    advice: str = ""
 
 
 def make_config(
-    classes: int,
+    classes: int | str,
     names: list[str],
     void: int,
     meanings: dict,
@@ -94,7 +98,7 @@ def make_config(
             DATASET: {
                 "layout": "raster" if rasters else "folder",
                 "path": DATASET,
-                "classes": names or [f"class {i}" for i in range(classes)],
+                "classes": names or [f"class {i}" for i in range(FEWEST if isinstance(classes, str) else classes)],
                 "void": void,
                 "labels": meanings,
                 "settings": rasters,
@@ -113,7 +117,7 @@ def make_config(
 def fit_pictures(
     images: list[str],
     out: Path,
-    classes: int,
+    classes: int | None = None,
     *,
     labels: Path | None = None,
     class_names: list[str] | None = None,
@@ -136,7 +140,8 @@ def fit_pictures(
     Args:
         images: Image files, folders or globs; what lies below ``out`` is left out.
         out: Folder of its own for everything that is written.
-        classes: Number of clusters; there can be more or fewer of them than classes in the labels.
+        classes: Number of clusters; there can be more or fewer of them than classes in the labels. None lets the head
+            choose it, without labels.
         labels: Folder of label files, under the pictures' names; those that have one are scored.
         class_names: Of the ids 0, 1, …; where they are not given, as many as the labels hold.
         label_table: Names of classes, and their ids or colours, see
@@ -171,7 +176,10 @@ def fit_pictures(
         classed, meanings = read_label_table(label_table)
     else:
         classed = class_names or (label_classes(labels, list(labelled.values()), void) if labels else [])
-    config = make_config(classes, classed, void, meanings, head, backbone, steps, seed, crf, names, rasters)
+    if classes is None and head not in CHOOSING:
+        raise SmoosegError(f"a {head} head cannot choose the number of clusters; give --clusters")
+    clusters = AUTO if classes is None else classes
+    config = make_config(clusters, classed, void, meanings, head, backbone, steps, seed, crf, names, rasters)
     cores = cores or usable_cores()
     dataset = open_dataset(config["datasets"][DATASET] | {"root": out / DATASET})
     photos = check_pictures(photos, labelled, dataset, cores, skip_bad)
@@ -182,8 +190,11 @@ def fit_pictures(
     weights = Path("results", "weights", f"{config['experiments'][head]['backbone']}.safetensors")
     run_workflow(out, ["all"] * bool(labels) + [str(path), str(weights)], cores, loudness)
     remove_other_masks(photos, out / MASKS)
-    outcome = segment_photos(photos, Segmenter(out / path, crf=crf, names=names), out / MASKS, [], BATCH)
-    return Fitted(out / path, out / MASKS, out / "results" / "report.html" if labels else None, outcome, len(labelled))
+    segmenter = Segmenter(out / path, crf=crf, names=names)
+    outcome = segment_photos(photos, segmenter, out / MASKS, [], BATCH)
+    report = out / "results" / "report.html" if labels else None
+    advice = segmenter.head.advice if classes is None else ""
+    return Fitted(out / path, out / MASKS, report, outcome, len(labelled), advice)
 
 
 def require_own(out: Path) -> None:

@@ -53,13 +53,14 @@ def segment(
     batch: int = BATCH,
     bands: tuple[int, ...] | None = None,
     names: Path | None = None,
+    clusters: int | None = None,
     polygons: bool = False,
 ) -> Outcome:
     """Write a mask and an overlay for every image, and their shares and legend as CSV; finished masks are kept.
 
     Args:
         images: Image files, folders or globs.
-        head, weights, crf, size, scale, tile, names: See :class:`smooseg.pictures.segmenter.Segmenter`.
+        head, weights, crf, size, scale, tile, names, clusters: See :class:`smooseg.pictures.segmenter.Segmenter`.
         out: Folder to write to.
         batch: Images in a forward pass.
         bands: That are seen of rasters, see :class:`smooseg.images.rasters.Raster`.
@@ -71,7 +72,7 @@ def segment(
     """
     if bands or polygons:
         require_rasterio("--bands" if bands else "--polygons")
-    segmenter = Segmenter(Path(head), weights, crf, size, scale, tile, names)
+    segmenter = Segmenter(Path(head), weights, crf, size, scale, tile, names, clusters)
     photos, problems = find_photos([images] if isinstance(images, str | Path) else images)
     if not photos:
         raise SmoosegError("; ".join(problems) or "no image was given")

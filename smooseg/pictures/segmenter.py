@@ -12,7 +12,7 @@ from ..evaluation.naming import read_names
 from ..evaluation.refinement import find_engine, refine, refined_marginals
 from ..evaluation.segmentation import averaged_embeddings, pixel_logits
 from ..features.provenance import file_sha256, round_to_patch
-from ..heads import load_head
+from ..heads import Head, load_head
 from ..images.rasters import Raster, RasterView
 from ..running.device import default_device
 from ..running.machine import keep_to_usable_cores, usable_cores
@@ -46,6 +46,8 @@ class Segmenter:
         tile: Side of a window in pixels, for views that are larger than it; None takes ``size``. Without ``scale``
             that of the head's training views is taken.
         names: CSV of what clusters are called, see :func:`smooseg.evaluation.naming.read_names`.
+        clusters: Number of clusters to cut the head into, see :meth:`smooseg.heads.Head.cut`; None takes its own. What
+            is known of its own clusters, as the classes that they were matched to, says nothing about others.
 
     Raises:
         SmoosegError: If the head or the names say too little, or the weights are missing or not those it was fitted on.
@@ -60,9 +62,11 @@ class Segmenter:
         scale: float | None = None,
         tile: int | None = None,
         names: Path | None = None,
+        clusters: int | None = None,
     ):
         keep_to_usable_cores()
-        self.head, experiment = load_head(head)
+        fitted, experiment = load_head(head)
+        self.head = fitted if clusters is None else cut(fitted, clusters, head)
         self.needs = experiment.get("features", {})
         if "patch" not in self.needs:
             raise SmoosegError(f"{head}: does not say which features it was fitted on; train it again")
@@ -78,11 +82,13 @@ class Segmenter:
         if names:
             self.legend = named_legend(read_names(names, self.head.clusters, sha256))
         else:
-            self.legend = make_legend(scores, self.head.clusters, head)
+            own = self.head.clusters == fitted.clusters
+            self.legend = make_legend(scores if own else None, self.head.clusters, head)
         self.bits = self.needs.get("bits")  # as the head's training images were read
         self.device = default_device()
         self.made_from = {
             "head_sha256": sha256,
+            "clusters": self.head.clusters,
             "names": {str(key): name for key, name in self.legend.names.items()},
             "assignment": self.legend.assignment,
             "size": self.size,
@@ -170,6 +176,14 @@ class Segmenter:
             return call(pixel_logits(self.head, pair[0], shape), pair[1])
 
         return in_threads(made, zip(grids, views, strict=True), usable_cores())
+
+
+def cut(head: Head, clusters: int, path: Path) -> Head:
+    """A head with another number of clusters; errors name its file."""
+    try:
+        return head.cut(clusters)
+    except SmoosegError as error:
+        raise SmoosegError(f"{path}: {error}") from None
 
 
 def find_weights(head: Path, experiment: dict, weights: Path | None) -> Path:

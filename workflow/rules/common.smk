@@ -190,6 +190,7 @@ def training_inputs(wildcards):
     further = {
         "weights": of_experiment(rules.fetch_weights.output.weights),
         "masks": of_experiment(rules.propose_masks.output.complete),
+        "pictures": of_experiment(rules.index_views.output[0], "train"),
         "base": base_head,
     }
     head = head_schema(SCHEMA, config["experiments"][wildcards.experiment]["head"])
