@@ -7,6 +7,7 @@ import torch.nn.functional as F
 
 from ..features.store import Store
 from ..heads import Head
+from ..running.device import own_randomness
 
 IMAGES = 1000  # at most, evenly spaced, whose pairs of patches give the label penalties
 PATCHES = 64  # of an image, drawn at random
@@ -74,8 +75,8 @@ def untrained(head: Head, seed: int) -> Head | None:
     Returns:
         None where clusters appear only after training (k-means, STEGO): there is nothing to measure before.
     """
-    torch.manual_seed(seed)
-    start = type(head)(head.channels, head.clusters, head.settings).eval()
+    with own_randomness(seed):
+        start = type(head)(head.channels, head.clusters, head.settings).eval()
     start.mean.copy_(head.mean)
     return start if start.classifier()[0].any() else None
 

@@ -21,6 +21,8 @@ from ..running.progress import progress
 from .labelmaps import CHUNK, create_label_store
 from .metrics import confusion_matrix, joined_rows, majority_classes, match_clusters, of_groups, released_scores, score
 
+LOG = logging.getLogger(__name__)
+
 
 def read_labels(manifest: Path, dataset: Dataset, split: str, features: str, path: Path, code: str) -> None:
     """Store the labels of a manifest's views, at the size of their features' views; mirror images have none.
@@ -57,9 +59,9 @@ def read_labels(manifest: Path, dataset: Dataset, split: str, features: str, pat
         store.write(start, maps)
         counts += np.bincount(maps.ravel(), minlength=len(counts))
     raise_listed("These labels cannot be used", list(dict.fromkeys(problems)))
-    logging.info("%d views of %d images have a label", len(views), views.nunique())
+    LOG.info("%d views of %d images have a label", len(views), views.nunique())
     for doubt in doubts(counts, dataset.classes):
-        logging.warning("%s", doubt)
+        LOG.warning("%s", doubt)
     store.finish()
 
 

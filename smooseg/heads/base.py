@@ -16,9 +16,11 @@ from torch import nn
 from ..errors import SmoosegError
 from ..features.reader import mean_feature
 from ..features.store import Store
+from ..running.device import own_randomness
 from ..running.files import whole
 from .snapshot import Snapshot
 
+LOG = logging.getLogger(__name__)
 FEW_VIEWS = 200  # the demo has 600, and none of even 60 clusters is one of theirs
 NARROW = 0.8  # share of a cluster's patches in one view, from which it is that view's
 TOLERATED = 0.2  # share of such clusters: some things are in one picture only
@@ -71,13 +73,13 @@ class Head(nn.Module, ABC):
         Returns:
             The head on the CPU in evaluation mode, and its history (one row per recorded step).
         """
-        torch.manual_seed(seed)
-        head = cls(store.shape[-1], clusters, settings)
-        if snapshot:
-            snapshot.head = head
-        if settings.get("subtract_mean"):
-            head.mean.copy_(mean_feature(store))
-        history = head.learn(store, seed=seed, budget=budget, snapshot=snapshot, **inputs)
+        with own_randomness(seed):
+            head = cls(store.shape[-1], clusters, settings)
+            if snapshot:
+                snapshot.head = head
+            if settings.get("subtract_mean"):
+                head.mean.copy_(mean_feature(store))
+            history = head.learn(store, seed=seed, budget=budget, snapshot=snapshot, **inputs)
         head = head.cpu().eval()
         if store.views <= FEW_VIEWS:
             doubt_clusters(head, store)
@@ -126,14 +128,14 @@ def doubt_clusters(head: Head, store: Store) -> None:
     used = int((patches > 0).sum())
     narrow = int((counts.max(0).values[patches > 0] >= NARROW * patches[patches > 0]).sum())
     if narrow > TOLERATED * used:
-        logging.warning(
+        LOG.warning(
             "%d of %d clusters are used, and %d of them have four fifths of their patches in one of the %d views: so "
             "few tell crops apart, not contents; ask for fewer clusters, or give more images",
             *(used, head.clusters, narrow, store.views),
         )
 
 
-def save_head(head: Head, name: str, experiment: dict, path: Path) -> None:
+def save_head(head: Head, name: str, experiment: dict, path: Path, made_from: str = "") -> None:
     """Write a head as safetensors with its full configuration inside; whole or not at all.
 
     Args:
@@ -141,6 +143,7 @@ def save_head(head: Head, name: str, experiment: dict, path: Path) -> None:
         name: Its key in ``HEADS``.
         experiment: The resolved experiment it was trained for.
         path: File to write.
+        made_from: Hash of all that decides the head, by which one that is finished is known.
     """
     facts = {
         "head": name,
@@ -148,9 +151,15 @@ def save_head(head: Head, name: str, experiment: dict, path: Path) -> None:
         "clusters": head.clusters,
         "settings": head.settings,
         "experiment": experiment,
+        "made_from": made_from,
     }
     with whole(path) as aside:
         aside.write_bytes(save(head.state_dict(), metadata={"smooseg": json.dumps(facts)}))
+
+
+def read_made_from(path: Path) -> str:
+    """The hash that :func:`save_head` was given, empty in files of earlier versions; errors as of :func:`read_head`."""
+    return read_head(path)[0].get("made_from", "")
 
 
 def read_head(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:

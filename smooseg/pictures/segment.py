@@ -16,6 +16,7 @@ from .photos import Photo, find_photos
 from .pipeline import Work
 from .segmenter import Segmenter
 
+LOG = logging.getLogger(__name__)
 THREADS = 2  # that decode, enlarge and encode
 BATCH = 8  # images in a forward pass
 
@@ -91,7 +92,7 @@ def segment_photos(
     at_once = [group for group, windows in seen if windows is None]
     tiled = [(photo, windows) for group, windows in seen if windows for photo, _ in group]
     total = kept + sum(map(len, at_once)) + sum(len(windows) for _, windows in tiled)
-    logging.info("%d images, %d finished before, on %s", len(photos), kept, segmenter.device)
+    LOG.info("%d images, %d finished before, on %s", len(photos), kept, segmenter.device)
     with (
         ThreadPoolExecutor(THREADS) as pool,
         progress(total=total, initial=kept, unit="view", desc="segment") as bar,
@@ -99,6 +100,6 @@ def segment_photos(
         for done in chain(work.run(at_once, pool), *(work.tile(*one, batch) for one in tiled)):
             bar.update(done)
     for note, noted in work.notes.items():
-        logging.warning("%s%s: %d images with %s", noted[0].path, ", …" if len(noted) > 1 else "", len(noted), note)
+        LOG.warning("%s%s: %d images with %s", noted[0].path, ", …" if len(noted) > 1 else "", len(noted), note)
     used = {cluster for record in work.records.values() for cluster in record["clusters"]}
     return Outcome(work.write_tables(photos), problems, kept, len(used), segmenter.head.clusters)

@@ -122,6 +122,11 @@ def check_selections(config: dict) -> None:
         for row in table["rows"]:
             if row["experiment"] is not None:
                 require_known(f"tables.{name}.rows", row["experiment"], config["experiments"])
+    for head, presets in config["presets"].items():
+        for preset, experiment in presets.items():
+            require_known(f"presets.{head}.{preset}", experiment, config["experiments"])
+            if (other := config["experiments"][experiment]["head"]) != head:
+                raise SmoosegError(f"config: presets.{head}.{preset}: {experiment} has a {other} head")
     for name, run in config["runs"].items():
         for kind in ("experiments", "tables", "sweeps"):
             for chosen in run[kind]:

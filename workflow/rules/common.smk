@@ -15,8 +15,9 @@ from smooseg.settings.schema import load_schema
 from smooseg.settings.heads import SUPERVISED, head_schema
 from smooseg.images.datasets import open_dataset
 from smooseg.errors import SmoosegError, raise_listed
+from smooseg.running.codes import code, code_of_features, code_of_heads, code_of_maps, code_of_masks
 from smooseg.running.files import FOLDER, share_folder
-from smooseg.running.fingerprint import source_hash, tree_state
+from smooseg.running.fingerprint import tree_state
 from smooseg.running.machine import interpreter_problem, usable_cores
 from smooseg.running.plugins import code_of, code_with_heads
 
@@ -203,16 +204,11 @@ def base_head(wildcards):
     return base and rules.train_head.output.head.format(experiment=base, seed=wildcards.seed)
 
 
-def code(*modules):
-    """Hash of the library code behind a stage: a change that can alter its results makes it run again."""
-    return " ".join(source_hash(module) for module in modules)
-
-
-def code_of_head(experiment):
-    """Hash of the code behind an experiment's head and the head that it builds on, which no module of ours imports."""
+def heads_of(experiment):
+    """Names of an experiment's head, of the one that it is put on, and so on."""
     entry = config["experiments"][experiment]
     base = entry["settings"].get("base")
-    return code_of("heads", entry["head"]) + (f" {code_of_head(base)}" if base else "")
+    return [entry["head"], *(heads_of(base) if base else [])]
 
 
 def of_jobs(pattern, jobs, **values):

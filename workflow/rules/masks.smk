@@ -24,7 +24,7 @@ rule propose_masks:
         root=lambda w: dataset_settings(w.dataset)["root"],
         masks=lambda w: mask_settings(w.backbone),
         crf=config["crf"],
-        code=code("evaluation.proposals"),
+        code=code_of_masks(),
     message:
         "Propose masks for the training views of {wildcards.dataset} with {wildcards.backbone}"
     script:

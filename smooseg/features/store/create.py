@@ -15,6 +15,7 @@ from ...errors import SmoosegError
 from ...running.files import is_url
 from .array import COMPLETE, Store, backend
 
+LOG = logging.getLogger(__name__)
 CIRCUMSTANCES = "made_with"  # provenance that a finished store may differ in: versions, batch size
 # a chunk is one file; with "/" it would lie in two folders of its own
 FLAT: ChunkKeyEncodingParams = {"name": "default", "separator": "."}
@@ -122,7 +123,7 @@ def require_space(path: str | Path, needed: int, freed: int) -> None:
     if is_url(path):
         return
     free = freed + shutil.disk_usage(next(p for p in Path(path).absolute().parents if p.exists())).free
-    logging.info("%s: %.2f GB to write, %.1f GB free", path, needed / 1e9, free / 1e9)
+    LOG.info("%s: %.2f GB to write, %.1f GB free", path, needed / 1e9, free / 1e9)
     if needed > free:
         raise SmoosegError(
             f"{path}: needs {needed / 1e9:.3g} GB and the disk has {free / 1e9:.3g} GB free; free some, or point "

@@ -23,6 +23,7 @@ from ..base import Head
 from ..snapshot import Snapshot
 from .consensus import FINE, consensus, most_typical, refined, unit
 
+LOG = logging.getLogger(__name__)
 RIDGE = 1e-4  # of the residuals' mean variance: keeps directions without any residual finite
 WIDE = 64  # directions of the discriminant
 FLOOR = 1e-6  # of the largest ratio or mean variance: what is below it is rounding, and no direction
@@ -112,7 +113,7 @@ class SmooSegPlusHead(Head):
             losses.append(loss)
         chosen = most_typical([labels for labels, _, _ in found])
         labels, weights, bias = found[chosen]
-        logging.info("consensus: %d patches, %.4f of the pairs in a cluster parted", len(patches), losses[chosen])
+        LOG.info("consensus: %d patches, %.4f of the pairs in a cluster parted", len(patches), losses[chosen])
         return weights, bias, {"step": s["partitions"], "loss": losses[chosen], "clusters": len(np.unique(labels))}
 
     def divide(

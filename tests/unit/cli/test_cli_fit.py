@@ -20,9 +20,10 @@ from PIL import Image
 from smooseg.cli import main
 from smooseg.images.datasets import Folder
 from smooseg.pictures import fit as fitting
-from smooseg.pictures.fit import pictures_of, write_config
+from smooseg.pictures.fit import write_config
 from smooseg.pictures.linking import check_pictures, find_labels, label_classes, place_pictures
 from smooseg.pictures.photos import find_photos
+from smooseg.pictures.sets import pictures_of
 from smooseg.settings import shipped
 from tests.conftest import write_images
 from tests.unit.cli.test_cli_gallery import names_csv
