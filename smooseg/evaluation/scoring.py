@@ -97,12 +97,22 @@ def score_labels(
     """
     inputs = place(maps.path), place(labels.path), clusters, len(classes)
     tasks = [(*inputs, start, stop) for start, stop in maps.blocks(CHUNK)]
-    confusions = np.concatenate(compute(count_block, tasks, 1, scheduler, "count"))
+    return summarised(np.concatenate(compute(count_block, tasks, 1, scheduler, "count")), classes, matched, groups)
+
+
+def summarised(confusions: np.ndarray, classes: list[str], matched: bool, groups: list[int] | None = None) -> dict:
+    """What :func:`score_labels` returns.
+
+    Args:
+        confusions: int64 (images, clusters, classes).
+        classes, matched, groups: As for :func:`score_labels`.
+    """
+    clusters = confusions.shape[1]
     total = confusions.sum(0)
     released = released_scores(total) if matched and groups is None else None
     groups = list(range(clusters)) if groups is None else groups
     joined = joined_rows(total, groups)
-    assignment = of_groups(match_clusters(joined), groups) if matched else np.arange(clusters)
+    assignment = of_groups(match_clusters(joined) if matched else np.arange(len(joined)), groups)
     scores = score(total, assignment)
     many = score(total, of_groups(majority_classes(joined), groups)) if len(joined) > len(classes) else None
     return {

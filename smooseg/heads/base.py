@@ -106,10 +106,20 @@ class Head(nn.Module, ABC):
         directions = F.normalize(self.classifier()[0], dim=-1)
         return directions * directions.shape[1] ** 0.5
 
+    def __repr__(self) -> str:
+        """Name, clusters, channels and settings, in place of torch's tree of modules."""
+        facts = {"clusters": self.clusters, "channels": self.channels} | self.settings
+        return f"{type(self).__name__}({', '.join(f'{key}={shown(value)}' for key, value in facts.items())})"
+
     def logits(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Cluster logits (..., K) of embeddings (..., dimensions); where ``cosine``, usually cosines."""
         weights, bias = self.classifier()
         return (F.normalize(embeddings, dim=-1) if self.cosine else embeddings) @ weights.T + bias
+
+
+def shown(value: Any) -> str:
+    """A setting's value, where it is no large one."""
+    return repr(value) if not isinstance(value, dict) else "…"
 
 
 @torch.inference_mode()

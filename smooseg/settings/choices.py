@@ -49,7 +49,7 @@ class Choice:
 def choose(
     head: str = HEAD,
     clusters: int = 2,
-    backbone: str | dict = BACKBONE,
+    backbone: str | dict | tuple[str, dict] = BACKBONE,
     preset: str | None = None,
     settings: dict[str, Any] | None = None,
     seed: int = 0,
@@ -59,8 +59,8 @@ def choose(
     Args:
         head: One of :func:`blind_heads`.
         clusters: How many.
-        backbone: Name in the catalogue, or an entry as there. A head that needs keys, or the tokens that enter a block,
-            gets those of the same network.
+        backbone: Name in the catalogue, an entry as there, or both of one whose features are there
+            already. A head that needs keys, or the tokens that enter a block, gets those of the same network.
         preset: Name of a preset of the head, see :func:`preset_settings`.
         settings: Hyperparameters; where the preset says others, these count.
         seed: Fixes initialisation and order.
@@ -71,7 +71,9 @@ def choose(
     schema, settings = load_schema(), preset_settings(head, preset) | (settings or {})
     complete = head_settings(head, settings, schema)
     part = head_schema(schema, head)
-    name, entry = fitting_backbone(demands(part, complete), *find_backbone(backbone))
+    fixed = isinstance(backbone, tuple)
+    name, entry = backbone if isinstance(backbone, tuple) else find_backbone(backbone)
+    name, entry = (name, entry) if fixed else fitting_backbone(demands(part, complete), name, entry)
     check_backbone("fit", (head, part), complete, (name, entry))
     if complete.get("subtract_mean", False) is None:
         complete["subtract_mean"] = entry["subtract_mean"]

@@ -61,6 +61,17 @@ def check_backbone(where: str, head: tuple[str, dict], settings: dict, backbone:
             )
 
 
+def mask_settings(masks: dict, backbone: dict) -> dict:
+    """What mask proposals depend on, apart from the cache and the CRF.
+
+    Args:
+        masks: That part of the configuration.
+        backbone: Its entry.
+    """
+    chosen = masks["subtract_mean"]
+    return masks | {"subtract_mean": backbone["subtract_mean"] if chosen is None else chosen}
+
+
 def check_bases(experiments: dict) -> None:
     """Raise if a head's setting ``base`` names an experiment whose head it cannot be put on.
 

@@ -12,7 +12,7 @@ from snakemake.utils import available_cpu_count
 from smooseg.settings.catalogue import read_config, stated_needs
 from smooseg.settings.config import compared, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
 from smooseg.settings.schema import load_schema
-from smooseg.settings.heads import SUPERVISED, head_schema
+from smooseg.settings.heads import SUPERVISED, head_schema, mask_settings
 from smooseg.images.datasets import open_dataset
 from smooseg.errors import SmoosegError, raise_listed
 from smooseg.running.codes import code, code_of_features, code_of_heads, code_of_maps, code_of_masks
@@ -129,13 +129,6 @@ def feature_needs(dataset, backbone):
     """What a feature store must have been made from, as far as the configuration says."""
     resample, precision = config["datasets"][dataset]["resample"], config["extract"]["precision"]
     return stated_needs(config["backbones"][backbone], resample, precision)
-
-
-def mask_settings(backbone):
-    """What mask proposals depend on, apart from the cache and the CRF."""
-    chosen = config["masks"]["subtract_mean"]
-    subtract = config["backbones"][backbone]["subtract_mean"] if chosen is None else chosen
-    return config["masks"] | {"subtract_mean": subtract}
 
 
 def of_experiment(pattern, view="eval"):

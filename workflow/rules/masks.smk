@@ -22,7 +22,7 @@ rule propose_masks:
         store=lambda w: store_path(w, "train"),
         needs=lambda w: feature_needs(w.dataset, w.backbone),
         root=lambda w: dataset_settings(w.dataset)["root"],
-        masks=lambda w: mask_settings(w.backbone),
+        masks=lambda w: mask_settings(config["masks"], config["backbones"][w.backbone]),
         crf=config["crf"],
         code=code_of_masks(),
     message:

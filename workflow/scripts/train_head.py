@@ -19,7 +19,7 @@ if __name__ == "__main__":
             needs,
             params.memory_gb,
             read_inputs(inputs, needs),
-            Path(inputs.base) if "base" in inputs.keys() else None,
+            Path(inputs.base) if inputs.get("base") else None,
         )
         states = snakemake.config["train"]["states"]
         fit_head(fitting, output, other_place(output), states, snakemake.output.get("states"))

@@ -19,6 +19,8 @@ LOG = logging.getLogger(__name__)
 CIRCUMSTANCES = "made_with"  # provenance that a finished store may differ in: versions, batch size
 # a chunk is one file; with "/" it would lie in two folders of its own
 FLAT: ChunkKeyEncodingParams = {"name": "default", "separator": "."}
+# names of the axes, by which xarray and others know them; of stores, by type and number of axes
+DIMENSIONS = {("float16", 3): ("views", "patches", "channels"), ("uint8", 3): ("images", "rows", "columns")}
 # compressors; docs/cache.md has what each costs and saves, and what was tried and dropped
 CODECS = {
     "raw": [],  # float16 as it is: features barely compress without loss, and raw chunks read fastest
@@ -71,6 +73,7 @@ def create_store(
         compressors=[*CODECS[codec], Crc32cCodec()],
         attributes={"provenance": provenance},
         chunk_key_encoding=FLAT,
+        dimension_names=DIMENSIONS.get((dtype, len(shape))),
     )
     return Store(path)
 
