@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save
 
 from ..errors import SmoosegError
+from ..running.device import own_randomness
 from ..running.files import whole
 from ..running.machine import home_cache
 from .backbones import create_model, load_strictly
@@ -21,6 +22,7 @@ from .hub import REMEDY, hub_problem, offline
 from .provenance import file_sha256
 
 
+@own_randomness()  # a network's weights are drawn before they are read
 def fetch_weights(model: str, weights: dict, output: Path) -> dict:
     """Fetch, check and convert a backbone's weights.
 

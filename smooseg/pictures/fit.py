@@ -127,9 +127,12 @@ def require_workflow() -> None:
 
 
 def require_own(out: Path) -> None:
-    """Raise unless a folder is new, empty or of an earlier call."""
-    config = out / CONFIG
-    if out.exists() and any(out.iterdir()) and not (config.is_file() and config.read_text("utf-8").startswith(HEADER)):
+    """Raise unless a folder is new, empty, or of an earlier call, of the command or of the library."""
+    config, library = out / CONFIG, out / "results" / "library"
+    if not out.exists() or not any(out.iterdir()):
+        return
+    ours = config.read_text("utf-8").startswith(HEADER) if config.is_file() else library.is_dir()
+    if not ours:
         raise SmoosegError(f"{out}: is neither empty nor of an earlier smooseg fit; give another --out")
 
 

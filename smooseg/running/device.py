@@ -81,8 +81,9 @@ def threads(number: int | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def own_randomness(seed: int) -> Iterator[None]:
-    """Torch's generators begin at a seed, and are at the end where they were before."""
+def own_randomness(seed: int | None = None) -> Iterator[None]:
+    """Torch's generators begin at a seed, or go on where they are, and are at the end where they were before."""
     with torch.random.fork_rng(range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
+        if seed is not None:
+            torch.manual_seed(seed)
         yield

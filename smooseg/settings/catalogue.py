@@ -55,8 +55,14 @@ def load_catalogue(path: Path | None = None, **changes: str | Path | None) -> di
     Raises:
         SmoosegError: If it is missing, does not parse or is wrong.
     """
-    path = path or (Path("config.yaml") if Path("config.yaml").is_file() else shipped("config.yaml"))
-    return resolve(read_config(path) | {key: str(value) for key, value in changes.items() if value is not None})
+    return resolve(
+        read_config(path or catalogue_path()) | {key: str(value) for key, value in changes.items() if value is not None}
+    )
+
+
+def catalogue_path() -> Path:
+    """config.yaml of this folder, else the one that smooseg comes with."""
+    return Path("config.yaml") if Path("config.yaml").is_file() else shipped("config.yaml")
 
 
 def absent(paths: Iterable[Path]) -> list[str]:
@@ -156,10 +162,10 @@ def find_backbone(backbone: str | dict) -> tuple[str, dict]:
         settings = checked(backbone, schema["$defs"]["backbone"], schema, "backbone")
         settings["weights"]["path"] = plain_path(settings["weights"]["path"])
         return backbone["model"], settings
-    known = load_catalogue()["backbones"]
+    known = read_config(catalogue_path()).get("backbones") or {}
     if backbone not in known:
         raise SmoosegError(f"backbone {backbone!r} is none of {', '.join(known)}")
-    return backbone, known[backbone]
+    return backbone, find_backbone(known[backbone])[1]
 
 
 def stated_needs(backbone: dict, resample: str, precision: str) -> dict:

@@ -1,6 +1,5 @@
 """The library and the workflow on one folder: what one of them finished, the other takes, both ways."""
 
-import json
 import shutil
 
 import yaml
@@ -43,4 +42,3 @@ def test_what_one_finished_the_other_takes(tmp_path, tiny_checkpoint, monkeypatc
     again = smooseg.fit("images", 2, "smooseg", backbone="tiny", out="work", **settings)
     assert again.path.read_bytes() == of_library
     assert before == {path: path.stat().st_mtime_ns for path in before}  # nothing of the workflow's was touched
-    assert json.loads((head.parents[2] / "features/pictures/tiny/train.zarr/complete.json").read_text())["chunks"]
