@@ -105,7 +105,8 @@ def fit(context: click.Context, images: tuple[str, ...], out: Path, **options) -
     given = options.pop("settings") | ({} if steps is None else {"steps": steps})
     labels = Labels(options.pop("labels"), split_names(names) if names else None, *take(options, "label_table", "void"))
     pictures = find_set(list(images), out, labels, *take(options, "scale", "bands"))
-    choice = choose(*take(options, "head", "clusters", "backbone", "preset"), given, options.pop("seed"))
+    named = {key: options.pop(key) for key in ("head", "clusters", "backbone", "preset", "seed")}
+    choice = choose(settings=given, **named)
     fitted = fit_pictures(pictures, choice, out, loudness=context.meta.get("volume"), **options)
     say_masks(context, fitted.outcome, fitted.masks)
     if fitted.scored and context.meta.get("volume") != "quiet":

@@ -68,6 +68,11 @@ class Mask(np.ndarray):
         """Colour of an id, as #RRGGBB."""
         return "#{:02X}{:02X}{:02X}".format(*self.legend.palette[number]) if self.legend else "#000000"
 
+    def coloured(self) -> np.ndarray:
+        """The ids in the legend's colours: uint8 (height, width, 3)."""
+        ids = np.asarray(self)
+        return self.legend.palette[ids] if self.legend else np.stack([ids] * 3, -1)
+
     def overlay(self) -> Image.Image:
         """The mask over its image, with a legend below."""
         if self.image is None or self.legend is None:

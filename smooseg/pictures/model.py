@@ -91,7 +91,7 @@ class Model:
         else:
             choice = self.choice(features)
         path = fit_features(features, choice, self.name or self.head, self.memory_gb)
-        self.held, self.weights = features, features.source and features.source.weights
+        self.held, self.weights = features, features.source.weights if features.source else None
         self.path = path
         vars(self).pop("loaded", None)
         return self

@@ -59,7 +59,7 @@ def plot_segmentations(masks: Mask | Masks | dict[str, Masks], axes: Any = None)
     for number, (title, column) in enumerate({"image": [], **columns}.items()):
         axes[0, number].set_title(title, fontsize=10)
         for row, mask in enumerate(column):
-            axes[row, number].imshow(mask.legend.palette[np.asarray(mask)], interpolation="nearest")
+            axes[row, number].imshow(mask.coloured(), interpolation="nearest")
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
     return axes

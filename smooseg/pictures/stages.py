@@ -99,7 +99,7 @@ def fit_features(features: Features, choice: Choice, name: str, memory_gb: float
         name: Of its folder.
         memory_gb: Features to hold in memory.
     """
-    experiment = {"dataset": features.dataset, "backbone": features.backbone, "head": choice.head}
+    experiment: dict[str, Any] = {"dataset": features.dataset, "backbone": features.backbone, "head": choice.head}
     experiment |= {"clusters": choice.clusters, "settings": choice.settings}
     base = base_file(features, choice)
     inputs = {wanted: INPUTS[wanted](features) for wanted in choice.inputs if wanted in INPUTS}
