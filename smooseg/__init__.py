@@ -54,11 +54,13 @@ __all__ = [
 HOMES = {"SmoosegError": "errors", "load_head": "heads"}  # of public names; others lie in api
 
 
-def __getattr__(name: str) -> object:
-    """Public names, imported when they are first asked for: the workflow's parse must not wait for torch."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{HOMES.get(name, 'api')}", __name__), name)
+if not TYPE_CHECKING:  # or no name would be unknown
+
+    def __getattr__(name):
+        """Public names, imported when they are first asked for: the workflow's parse must not wait for torch."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f".{HOMES.get(name, 'api')}", __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -62,7 +62,7 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
 
     Example: smooseg segment photos --head results/experiments/camvid_smooseg/0/head.safetensors --out masks
     """
-    from ..pictures.pipeline import SHARES
+    from ..pictures.output.tables import SHARES
     from ..pictures.segment import segment as write_masks
 
     outcome = write_masks(list(images), out=out, **options)

@@ -12,8 +12,7 @@ from ..images.datasets import VOID
 from .output.legend import Legend
 from .output.masks import palette_image, write_csv, write_mask
 from .output.overlays import save_overlay, with_legend
-
-LEGEND_FILE, SHARES_FILE = "legend.csv", "shares.csv"
+from .output.tables import LEGEND, SHARES
 
 
 class Mask(np.ndarray):
@@ -114,7 +113,7 @@ class Masks(list[Mask]):
         folder, shares = Path(folder), self.shares()
         paths = [mask.save(folder / f"{mask.name}.png") for mask in self]
         legends = pd.concat([mask.shares()[["id", "name", "colour"]] for mask in self]).drop_duplicates()
-        for name, table in ((LEGEND_FILE, legends.sort_values("id")), (SHARES_FILE, shares)):
+        for name, table in ((LEGEND, legends.sort_values("id")), (SHARES, shares)):
             write_csv([list(table.columns), *table.to_numpy().tolist()], folder / name)
         return paths
 

@@ -207,24 +207,11 @@ def embedded_png(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode()
 
 
-def write_report(
-    template: Path,
-    summary: pd.DataFrame,
-    classes: pd.DataFrame,
-    histories: dict[tuple[str, str], pd.DataFrame],
-    tables: dict[str, pd.DataFrame],
-    criteria: dict[str, pd.DataFrame],
-    figures: list[Path],
-    captions: list[Path],
-    times: pd.DataFrame,
-    weights: dict[str, dict],
-    config: dict,
-    path: Path,
-) -> None:
-    """Render the page.
+@dataclass(frozen=True)
+class Run:
+    """What a run of the workflow left.
 
     Args:
-        template: Jinja2 template.
         summary: Scores, mean and spread over seeds.
         classes: IoU per class.
         histories: Training history by experiment and seed.
@@ -234,35 +221,55 @@ def write_report(
         times: What :func:`smooseg.results.timing.stage_times` gave.
         weights: What :func:`smooseg.features.weights.fetch_weights` returned, by backbone.
         config: Resolved configuration.
+    """
+
+    summary: pd.DataFrame
+    classes: pd.DataFrame
+    histories: dict[tuple[str, str], pd.DataFrame]
+    tables: dict[str, pd.DataFrame]
+    criteria: dict[str, pd.DataFrame]
+    figures: list[Path]
+    captions: list[Path]
+    times: pd.DataFrame
+    weights: dict[str, dict]
+    config: dict
+
+
+def write_report(template: Path, run: Run, path: Path) -> None:
+    """Render the page.
+
+    Args:
+        template: Jinja2 template.
+        run: What it shows.
         path: HTML file to write.
     """
     environment = Environment(loader=FileSystemLoader(template.parent), autoescape=select_autoescape(default=True))
-    supervised = set(summary.loc[summary["uses_labels"], "experiment"])
-    header, rows = class_rows(classes, supervised)
+    supervised = set(run.summary.loc[run.summary["uses_labels"], "experiment"])
+    header, rows = class_rows(run.classes, supervised)
 
     def title(head: tuple[str, str]) -> str:
         return f"{marked(head[0], head[0] in supervised)}, seed {head[1]}"
 
-    training = [{"name": title(head), **history.iloc[-1].to_dict()} for head, history in histories.items()]
-    kinds = figure_kinds(figures, captions, path)
+    training = [{"name": title(head), **history.iloc[-1].to_dict()} for head, history in run.histories.items()]
+    kinds = figure_kinds(run.figures, run.captions, path)
     path.write_text(
         environment.get_template(template.name).render(
-            summary=summary_rows(summary),
-            merged=summary["merged_by_hand"].any(),
-            many_to_one=summary["many_to_one_accuracy"].notna().any(),
-            released=summary["released_accuracy"].notna().any(),
-            winners=winners(summary),
+            summary=summary_rows(run.summary),
+            merged=run.summary["merged_by_hand"].any(),
+            many_to_one=run.summary["many_to_one_accuracy"].notna().any(),
+            released=run.summary["released_accuracy"].notna().any(),
+            winners=winners(run.summary),
             class_header=header,
             class_rows=rows,
             training=training,
-            tables=[comparison(name, config["tables"][name], table) for name, table in tables.items()],
-            criteria={name: criteria_rows(table) for name, table in criteria.items()},
+            tables=[comparison(name, run.config["tables"][name], table) for name, table in run.tables.items()],
+            criteria={name: criteria_rows(table) for name, table in run.criteria.items()},
             kinds=[kind for kind in kinds if not kind.details],
             details=[kind for kind in kinds if kind.details],
-            times=times.to_dict("records"),
-            weights=weights,
-            facts=run_facts(config),
-            config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+            times=run.times.to_dict("records"),
+            weights=run.weights,
+            facts=run_facts(run.config),
+            config=yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True),
         ),
         "utf-8",
     )

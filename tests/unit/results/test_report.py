@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from smooseg.results.comparisons import comparison_table, read_best_states
-from smooseg.results.report import write_report
+from smooseg.results.report import Run, write_report
 from smooseg.results.tables import class_table, score_table, summary_table
 from smooseg.results.timing import stage_times
 from tests.browser import CHROMIUM, Browser, problems
@@ -80,16 +80,18 @@ def made_results(folder: Path) -> Path:
     }
     write_report(
         ROOT / "workflow/report/report.html.j2",
-        summary_table(table),
-        class_table(records),
-        {("made_smooseg", "0"): history},
-        {"mine": comparison_table(TABLE, table, training, read_best_states([]), [])},
-        {"grid": criteria},
-        figures,
-        sorted((ROOT / "workflow/report").glob("*.rst")),
-        times,
-        weights,
-        {"run": "made", "tables": {"mine": TABLE}, "long": "x" * 500},
+        Run(
+            summary_table(table),
+            class_table(records),
+            {("made_smooseg", "0"): history},
+            {"mine": comparison_table(TABLE, table, training, read_best_states([]), [])},
+            {"grid": criteria},
+            figures,
+            sorted((ROOT / "workflow/report").glob("*.rst")),
+            times,
+            weights,
+            {"run": "made", "tables": {"mine": TABLE}, "long": "x" * 500},
+        ),
         folder / "report.html",
     )
     return folder / "report.html"
