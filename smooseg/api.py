@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .errors import SmoosegError
 from .evaluation.crf import refine as refined
 from .evaluation.scored import Scored, score_maps
 from .features.cached import Features, open_features
@@ -153,8 +154,12 @@ def segment(
     model = head if isinstance(head, Model) else load(head)
     seen = {"crf": crf, "size": size, "scale": scale, "tile": tile, "names": names}
     seen["weights"] = Path(weights) if weights else model.weights
+    if out is None and polygons:
+        raise SmoosegError("polygons are files: give out, a folder for them")
+    if out is not None and scores:
+        raise SmoosegError("scores are arrays, and out is for files: leave out the one or the other")
     if out is None:
-        return model.predict(images, scores=scores, batch=batch, **seen)
+        return model.predict(images, scores=scores, batch=batch, bands=bands, **seen)
     with tempfile.TemporaryDirectory(prefix="smooseg-") as folder:
         files = as_files(images, Path(folder))
         more = {"batch": batch, "bands": bands, "polygons": polygons}

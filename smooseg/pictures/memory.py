@@ -3,7 +3,7 @@
 import io
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,7 @@ def enlarged(scores: np.ndarray, shape: Shape) -> np.ndarray:
     return resized[0].numpy()
 
 
-def gathered(images: Any) -> list[Given]:
+def gathered(images: Any, bands: tuple[int, ...] | None = None) -> list[Given]:
     """Images one by one, those of folders and globs too.
 
     Raises:
@@ -94,7 +94,7 @@ def gathered(images: Any) -> list[Given]:
     for number, image in enumerate(each_image(images)):
         if is_path(image):
             photos, wrong = find_photos([image])
-            given += [Given(photo.name.as_posix(), photo) for photo in photos]
+            given += [Given(photo.name.as_posix(), replace(photo, bands=bands)) for photo in photos]
             problems += wrong
         else:
             given.append(Given(f"{number:04d}", memory=picture_of(image)))
@@ -115,7 +115,14 @@ def picture_of(image: Any) -> Picture:
         raise SmoosegError(f"an image of mode {found.mode} cannot be used ({error})") from None
 
 
-def label_images(images: Any, segmenter: Segmenter, *, scores: bool = False, batch: int = 8) -> Masks:
+def label_images(
+    images: Any,
+    segmenter: Segmenter,
+    *,
+    scores: bool = False,
+    batch: int = 8,
+    bands: tuple[int, ...] | None = None,
+) -> Masks:
     """Masks of images, in their order.
 
     Args:
@@ -123,11 +130,12 @@ def label_images(images: Any, segmenter: Segmenter, *, scores: bool = False, bat
         segmenter: Gives the ids of views.
         scores: Whether masks get scores of each cluster: float32 (clusters, height, width) takes much memory.
         batch: Images in a forward pass.
+        bands: That are seen of rasters, see :class:`smooseg.images.rasters.Raster`.
 
     Raises:
         SmoosegError: If an image cannot be used.
     """
-    given = gathered(images)
+    given = gathered(images, bands)
     shapes = [segmenter.shape(*one.size, bool(one.photo and one.photo.raster)) for one in given]
     masks: dict[int, Mask] = {}
     for shape in dict.fromkeys(shapes):

@@ -147,13 +147,22 @@ class Model:
         options["weights"] = options.get("weights") or self.weights
         return Segmenter(self.fitted, **options)
 
-    def predict(self, data: Any, *, scores: bool = False, batch: int = 8, **options: Any) -> Any:
+    def predict(
+        self,
+        data: Any,
+        *,
+        scores: bool = False,
+        batch: int = 8,
+        bands: tuple[int, ...] | None = None,
+        **options: Any,
+    ) -> Any:
         """Ids of pixels, or of patches where features are given.
 
         Args:
             data: As for :meth:`fit`.
             scores: Whether masks get scores of each cluster.
             batch: Images in a forward pass.
+            bands: That are seen of rasters.
             options: crf, size, scale, tile and names, as of :func:`smooseg.segment`.
 
         Returns:
@@ -162,7 +171,7 @@ class Model:
         """
         if isinstance(data, Features) or is_features(data):
             return self.patch_ids(np.asarray(data.detach().cpu() if hasattr(data, "detach") else data))
-        masks: Masks = label_images(data, self.segmenter(**options), scores=scores, batch=batch)
+        masks: Masks = label_images(data, self.segmenter(**options), scores=scores, batch=batch, bands=bands)
         return masks[0] if is_one(data) else masks
 
     @torch.inference_mode()

@@ -135,6 +135,23 @@ def test_what_is_no_image_is_named(model):
         smooseg.segment([], model)
 
 
+def test_rasters_in_memory_show_the_bands_that_are_asked_for(folder, model, tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    pixels = np.moveaxis(opened(folder / "images")[0], 2, 0)
+    four = np.concatenate([pixels[::-1], pixels[:1]])
+    with rasterio.open(tmp_path / "four.tif", "w", driver="GTiff", width=96, height=80, count=4, dtype="uint8") as file:
+        file.write(four)
+    (as_asked,) = smooseg.segment(tmp_path / "four.tif", model, bands=(3, 2, 1), scale=1)
+    outcome = smooseg.segment(tmp_path / "four.tif", model, tmp_path / "out", bands=(3, 2, 1), scale=1)
+    with rasterio.open(tmp_path / "out" / outcome.shares["mask"][0]) as written:
+        np.testing.assert_array_equal(as_asked, written.read(1))
+    np.testing.assert_array_equal(as_asked.image, opened(folder / "images")[0])
+    with pytest.raises(smooseg.SmoosegError, match="polygons are files"):
+        smooseg.segment(tmp_path / "four.tif", model, polygons=True)
+    with pytest.raises(smooseg.SmoosegError, match="scores are arrays, and out is for files"):
+        smooseg.segment(tmp_path / "four.tif", model, tmp_path / "out", scores=True)
+
+
 def test_scores_are_the_workflows(folder, model):
     masks, labels = smooseg.segment(folder / "images", model, size=64), opened(folder / "labels")
     scored = smooseg.score(masks, labels, classes=["up", "down"])
