@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from .errors import SmoosegError
-from .evaluation.crf import refine as refined
+from .evaluation.refinement import refine as refined
 from .evaluation.scored import Scored, score_maps
 from .features.cached import Features, open_features
+from .heads import Head
 from .pictures.given import as_files, in_array
 from .pictures.maps import Mask, Masks
 from .pictures.model import Model, load
@@ -167,19 +168,20 @@ def segment(
     return outcome
 
 
-def refine(image: Any, scores: Any, **settings: Any) -> np.ndarray:
+def refine(image: Any, scores: Any, *, sharpness: float = Head.sharpness, **settings: Any) -> np.ndarray:
     """Ids after the dense CRF: edges follow the image.
 
     Args:
         image: uint8 (height, width, 3), an array, tensor or Pillow's image.
         scores: float32 (clusters, height, width), as ``mask.scores``: cosines or logits in that range.
+        sharpness: By which scores are multiplied before the softmax: ``model.module.sharpness``.
         settings: Of the CRF, as ``crf`` in config.yaml; its defaults where not given.
 
     Returns:
         uint8 (height, width).
     """
     pixels, logits = np.asarray(in_array(image).convert("RGB")), torch.as_tensor(np.asarray(scores, np.float32))
-    return refined(logits, pixels, crf_defaults() | settings)
+    return refined(logits, pixels, crf_defaults() | settings, sharpness)
 
 
 def score(

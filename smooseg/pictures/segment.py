@@ -104,5 +104,5 @@ def segment_photos(
     for note, noted in work.writer.notes.items():
         LOG.warning("%s%s: %d images with %s", noted[0].path, ", …" if len(noted) > 1 else "", len(noted), note)
     used = {cluster for record in work.records.values() for cluster in record["clusters"]}
-    done = [(photo, work.records[photo]) for photo in photos if photo in work.records]
-    return Outcome(write_tables(done, segmenter.legend, out), problems, kept, len(used), segmenter.head.clusters)
+    finished = [(photo, work.records[photo]) for photo in photos if photo in work.records]
+    return Outcome(write_tables(finished, segmenter.legend, out), problems, kept, len(used), segmenter.head.clusters)
