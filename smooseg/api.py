@@ -181,7 +181,7 @@ def refine(image: Any, scores: Any, *, sharpness: float = Head.sharpness, **sett
         uint8 (height, width).
     """
     pixels, logits = np.asarray(in_array(image).convert("RGB")), torch.as_tensor(np.asarray(scores, np.float32))
-    return refined(logits, pixels, crf_defaults() | settings, sharpness)
+    return refined(logits, pixels, crf_defaults(settings), sharpness)
 
 
 def score(

@@ -20,7 +20,7 @@ from ..running.device import threads as torch_threads
 from ..running.machine import usable_cores
 from ..running.parallel import in_threads
 from ..running.plugins import code_with_heads
-from ..settings.schema import load_schema, with_defaults
+from ..settings.schema import checked, load_schema
 from .output.legend import evaluated, make_legend, named_legend
 from .photos import Photo, PhotoView
 from .shapes import ShapedBackbone, fits_a_view, scaled_shape, view_shape
@@ -29,10 +29,14 @@ from .windows import Windows
 MANY = 100_000_000  # pixels: more than a camera's photograph has
 
 
-def crf_defaults() -> dict:
-    """Settings of the CRF as published, for :func:`smooseg.evaluation.refinement.refine`."""
+def crf_defaults(changes: dict | None = None) -> dict:
+    """Settings of the CRF as published with some changes, for :func:`smooseg.evaluation.refinement.refine`.
+
+    Raises:
+        SmoosegError: If one is unknown or out of range.
+    """
     schema = load_schema()
-    settings = with_defaults({}, schema["properties"]["crf"], schema)
+    settings = checked(changes or {}, schema["properties"]["crf"], schema, "crf")
     return settings | {"engine": find_engine(settings["engine"])}
 
 

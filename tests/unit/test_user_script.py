@@ -99,7 +99,10 @@ def test_images_of_several_sizes_with_scores(folder, model):
     refined = smooseg.refine(large, masks[0].scores)
     assert (refined.shape, refined.dtype) == ((80, 96), np.uint8)
     assert (refined == masks[0]).mean() > 0.7
-    assert (smooseg.refine(large, masks[0].scores, iterations=0) == masks[0].scores.argmax(0)).all()
+    alone = smooseg.refine(large, masks[0].scores, gaussian_weight=0, bilateral_weight=0)  # pixels without neighbours
+    assert (alone == masks[0].scores.argmax(0)).all()
+    with pytest.raises(smooseg.SmoosegError, match=r"crf\.iteration is unknown.*did you mean iterations"):
+        smooseg.refine(large, masks[0].scores, iteration=3)
 
 
 def test_arrays_are_fitted_as_their_files_are(folder, features, backbone):
