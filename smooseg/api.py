@@ -15,12 +15,12 @@ from .heads import Head
 from .pictures.given import as_files, in_array
 from .pictures.maps import Mask, Masks
 from .pictures.model import Model, load
-from .pictures.model import extract as extract_images
 from .pictures.plots import plot_penalties, plot_segmentations
 from .pictures.segment import BATCH, Outcome
 from .pictures.segment import segment as write_masks
 from .pictures.segmenter import crf_defaults
 from .pictures.sets import Views
+from .pictures.stages import extract_images
 from .settings.catalogue import find_backbone
 from .settings.choices import BACKBONE, HEAD
 

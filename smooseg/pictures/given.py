@@ -69,3 +69,8 @@ def as_files(images: Any, folder: Path) -> list[str | Path]:
             in_array(image).save(aside, "PNG", compress_level=1)
         found.append(path)
     return found
+
+
+def is_features(data: Any) -> bool:
+    """Whether an array or tensor holds features, and no image: three axes of numbers that are no bytes."""
+    return getattr(data, "ndim", 0) == 3 and "uint8" not in str(getattr(data, "dtype", "uint8"))

@@ -2,7 +2,6 @@
 
 import inspect
 import shutil
-import tempfile
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,12 @@ from ..features.cached import Features, own_features
 from ..heads import Head, load_head
 from ..heads.fitting import HISTORY
 from ..running.files import whole
-from ..settings.catalogue import find_backbone
 from ..settings.choices import BACKBONE, HEAD, Choice, choose, head_settings, preset_settings
-from .given import as_files, is_one
+from .given import is_features, is_one
 from .maps import Masks
 from .memory import label_images
 from .segmenter import Segmenter
-from .sets import Views, find_set
-from .stages import Extraction, extract_set, fit_features
+from .stages import extract_images, fit_features, subtracts_mean
 
 
 class Model:
@@ -87,7 +84,7 @@ class Model:
         features = data if isinstance(data, Features) else own_features(data) if is_features(data) else None
         if features is None:
             choice = self.choice()
-            features = extract(data, self.out, (choice.backbone, choice.entry or {}))
+            features = extract_images(data, self.out, (choice.backbone, choice.entry or {}))
         else:
             choice = self.choice(features)
         path = fit_features(features, choice, self.name or self.head, self.memory_gb)
@@ -222,40 +219,3 @@ def load(path: str | Path, weights: str | Path | None = None) -> Model:
     model.path, model.weights = Path(path), Path(weights) if weights else None
     model.loaded = head, experiment
     return model
-
-
-def extract(
-    images: Any,
-    out: str | Path | None,
-    backbone: tuple[str, dict],
-    views: Views = Views(),  # noqa: B008 (it does not change)
-    scale: float | None = None,
-    bands: tuple[int, ...] | None = None,
-    **how: Any,
-) -> Features:
-    """What :func:`smooseg.extract` gives.
-
-    Args:
-        images, out, scale, bands: As there.
-        backbone: Name and entry.
-        views: How they are cut.
-        how: Changes of :class:`smooseg.pictures.stages.Extraction`.
-    """
-    held = None if out else tempfile.TemporaryDirectory(prefix="smooseg-")
-    folder = Path(out or held.name)  # type: ignore[union-attr]
-    with tempfile.TemporaryDirectory(prefix="smooseg-") as given:  # for what lies in memory; links outlive it
-        pictures = find_set(as_files(images, Path(given)), folder, None, scale, bands, views)
-        return extract_set(pictures, backbone, Extraction.of(**how), held)
-
-
-def is_features(data: Any) -> bool:
-    """Whether an array or tensor holds features, and no image: three axes of numbers that are no bytes."""
-    return getattr(data, "ndim", 0) == 3 and "uint8" not in str(getattr(data, "dtype", "uint8"))
-
-
-def subtracts_mean(features: Features) -> bool:
-    """Whether the backbone of features, where its name is in the catalogue, asks for their mean to be subtracted."""
-    try:
-        return bool(find_backbone(features.backbone)[1]["subtract_mean"])
-    except SmoosegError:
-        return False

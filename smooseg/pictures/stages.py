@@ -19,13 +19,14 @@ from ..images.manifests import write_manifest
 from ..running.codes import code_of_masks
 from ..running.device import threads
 from ..running.machine import is_writable, usable_cores
-from ..settings.catalogue import stated_needs
+from ..settings.catalogue import find_backbone, stated_needs
 from ..settings.choices import Choice
 from ..settings.heads import mask_settings
 from ..settings.schema import load_schema, with_defaults
+from .given import as_files
 from .linking import TRAIN
 from .segmenter import crf_defaults
-from .sets import DATASET, PictureSet
+from .sets import DATASET, PictureSet, Views, find_set
 
 
 def part_defaults(name: str) -> dict:
@@ -52,6 +53,30 @@ class Extraction:
         """The configuration's defaults with some changes, where they are not None."""
         chosen = part_defaults("extract") | {key: value for key, value in changes.items() if value is not None}
         return cls(**{key: chosen[key] for key in cls.__dataclass_fields__})
+
+
+def extract_images(
+    images: Any,
+    out: str | Path | None,
+    backbone: tuple[str, dict],
+    views: Views = Views(),  # noqa: B008 (it does not change)
+    scale: float | None = None,
+    bands: tuple[int, ...] | None = None,
+    **how: Any,
+) -> Features:
+    """What :func:`smooseg.extract` gives.
+
+    Args:
+        images, out, scale, bands: As there.
+        backbone: Name and entry.
+        views: How they are cut.
+        how: Changes of :class:`Extraction`.
+    """
+    held = None if out else tempfile.TemporaryDirectory(prefix="smooseg-")
+    folder = Path(out or held.name)  # type: ignore[union-attr]
+    with tempfile.TemporaryDirectory(prefix="smooseg-") as given:  # for what lies in memory; links outlive it
+        pictures = find_set(as_files(images, Path(given)), folder, None, scale, bands, views)
+        return extract_set(pictures, backbone, Extraction.of(**how), held)
 
 
 @threads()
@@ -153,3 +178,11 @@ def masks_of(features: Features) -> Store:
 
 
 INPUTS = {"weights": weights_of, "masks": masks_of}  # what heads ask for besides features, and how it is had
+
+
+def subtracts_mean(features: Features) -> bool:
+    """Whether the backbone of features, where its name is in the catalogue, asks for their mean to be subtracted."""
+    try:
+        return bool(find_backbone(features.backbone)[1]["subtract_mean"])
+    except SmoosegError:
+        return False
