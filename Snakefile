@@ -2,7 +2,10 @@
 
 
 # of the working directory, else the one beside this file
-configfile: "config.yaml" if os.path.isfile("config.yaml") else workflow.source_path("config.yaml")
+OWN_CONFIG = "config.yaml" if os.path.isfile("config.yaml") else workflow.source_path("config.yaml")
+
+
+configfile: OWN_CONFIG
 
 
 include: "workflow/rules/common.smk"

@@ -1,48 +1,16 @@
-"""What config.yaml offers, what each entry needs on disk, and what of it is there. Nothing here needs torch."""
+"""What the configuration offers, what each entry needs on disk, and what of it is there. Nothing here needs torch."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
-
 from ..errors import SmoosegError
 from ..images.datasets import open_dataset
 from .config import dataset_root, plain_path, resolve
+from .files import over_catalogue, read_config
 from .heads import SUPERVISED, head_names, head_schema
 from .held import HELD
 from .schema import checked, load_schema
 from .shipped import shipped
-
-
-class UniqueKeys(yaml.SafeLoader):
-    """A YAML loader that refuses a key that stands twice in a mapping, of which others keep the last in silence."""
-
-    def construct_mapping(self, node, deep=False):
-        seen = {}
-        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            if first := seen.get(str(key.value)):
-                lines = f"lines {first.start_mark.line + 1} and {key.start_mark.line + 1}"
-                raise SmoosegError(f"{self.name}: the key {key.value} stands twice in one place, in {lines}; keep one")
-            seen[str(key.value)] = key
-        return super().construct_mapping(node, deep)
-
-
-def read_config(path: Path) -> dict:
-    """A configuration as its file has it.
-
-    Raises:
-        SmoosegError: If it cannot be read, does not parse, has a key twice or holds no configuration.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            config = yaml.load(file, UniqueKeys)
-    except OSError as error:
-        raise SmoosegError(f"{path}: cannot be read ({error.strerror}); give --config") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SmoosegError(f"{path}: does not parse ({' '.join(str(error).split())})") from error
-    if not isinstance(config, dict):
-        raise SmoosegError(f"{path}: holds no configuration")
-    return config
 
 
 def load_catalogue(path: Path | None = None, **changes: str | Path | None) -> dict:
@@ -56,7 +24,8 @@ def load_catalogue(path: Path | None = None, **changes: str | Path | None) -> di
         SmoosegError: If it is missing, does not parse or is wrong.
     """
     path = path or (Path("config.yaml") if Path("config.yaml").is_file() else shipped("config.yaml"))
-    return resolve(read_config(path) | {key: str(value) for key, value in changes.items() if value is not None})
+    config = over_catalogue(read_config(path))
+    return resolve(config | {key: str(value) for key, value in changes.items() if value is not None})
 
 
 def absent(paths: Iterable[Path]) -> list[str]:

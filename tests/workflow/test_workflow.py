@@ -8,6 +8,7 @@ from io import StringIO
 
 import pandas as pd
 import pytest
+import yaml
 
 from smooseg.features.provenance import file_sha256
 from smooseg.features.store import Store
@@ -108,6 +109,25 @@ def test_published_figures_rerun_their_table_only(project):
 def test_speed_settings_rerun_nothing_but_the_report(project):
     planned = project.planned(extract={"workers": 1}, train={"threads": 2}, dask={"scheduler": "tcp://127.0.0.1:9"})
     assert set(planned) == {"make_report", "all"}
+
+
+def test_entries_of_the_catalogue_that_a_run_does_not_use_rerun_nothing(project):
+    path = project.folder / "workflow" / "catalogue" / "camvid.yaml"
+    text = path.read_text("utf-8")
+    try:
+        path.write_text(text.replace("size: 320", "size: 160").replace("CamVid, 11 classes", "CamVid"), "utf-8")
+        assert project.planned() == {}
+    finally:
+        path.write_text(text, "utf-8")
+
+
+def test_an_entry_of_config_yaml_stands_in_place_of_the_catalogues_and_one_of_a_configfile_is_merged(fresh):
+    change = {"experiments": {"demo_hp": {"clusters": 5}}}
+    assert fresh.planned("results/experiments/demo_hp/0/head.safetensors", **change)["train_head"] == 1
+    with open(fresh.folder / "config.yaml", "a", encoding="utf-8") as file:
+        file.write(yaml.safe_dump(change))
+    result = fresh.snakemake("--dry-run", "train")
+    assert "config: experiments.demo_hp.dataset is missing" in result.stdout + result.stderr
 
 
 def test_a_class_renamed_reruns_scores_and_no_training(project):

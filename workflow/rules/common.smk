@@ -9,8 +9,9 @@ from types import SimpleNamespace
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import available_cpu_count
 
-from smooseg.settings.catalogue import read_config, stated_needs
+from smooseg.settings.catalogue import stated_needs
 from smooseg.settings.config import compared, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
+from smooseg.settings.files import over_catalogue, read_config
 from smooseg.settings.schema import load_schema
 from smooseg.settings.heads import SUPERVISED, head_schema
 from smooseg.images.datasets import open_dataset
@@ -25,7 +26,9 @@ if problem := interpreter_problem():
 try:
     for path in workflow.configfiles:
         read_config(path)  # a key that stands twice is lost on Snakemake, which keeps the last
-    resolved = resolve(config)
+    # of a module the whole configuration is its user's, who may have left out ours
+    replaced = workflow.modifier.skip_configfile or workflow.config_settings.replace_workflow_config
+    resolved = resolve(over_catalogue(config, config if replaced else read_config(OWN_CONFIG)))
 except SmoosegError as error:
     raise WorkflowError(str(error)) from None
 config.clear()
@@ -218,6 +221,11 @@ def code_of_head(experiment):
 def of_jobs(pattern, jobs, **values):
     """All files of a pattern for some (experiment, seed) pairs."""
     return [path for name, seed in jobs for path in expand(pattern, experiment=name, seed=seed, **values)]
+
+
+def entries(section, names):
+    """Entries of a section of the configuration that have some names, in the section's order."""
+    return {name: entry for name, entry in config[section].items() if name in names}
 
 
 def caption(kind):
