@@ -1,6 +1,5 @@
 """SmooSeg on cached features: index, extract, train, evaluate, collect."""
 
-
 # of the working directory, else the one beside this file
 OWN_CONFIG = "config.yaml" if os.path.isfile("config.yaml") else workflow.source_path("config.yaml")
 
@@ -9,6 +8,7 @@ configfile: OWN_CONFIG
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/checks.smk"
 include: "workflow/rules/resources.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/features.smk"
