@@ -73,7 +73,7 @@ def configuration() -> dict:
     return {
         "run": "scale",
         "data_root": ".",
-        "postprocess": ["raw"],
+        "evaluate": ["raw"],
         "extract": {"jobs": JOBS},
         "train": {"memory_gb": BUDGET},
         "runs": {"scale": {"experiments": list(heads)}},

@@ -7,6 +7,7 @@ import click
 
 from ..errors import SmoosegError
 from ..running.progress import hide_progress
+from ..settings.renamed import head_name
 
 
 class Speaker(logging.Handler):
@@ -14,6 +15,13 @@ class Speaker(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         click.echo(self.format(record), err=True)
+
+
+class HeadChoice(click.Choice):
+    """One of some heads, by its name of now or before."""
+
+    def convert(self, value, param, ctx):
+        return super().convert(head_name(value), param, ctx)
 
 
 def set_level(context: click.Context, option: click.Option, chosen: bool) -> None:

@@ -7,6 +7,7 @@ import click
 
 from ..errors import SmoosegError
 from ..running.files import require_text
+from .group import HeadChoice
 
 IMAGES = click.argument("images", nargs=-1, required=True)
 OUT = click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
@@ -88,7 +89,7 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
 )
 @click.option(
     "--head",
-    type=click.Choice(["kmeans", "smooseg", "smooseg_plus", "stego"]),
+    type=HeadChoice(["kmeans", "smooseg", "smooseg_plus", "stego"]),
     default="smooseg_plus",
     show_default=True,
 )

@@ -104,7 +104,7 @@ def make_config(
             }
         },
         "backbones": {name: settings},
-        "postprocess": ["raw", "crf"] if crf else ["raw"],
+        "evaluate": ["raw", "crf"] if crf else ["raw"],
     }
     resolve(config)
     return config

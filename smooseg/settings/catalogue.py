@@ -85,7 +85,10 @@ def weights_file(config: dict, backbone: str) -> Path:
 
 
 def heads() -> list[dict]:
-    """One row per head: what it is, whether it is trained with labels, and its settings with their defaults."""
+    """One row per head: what it is, whether it is trained with labels, and its settings: defaults, and what each means.
+
+    Of another package's head all settings are common, if it says of none that it is.
+    """
     schema, rows = load_schema(), []
     for name in head_names(schema):
         head = head_schema(schema, name)
@@ -95,9 +98,23 @@ def heads() -> list[dict]:
                 "labels": "of the training views" if name in SUPERVISED else "none",
                 "what": head["description"].removeprefix("Settings of "),
                 "settings": {key: part["default"] for key, part in head["properties"].items()},
+                "meanings": meanings(head["properties"]),
             }
         )
     return rows
+
+
+def meanings(properties: dict) -> dict[str, dict]:
+    """Title, description and whether people commonly change it, by setting."""
+    marked = any(part.get("common") for part in properties.values())
+    return {
+        key: {
+            "title": part.get("title", key),
+            "description": part.get("description", ""),
+            "common": part.get("common", not marked),
+        }
+        for key, part in properties.items()
+    }
 
 
 def experiments(config: dict) -> list[dict]:

@@ -9,6 +9,7 @@ from ..images.datasets.labelfiles import VOID_NAME, plain_name
 from ..images.demo.scenes import CLASSES
 from ..running.files import is_url
 from .heads import SUPERVISED, check_backbone, check_bases, head_names, head_schema
+from .renamed import renamed
 from .schema import checked, load_schema, require_known, require_text_keys, similar
 from .sweeps import grid, point_experiment, point_name
 from .taken import taken_names
@@ -30,7 +31,7 @@ def resolve(config: dict) -> dict:
     """
     require_text_keys(config, "")
     schema = load_schema()
-    resolved = checked(config, schema, schema, "")
+    resolved = checked(renamed(config), schema, schema, "")
     settle_paths(resolved)
     check_presets(resolved, schema)
     experiments = resolved["experiments"]

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from ..errors import SmoosegError
+from .renamed import renamed
 from .shipped import shipped
 
 CATALOGUE = "workflow/catalogue"  # one file for each data set, for backbones and for presets
@@ -98,7 +99,7 @@ def over_catalogue(config: dict, own: dict | None = None) -> dict:
         own: That part of it whose entries stand in place of the catalogue's of their names, as those of config.yaml do;
             None is all of it.
     """
-    merged = read_catalogue()
+    merged, config = read_catalogue(), renamed(config)  # else old and new names would stand side by side
     for section, *names in names_in(config if own is None else own):
         # files of a table and a sweep of one name would lie in one place
         for place in ("tables", "sweeps") if section in ("tables", "sweeps") else (section,):

@@ -50,7 +50,7 @@ def test_one_command_gives_tables_figures_and_report(project):
     assert (results / "report.html").stat().st_size > 10_000
     figures = {kind.name: len(list(kind.glob("*.png"))) for kind in (results / "figures").iterdir()}
     assert figures == {
-        **dict.fromkeys(["fig3", "fig5", "fig8", "class_scores"], 1),
+        **dict.fromkeys(["side_by_side", "embeddings", "penalties", "class_scores"], 1),
         **{"segmentations": 2, "confusion": 2, "training_curves": 1},
     }
     assert all(figure.with_suffix(".csv").is_file() for figure in (results / "figures").rglob("*.png"))
@@ -101,7 +101,7 @@ def test_a_feature_layer_reruns_extraction_and_what_follows(project):
 
 def test_published_figures_rerun_their_table_only(project):
     row = {"method": "mine", "experiment": "tiny_smooseg", "published": {"raw": {"accuracy": 50, "miou": 10}}}
-    tables = {"mine": {"title": "Mine", "rows": [row], "postprocess": ["raw"]}}
+    tables = {"mine": {"title": "Mine", "rows": [row], "evaluate": ["raw"]}}
     planned = project.planned(tables=tables, runs={"tiny": {"tables": ["mine"]}})
     assert set(planned) == {"compare_methods", "make_report", "all"}
 
@@ -216,9 +216,9 @@ def test_a_table_a_sweep_and_a_reference_with_labels(project):
     rows.append({"method": "theirs", "published": {"raw": {"accuracy": 50, "miou": 10}}})
     changes = {
         "experiments": experiments,
-        "tables": {"mine": {"title": "Mine", "rows": rows, "postprocess": ["raw"]}},
+        "tables": {"mine": {"title": "Mine", "rows": rows, "evaluate": ["raw"]}},
         "sweeps": {"grid": {"experiment": "tiny_smooseg", "settings": {"b1": [0, 0.1]}}},
-        "postprocess": ["raw"],
+        "evaluate": ["raw"],
         "train": {"states": 2},
         "runs": {"tiny": {"experiments": [], "tables": ["mine"], "sweeps": ["grid"]}},
     }
@@ -379,7 +379,9 @@ def test_a_head_of_another_package_runs_to_the_report_and_its_code_counts(fresh)
     own["runs"] = {"tiny": {"experiments": ["own"]}}
     result = fresh.snakemake("all", **own)
     assert result.returncode == 0, result.stderr
-    assert {"fig3", "fig5", "fig8"} <= {kind.name for kind in (fresh.folder / "results/figures").iterdir()}
+    assert {"side_by_side", "embeddings", "penalties"} <= {
+        kind.name for kind in (fresh.folder / "results/figures").iterdir()
+    }
     assert fresh.planned("train", **own) == {}
     text = (package / "cosine.py").read_text()
     (package / "cosine.py").write_text(text.replace(".max(-1)", ".max(2)"))

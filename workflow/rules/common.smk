@@ -1,5 +1,6 @@
 """Configuration, paths and the functions that rules share. No heavy import: this runs at every parse."""
 
+import logging
 import os
 import re
 from functools import cache
@@ -23,6 +24,8 @@ from smooseg.running.plugins import code_of, code_with_heads
 
 if problem := interpreter_problem():
     raise WorkflowError(problem)
+if not workflow.is_main_process:  # which says it once
+    logging.getLogger("smooseg.settings.renamed").setLevel(logging.ERROR)
 try:
     for path in workflow.configfiles:
         read_config(path)  # a key that stands twice is lost on Snakemake, which keeps the last
@@ -133,11 +136,11 @@ def feature_needs(dataset, backbone):
     return stated_needs(config["backbones"][backbone], resample, precision)
 
 
-def mask_settings(backbone):
+def proposal_settings(backbone):
     """What mask proposals depend on, apart from the cache and the CRF."""
-    chosen = config["masks"]["subtract_mean"]
+    chosen = config["proposals"]["subtract_mean"]
     subtract = config["backbones"][backbone]["subtract_mean"] if chosen is None else chosen
-    return config["masks"] | {"subtract_mean": subtract}
+    return config["proposals"] | {"subtract_mean": subtract}
 
 
 def of_experiment(pattern, view="eval"):
@@ -192,7 +195,7 @@ def training_inputs(wildcards):
     }
     further = {
         "weights": of_experiment(rules.fetch_weights.output.weights),
-        "masks": of_experiment(rules.propose_masks.output.complete),
+        "proposals": of_experiment(rules.propose_masks.output.complete),
         "base": base_head,
     }
     head = head_schema(SCHEMA, config["experiments"][wildcards.experiment]["head"])

@@ -2,12 +2,12 @@
 
 # in the order of the report
 KINDS = [
-    "fig3",
+    "side_by_side",
     "class_scores",
     "sweeps",
     "sweep_penalties",
-    "fig8",
-    "fig5",
+    "penalties",
+    "embeddings",
     *("segmentations", "confusion", "training_curves"),
 ]
 USED = {key: {config["experiments"][name][key] for name in dict(JOBS + SWEPT)} for key in ("dataset", "backbone")}

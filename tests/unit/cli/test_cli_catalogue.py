@@ -96,7 +96,15 @@ def test_heads_say_who_sees_labels(place):
     found = rows("heads")
     assert {name for name, row in found.items() if row["labels"] != "none"} == {"linear"}
     assert found["smooseg"]["settings"]["b1"] == -0.02
-    assert "b1=-0.02" in run("heads").stdout
+
+
+def test_heads_show_common_settings_with_default_and_title_and_all_of_them_when_asked(place):
+    lines = [line.split() for line in run("heads").stdout.splitlines()]
+    assert ["smooseg", "none", "b1", "-0.02", "Threshold", "within", "an", "image"] in lines
+    hidden = ["smooseg", "none", "dropout", "0.2", "Dropout"]
+    assert hidden not in lines
+    assert hidden in [line.split() for line in run("heads", "--all").stdout.splitlines()]
+    assert rows("heads")["smooseg"]["meanings"]["dropout"]["common"] is False
 
 
 def test_experiments_say_which_seeds_are_trained_and_scored(place):
