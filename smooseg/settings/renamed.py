@@ -1,6 +1,7 @@
 """Names of before, which are taken for one release; each is said once, with the name that it has now."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
@@ -39,11 +40,15 @@ def renamed(config: dict) -> dict:
     Raises:
         SmoosegError: If a key has its old and its new name in one place.
     """
-    config = deepcopy(config)
+    config, found = deepcopy(config), defaultdict[tuple[str, str], list[str]](list)
     for place, names in KEYS.items():
         for path, part in parts(config, place):
             for old, new in names.items():
-                rename_key(part, ".".join([*path, old]), old, new)
+                if rename_key(part, where := ".".join([*path, old]), old, new):
+                    found[old, new].append(where)
+    for (_, new), (first, *others) in found.items():
+        more = f" (and {len(others)} more)" if others else ""
+        LOG.warning("config: %s%s is called %s now; the old name is taken for one release", first, more, new)
     for path, experiment in parts(config, ("experiments", "*")):
         where, head = f"config: {'.'.join(path)}", experiment.get("head")
         if isinstance(head, str):
@@ -63,14 +68,14 @@ def parts(config: Any, place: tuple[str, ...], path: tuple[str, ...] = ()) -> It
         yield from parts(config[key], place[1:], (*path, str(key)))
 
 
-def rename_key(part: dict, where: str, old: str, new: str) -> None:
-    """Give a key of a mapping its new name, if it is there."""
+def rename_key(part: dict, where: str, old: str, new: str) -> bool:
+    """Give a key of a mapping its new name, if it is there; whether it was."""
     if old not in part:
-        return
+        return False
     if new in part:
         raise SmoosegError(f"config: {where} is called {new} now, and {new} is there too; keep that one")
-    LOG.warning("config: %s is called %s now; the old name is taken for one release", where, new)
     part[new] = part.pop(old)
+    return True
 
 
 def drop_gone(head: str, settings: Any, where: str) -> None:

@@ -3,10 +3,12 @@
 import json
 import logging
 
+import click
 import pytest
 import torch
 from safetensors.torch import save
 
+from smooseg.cli.group import HeadChoice
 from smooseg.errors import SmoosegError
 from smooseg.heads import HEADS, load_head
 from smooseg.settings.config import resolve
@@ -48,6 +50,20 @@ def test_old_names_are_taken_and_said_once(caplog, given, place, value, message)
         resolved = resolved[key]
     assert resolved == value
     assert [message in record.message for record in caplog.records] == [True]
+
+
+def test_one_key_in_several_places_is_said_once(caplog):
+    renamed({"postprocess": ["raw"], "tables": {"a": {"postprocess": ["raw"]}, "b": {"postprocess": ["raw"]}}})
+    (record,) = caplog.records
+    assert "postprocess (and 2 more) is called evaluate now" in record.message
+
+
+def test_the_command_takes_a_head_by_its_old_name(caplog):
+    choice = HeadChoice(["kmeans", "smooseg_plus"])
+    assert choice.convert("smooth", None, None) == "smooseg_plus"
+    assert "head smooth is called smooseg_plus now" in caplog.text
+    with pytest.raises(click.BadParameter):
+        choice.convert("smoth", None, None)
 
 
 def test_what_is_given_is_left_as_it_is():
