@@ -15,7 +15,6 @@ PARTS = {  # sections after the top level: title, definition
     "datasets": ("dataset", "Where pictures and labels lie, and which views are made of them."),
     "train, eval": ("view", "The keys `train` and `eval` of a data set."),
     "backbones": ("backbone", "A frozen network, and which of its features are cached."),
-    "weights": ("weights", "The key `weights` of a backbone."),
     "tables": ("table", "Comparisons of methods. Each is a target: `snakemake --cores all NAME`."),
     "rows": ("table_row", "One method each."),
     "sweeps": ("sweep", "Grids over the settings of one experiment. Each is a target."),
