@@ -15,7 +15,7 @@ KEYS = {  # by place: a key of before and the one of now; * is any name
     ("tables", "*"): {"postprocess": "evaluate"},
     ("sweeps", "*"): {"postprocess": "evaluate"},
 }
-GONE = {  # settings that there are no more, by head: what they do now
+GONE: dict[str, dict[str, Any]] = {  # settings that there are no more, by head: what they do now
     "cause": {"grid": None},
     "equss": {"correspond": "embedding"},
     "primaps": {"prototypes": "momentum"},
