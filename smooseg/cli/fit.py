@@ -10,6 +10,7 @@ import yaml
 from ..errors import SmoosegError
 from ..running.files import require_text
 from ..settings.choices import BACKBONE, HEAD, blind_heads, choose
+from ..settings.renamed import head_name
 from .pictures import BANDS, FILE, IMAGES, NAMES, OUT, require_all, say_masks
 
 FORMER, NOW = "--classes", "--clusters"  # names of an option
@@ -25,6 +26,7 @@ class HeadName(click.ParamType):
         return f"[{'|'.join(blind_heads())}]"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        value = head_name(value)
         if value not in (names := blind_heads()):
             self.fail(f"{value!r} is not one of {', '.join(map(repr, names))}.", param, ctx)
         return value

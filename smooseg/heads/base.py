@@ -18,6 +18,7 @@ from ..features.reader import mean_feature
 from ..features.store import Store
 from ..running.device import own_randomness
 from ..running.files import whole
+from ..settings.renamed import head_name
 from .snapshot import Snapshot
 
 LOG = logging.getLogger(__name__)
@@ -187,4 +188,12 @@ def read_head(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
     broken = [key for key, tensor in state.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise SmoosegError(f"{path}: {', '.join(broken)} holds NaN or infinite values; train the head again")
-    return facts, state
+    return current(facts), state
+
+
+def current(facts: dict) -> dict:
+    """Facts of a saved head, and of the one that it is put on, with names of now."""
+    settings = facts.get("settings", {})
+    if "base_head" in settings:
+        settings = settings | {"base_head": current(settings["base_head"])}
+    return facts | {"head": head_name(facts["head"], "the saved head"), "settings": settings}

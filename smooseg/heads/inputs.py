@@ -12,8 +12,8 @@ def read_inputs(files: Mapping[str, str], needs: dict) -> dict[str, Any]:
     """Arguments of :meth:`smooseg.heads.Head.fit` by name.
 
     Args:
-        files: By name: ``weights``, a backbone's safetensors file; ``base``, a fitted head's; ``labels`` and ``masks``,
-            the mark of a store of the same views.
+        files: By name: ``weights``, a backbone's safetensors file; ``base``, a fitted head's; ``labels`` and
+            ``proposals``, the mark of a store of the same views.
         needs: Provenance of the features.
 
     Raises:
@@ -22,5 +22,5 @@ def read_inputs(files: Mapping[str, str], needs: dict) -> dict[str, Any]:
     same_views = {key: needs[key] for key in ("manifest_sha256", "size")}
     found: dict[str, Any] = {name: Path(files[name]) for name in files.keys() & {"weights"}}
     found |= {name: load_head(Path(files[name]))[0] for name in files.keys() & {"base"}}
-    stores = files.keys() & {"labels", "masks"}
+    stores = files.keys() & {"labels", "proposals"}
     return found | {name: open_store(Path(files[name]).parent, same_views) for name in stores}

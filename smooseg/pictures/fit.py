@@ -73,7 +73,7 @@ def make_config(pictures: PictureSet, choice: Choice, crf: bool, called: Path | 
         "experiments": {choice.head: experiment | {"settings": choice.settings}},
         "datasets": {DATASET: pictures.entry(choice.clusters)},
         "backbones": {choice.backbone: settings},
-        "postprocess": ["raw", "crf"] if crf else ["raw"],
+        "evaluate": ["raw", "crf"] if crf else ["raw"],
     }
     resolve(config)
     return config

@@ -16,12 +16,12 @@ from ..heads import load_head
 from ..heads.fitting import HEAD, Fitting, fit_head, other_place
 from ..images.indexing import index_views
 from ..images.manifests import write_manifest
-from ..running.codes import code_of_masks
+from ..running.codes import code_of_proposals
 from ..running.device import threads
 from ..running.machine import is_writable, usable_cores
 from ..settings.catalogue import find_backbone, stated_needs
 from ..settings.choices import Choice
-from ..settings.heads import mask_settings
+from ..settings.heads import proposal_settings
 from ..settings.schema import load_schema, with_defaults
 from .given import as_files
 from .linking import TRAIN
@@ -167,17 +167,17 @@ def weights_of(features: Features) -> Path:
     return known_source(features, "the backbone's weights").weights
 
 
-def masks_of(features: Features) -> Store:
+def proposals_of(features: Features) -> Store:
     """Mask proposals of the views, found once for a cache."""
     source = known_source(features, "masks of the images")
-    path = features.results / "masks" / features.dataset / f"{features.backbone}.zarr"
-    settings = mask_settings(part_defaults("masks"), features.entry or {"subtract_mean": False})
+    path = features.results / "proposals" / features.dataset / f"{features.backbone}.zarr"
+    settings = proposal_settings(part_defaults("proposals"), features.entry or {"subtract_mean": False})
     views = (source.manifest, source.root)
-    propose_masks(features.store, path, code_of_masks(), *views, settings, crf_defaults(), workers=usable_cores())
+    propose_masks(features.store, path, code_of_proposals(), *views, settings, crf_defaults(), workers=usable_cores())
     return open_store(path, {key: features.needs[key] for key in ("manifest_sha256", "size")})
 
 
-INPUTS = {"weights": weights_of, "masks": masks_of}  # what heads ask for besides features, and how it is had
+INPUTS = {"weights": weights_of, "proposals": proposals_of}  # what heads ask for besides features, and how it is had
 
 
 def subtracts_mean(features: Features) -> bool:

@@ -114,7 +114,7 @@ def comparison(name: str, entry: dict, table: pd.DataFrame) -> dict:
         entry: Its resolved configuration.
         table: What :func:`smooseg.results.comparisons.comparison_table` gave.
     """
-    scores = [f"{postprocess}_{score}" for postprocess in entry["postprocess"] for score in ("accuracy", "miou")]
+    scores = [f"{postprocess}_{score}" for postprocess in entry["evaluate"] for score in ("accuracy", "miou")]
     chosen = [name for name in ("best_accuracy", "best_miou") if name in table]
     best = table.loc[is_blind(table), scores].max()
     rows: list[dict] = []
@@ -135,7 +135,7 @@ def comparison(name: str, entry: dict, table: pd.DataFrame) -> dict:
         method = marked(record["method"], record["uses_labels"], record["merged_by_hand"])
         rows.append({"method": method, "time": time, "cells": cells} | {"chosen": [shown(record, s) for s in chosen]})
     return {"name": name, "title": entry["title"], "seeds": entry["seeds"], "rows": rows} | {
-        "postprocess": entry["postprocess"],
+        "postprocess": entry["evaluate"],
         "merged": table["merged_by_hand"].any(),
         "published": any(cell["published"] for row in rows for cell in row["cells"]),
     }

@@ -28,6 +28,6 @@ def code_of_maps(*names: str) -> str:
     return f"{code('evaluation.prediction')} {code_of_heads(*names)}"
 
 
-def code_of_masks() -> str:
+def code_of_proposals() -> str:
     """Of mask proposals."""
     return code("evaluation.proposals")

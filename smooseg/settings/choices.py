@@ -1,14 +1,14 @@
 """What somebody chooses for a head of their own: which, its settings or a preset, and the backbone that it needs."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..errors import SmoosegError
-from .catalogue import find_backbone, read_config
+from .catalogue import catalogue_path, find_backbone
+from .files import over_catalogue, read_config
 from .heads import SUPERVISED, check_backbone, demands, head_names, head_schema
-from .schema import checked, load_schema, require_known, similar
-from .shipped import shipped
+from .renamed import head_name
+from .schema import checked, load_schema, similar
 
 HEAD, BACKBONE = "smooseg_plus", "dinov2_s14_focus"  # where nobody chooses others
 BLOCKS = 3  # whose keys are taken, up to the backbone's block
@@ -68,6 +68,7 @@ def choose(
     Raises:
         SmoosegError: If something is unknown, or the backbone cannot give what the head needs.
     """
+    head = head_name(head)
     schema, settings = load_schema(), preset_settings(head, preset) | (settings or {})
     complete = head_settings(head, settings, schema)
     part = head_schema(schema, head)
@@ -118,15 +119,8 @@ def fitting_backbone(wanted: dict[str, tuple[object, str]], name: str, entry: di
 
 
 def presets_of(head: str) -> dict[str, dict]:
-    """Settings by preset, of the configuration of this folder and of the one that smooseg comes with."""
-    own = [Path("config.yaml")] if Path("config.yaml").is_file() else []
-    found: dict[str, dict] = {}
-    for config in map(read_config, [shipped("config.yaml"), *own]):
-        experiments = config.get("experiments") or {}
-        for preset, experiment in ((config.get("presets") or {}).get(head) or {}).items():
-            require_known(f"presets.{head}.{preset}", experiment, experiments)
-            found[preset] = experiments[experiment].get("settings") or {}
-    return found
+    """Settings by preset, of the catalogue and of the configuration of this folder."""
+    return over_catalogue(read_config(catalogue_path()))["presets"].get(head, {})
 
 
 def preset_settings(head: str, preset: str | None) -> dict:

@@ -61,15 +61,15 @@ def check_backbone(where: str, head: tuple[str, dict], settings: dict, backbone:
             )
 
 
-def mask_settings(masks: dict, backbone: dict) -> dict:
+def proposal_settings(proposals: dict, backbone: dict) -> dict:
     """What mask proposals depend on, apart from the cache and the CRF.
 
     Args:
-        masks: That part of the configuration.
+        proposals: That part of the configuration.
         backbone: Its entry.
     """
-    chosen = masks["subtract_mean"]
-    return masks | {"subtract_mean": backbone["subtract_mean"] if chosen is None else chosen}
+    chosen = proposals["subtract_mean"]
+    return proposals | {"subtract_mean": backbone["subtract_mean"] if chosen is None else chosen}
 
 
 def check_bases(experiments: dict) -> None:

@@ -93,9 +93,9 @@ rule score_labels:
 
 rule evaluate:
     input:
-        of_jobs(rules.score_labels.output[0], JOBS, postprocess=config["postprocess"]),
+        of_jobs(rules.score_labels.output[0], JOBS, postprocess=config["evaluate"]),
         [
-            of_jobs(rules.score_labels.output[0], sweep_jobs(sweep), postprocess=sweep["postprocess"])
+            of_jobs(rules.score_labels.output[0], sweep_jobs(sweep), postprocess=sweep["evaluate"])
             for sweep in map(config["sweeps"].get, RUN["sweeps"])
         ],
 

@@ -326,7 +326,7 @@ import locale, sys
 from pathlib import Path
 from smooseg.cli import main
 from smooseg.pictures.fit import write_config
-from smooseg.settings.catalogue import read_config
+from smooseg.settings.files import read_config
 assert locale.getpreferredencoding(False) != "UTF-8"
 write_config({"classes": ["\u5929\u7a7a"]}, Path("out"))
 assert read_config(Path("out/config.yaml")) == {"classes": ["\u5929\u7a7a"]}

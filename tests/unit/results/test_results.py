@@ -45,7 +45,7 @@ PUBLISHED = {"crf": {"accuracy": 63.2, "miou": None}}
 TABLE = {
     "title": "Mine",
     "seeds": [0, 1],
-    "postprocess": ["crf"],
+    "evaluate": ["crf"],
     "rows": [
         {"method": "ours", "experiment": "e", "published": PUBLISHED, "labels": "checkpoint", "pixels": "all"},
         {"method": "theirs", "experiment": None, "published": PUBLISHED, "labels": "training", "pixels": "all"},
