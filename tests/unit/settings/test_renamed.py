@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from smooseg.cli.group import HeadChoice
+from smooseg.cli.fit import HeadName
 from smooseg.errors import SmoosegError
 from smooseg.heads import HEADS, load_head
 from smooseg.settings.config import resolve
@@ -59,7 +59,7 @@ def test_one_key_in_several_places_is_said_once(caplog):
 
 
 def test_the_command_takes_a_head_by_its_old_name(caplog):
-    choice = HeadChoice(["kmeans", "smooseg_plus"])
+    choice = HeadName()
     assert choice.convert("smooth", None, None) == "smooseg_plus"
     assert "head smooth is called smooseg_plus now" in caplog.text
     with pytest.raises(click.BadParameter):
