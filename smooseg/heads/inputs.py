@@ -16,8 +16,8 @@ def read_inputs(files: Mapping[str, str], needs: dict) -> dict[str, Any]:
     """Arguments of :meth:`smooseg.heads.Head.fit` by name.
 
     Args:
-        files: By name: ``weights``, a backbone's safetensors file; ``base``, a fitted head's; ``labels`` and ``masks``,
-            the mark of a store of the same views; ``pictures``, the views' manifest.
+        files: By name: ``weights``, a backbone's safetensors file; ``base``, a fitted head's; ``labels`` and
+            ``proposals``, the mark of a store of the same views; ``pictures``, the views' manifest.
         needs: Provenance of the features.
 
     Raises:
@@ -27,7 +27,7 @@ def read_inputs(files: Mapping[str, str], needs: dict) -> dict[str, Any]:
     found: dict[str, Any] = {name: Path(files[name]) for name in files.keys() & {"weights"}}
     found |= {name: load_head(Path(files[name]))[0] for name in files.keys() & {"base"}}
     found |= {name: picture_numbers(Path(files[name])) for name in files.keys() & {"pictures"}}
-    stores = files.keys() & {"labels", "masks"}
+    stores = files.keys() & {"labels", "proposals"}
     return found | {name: open_store(Path(files[name]).parent, same_views) for name in stores}
 
 

@@ -12,13 +12,15 @@ from ..evaluation.naming import read_names
 from ..evaluation.refinement import find_engine, refine, refined_marginals
 from ..evaluation.segmentation import averaged_embeddings, pixel_logits
 from ..features.provenance import file_sha256, round_to_patch
+from ..features.weights import own_weights
 from ..heads import Head, load_head
 from ..images.rasters import Raster, RasterView
 from ..running.device import default_device
-from ..running.machine import keep_to_usable_cores, usable_cores
+from ..running.device import threads as torch_threads
+from ..running.machine import usable_cores
 from ..running.parallel import in_threads
 from ..running.plugins import code_with_heads
-from ..settings.schema import load_schema, with_defaults
+from ..settings.schema import checked, load_schema
 from .output.legend import evaluated, make_legend, named_legend
 from .photos import Photo, PhotoView
 from .shapes import ShapedBackbone, fits_a_view, scaled_shape, view_shape
@@ -27,10 +29,14 @@ from .windows import Windows
 MANY = 100_000_000  # pixels: more than a camera's photograph has
 
 
-def crf_defaults() -> dict:
-    """Settings of the CRF as published, for :func:`smooseg.evaluation.refinement.refine`."""
+def crf_defaults(changes: dict | None = None) -> dict:
+    """Settings of the CRF as published with some changes, for :func:`smooseg.evaluation.refinement.refine`.
+
+    Raises:
+        SmoosegError: If one is unknown or out of range.
+    """
     schema = load_schema()
-    settings = with_defaults({}, schema["properties"]["crf"], schema)
+    settings = checked(changes or {}, schema["properties"]["crf"], schema, "crf")
     return settings | {"engine": find_engine(settings["engine"])}
 
 
@@ -64,7 +70,6 @@ class Segmenter:
         names: Path | None = None,
         clusters: int | None = None,
     ):
-        keep_to_usable_cores()
         fitted, experiment = load_head(head)
         self.head = fitted if clusters is None else cut(fitted, clusters, head)
         self.needs = experiment.get("features", {})
@@ -109,7 +114,7 @@ class Segmenter:
         """A photograph or raster at a view's height and width (pixels)."""
         if photo.raster:
             return RasterView(self.raster(photo), shape)
-        return PhotoView(photo.path, shape, self.needs["resample"], self.bits)
+        return PhotoView.of_file(photo.path, shape, self.needs["resample"], self.bits)
 
     @cached_property
     def backbone(self) -> ShapedBackbone:
@@ -163,6 +168,7 @@ class Segmenter:
         yield from self.each(scores, views)
 
     @torch.inference_mode()
+    @torch_threads()
     def each(self, call: Callable[[torch.Tensor, np.ndarray], np.ndarray], views: np.ndarray) -> list[np.ndarray]:
         """What a call makes of every view's logits and pixels; arguments and errors as of :meth:`label`."""
         shape, patch = views.shape[1:3], self.needs["patch"]
@@ -194,7 +200,10 @@ def find_weights(head: Path, experiment: dict, weights: Path | None) -> Path:
     """
     name, expected = experiment["backbone"], experiment["features"]["weights_sha256"]
     folders = head.absolute().parents  # the head is results/experiments/NAME/SEED/head.safetensors
-    path = weights or folders[min(3, len(folders) - 1)] / "weights" / f"{name}.safetensors"
+    results = folders[min(3, len(folders) - 1)]  # or results/library/… of a head that the library fitted
+    places = [results / "weights", results / "library" / "weights", own_weights()]
+    kept = [place / f"{name}.safetensors" for place in places]
+    path = weights or next((path for path in kept if path.is_file() and file_sha256(path) == expected), kept[0])
     if not path.is_file():
         raise SmoosegError(f"{path}: the weights of {name}, which {head} was fitted on, are missing; give --weights")
     if (found := file_sha256(path)) != expected:

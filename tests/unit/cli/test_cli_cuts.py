@@ -44,7 +44,7 @@ def test_a_fit_without_a_number_chooses_one_and_can_be_cut_elsewhere(place, capf
 def test_other_heads_need_a_number_and_keep_it(place, tmp_path):
     result = run("fit", "photos", "--head", "kmeans", "--backbone", "tiny", "--out", "out")
     assert result.exit_code == 1
-    assert "a kmeans head cannot choose the number of clusters; give --clusters" in result.output
+    assert "a kmeans head cannot choose its number of clusters" in result.output
     assert not Path("out").exists()
 
 
