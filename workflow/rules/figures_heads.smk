@@ -124,7 +124,7 @@ rule plot_cuts:
         memory_gb=config["train"]["memory_gb"],
         classes=lambda w: len(config["datasets"][config["experiments"][w.experiment]["dataset"]]["classes"]),
         code=lambda w: " ".join(
-            [code("evaluation.cuts", "results.plots.cuts"), code_of_head(w.experiment), code_of("heads", "kmeans")]
+            [code("evaluation.cuts", "results.plots.cuts"), code_of_heads(*heads_of(w.experiment), "kmeans")]
         ),
     message:
         "Score and draw every number of clusters of {wildcards.experiment}, seed {wildcards.seed}"
