@@ -66,7 +66,7 @@ def extract(
             images; or a list of any of those.
         out: Folder for links to the images, weights and features. None takes a folder that goes with the features.
         backbone: Name in the catalogue, see ``smooseg backbones``; or a dict with the keys of an entry there.
-        crops: Views of an image: "five" (four corners and the centre, half the sides each) or "whole" (the centre square).
+        crops: Views of an image: "five" (corners and centre, half the sides each) or "whole" (the centre square).
         size: Side of a view in pixels; it is rounded to a multiple of the backbone's patch.
         resample: "nearest", "bilinear" or "bicubic".
         precision: Of the backbone: "auto", "float32", "bfloat16" or "float16".
@@ -175,7 +175,7 @@ def segment(
         tile: Side in pixels of the windows that larger views are cut into.
         batch: Images in a forward pass.
         bands: Of rasters, as for :func:`extract`.
-        names: CSV with the columns cluster and name. Clusters of one name become one class; "void" leaves a cluster out.
+        names: CSV with the columns cluster and name. Clusters of one name become one class; "void" leaves one out.
         polygons: Of rasters: whether outlines are written, too. It needs ``out``.
 
     Returns:
@@ -183,7 +183,7 @@ def segment(
         With ``out``: an :class:`smooseg.pictures.segment.Outcome` with the shares and the problems.
 
     Raises:
-        SmoosegError: If the head or an image cannot be used. With ``out``, a bad image is listed in the outcome instead.
+        SmoosegError: If the head or an image cannot be used. With ``out``, the outcome lists bad images.
 
     Example:
         >>> masks = smooseg.segment("photos", model)
@@ -234,8 +234,8 @@ def score(
     """Compare maps of clusters with labels: match clusters to classes one to one, and measure how many pixels agree.
 
     Args:
-        maps: Ids of clusters: an array of whole numbers, (height, width), or several of any sizes. 255 is no cluster, and
-            counts as wrong.
+        maps: Ids of clusters: an array of whole numbers, (height, width), or several of any sizes. 255 is no cluster,
+            and counts as wrong.
         labels: Ids of classes, in the same shapes. 255 is not scored.
         classes: Names of the classes; None names them by number.
         clusters: Number of clusters; None takes the largest id of the maps.

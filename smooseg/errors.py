@@ -12,8 +12,10 @@ class SmoosegError(Exception):
         text: The sentence; line breaks become spaces.
 
     Example:
-        >>> try: smooseg.segment("photos", model)
-        >>> except smooseg.SmoosegError as error: print(error)
+        >>> try:
+        ...     smooseg.segment("photos", model)
+        ... except smooseg.SmoosegError as error:
+        ...     print(error)
     """
 
     def __init__(self, text: str):

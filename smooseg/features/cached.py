@@ -23,8 +23,8 @@ BESIDE = {"code", "codec", CIRCUMSTANCES, "precision"}  # of a store's provenanc
 class Features:
     """Patch features of views, float16 (views, patches, channels). They stay on disk until you index them.
 
-    ``features[3]``, ``features[:8]`` and ``numpy.asarray(features)`` give NumPy arrays; ``shape``, ``dtype``, ``len`` and
-    iteration work as with an array. :func:`smooseg.extract` and :func:`smooseg.open_features` make them.
+    :func:`smooseg.extract` and :func:`smooseg.open_features` make them. ``features[3]``, ``features[:8]`` and
+    ``numpy.asarray(features)`` give NumPy arrays. ``len`` and iteration work as with an array.
 
     Args:
         path: Folder of the Zarr store.

@@ -89,8 +89,8 @@ class Model:
         """Fit the head to images, or to features alone.
 
         Args:
-            data: Images as for :func:`smooseg.extract`; features of :func:`smooseg.extract`; or a NumPy array or torch tensor
-                of real numbers (not bytes), (views, patches, channels).
+            data: Images as for :func:`smooseg.extract`; features that it returned; or a NumPy array or torch tensor of
+                real numbers (not bytes), (views, patches, channels).
             y: Not used, since no label is ever seen; scikit-learn passes it.
 
         Raises:
@@ -180,8 +180,8 @@ class Model:
             options: crf, size, scale, tile, names and weights, as for :func:`smooseg.segment`.
 
         Returns:
-            A :class:`smooseg.Mask` for one image in memory; :class:`smooseg.Masks` for several images, and for paths. For
-            features, uint8 (views, patches).
+            A :class:`smooseg.Mask` for one image in memory; :class:`smooseg.Masks` for several images, and for paths.
+            For features, uint8 (views, patches).
 
         Raises:
             SmoosegError: If the model is not fitted yet, or an image cannot be used.

@@ -58,7 +58,9 @@ def shipped() -> dict:
 def merged(config: dict, changes: dict) -> dict:
     """A configuration and a file over it, as snakemake merges them."""
     both = {key: config[key] | changes[key] for key in changes if isinstance(config.get(key), dict)}
-    return yaml.safe_load(yaml.safe_dump(config | changes | both, allow_unicode=True))  # resolve fills in what it is given
+    return yaml.safe_load(
+        yaml.safe_dump(config | changes | both, allow_unicode=True)
+    )  # resolve fills in what it is given
 
 
 @cache
@@ -135,7 +137,9 @@ def check_snakemake(words: list[str], page: Path) -> None:
     """Snakemake has these options, and the workflow these targets, experiments, runs and settings."""
     given = get_argument_parser().parse_args(words)
     config = shown(page)
-    rules = "\n".join(path.read_text("utf-8") for path in [ROOT / "Snakefile", *(ROOT / "workflow/rules").glob("*.smk")])
+    rules = "\n".join(
+        path.read_text("utf-8") for path in [ROOT / "Snakefile", *(ROOT / "workflow/rules").glob("*.smk")]
+    )
     known = {*config["tables"], *config["sweeps"], *re.findall(r"^rule (\w+):", rules, re.MULTILINE)}
     for target in [*given.targets, *given.forcerun]:
         experiment = re.match(r"results/experiments/(\w+)/", target)
