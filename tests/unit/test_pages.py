@@ -4,6 +4,7 @@ import ast
 import re
 import shlex
 import sys
+from copy import deepcopy
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -17,7 +18,7 @@ from snakemake.cli import get_argument_parser
 from smooseg.cli import main
 from smooseg.errors import SmoosegError
 from smooseg.settings.config import resolve
-from smooseg.settings.schema import load_schema
+from smooseg.settings.schema import checked, load_schema
 from tests.conftest import ROOT, shipped_config
 from tests.package import install
 
@@ -94,10 +95,16 @@ def no_files(monkeypatch):
 
 @pytest.mark.parametrize(("page", "text"), cases("yaml"))
 def test_settings_resolve(page, text):
-    changes, keys = yaml.safe_load(text), load_schema()["properties"]
-    if set(changes) <= set(load_schema()["$defs"]["experiment"]["properties"]) - set(keys):
-        return  # a part of an experiment, which other tests check
-    resolve(merged(shipped(), changes))
+    changes, schema = yaml.safe_load(text), load_schema()
+    if set(changes) <= set(schema["properties"]):
+        resolve(merged(shipped(), changes))
+        return
+    # a part of an entry
+    parts = [schema["$defs"][name]["properties"] for name in ("experiment", "dataset")]
+    allowed = [part for part in parts if set(changes) <= set(part)]
+    assert allowed, f"{set(changes)} are keys of nothing"
+    for key, value in changes.items():
+        checked(value, allowed[0][key], schema, key)
 
 
 # commands
