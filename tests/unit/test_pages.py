@@ -4,7 +4,6 @@ import ast
 import re
 import shlex
 import sys
-from copy import deepcopy
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -59,18 +58,15 @@ def shipped() -> dict:
 def merged(config: dict, changes: dict) -> dict:
     """A configuration and a file over it, as snakemake merges them."""
     both = {key: config[key] | changes[key] for key in changes if isinstance(config.get(key), dict)}
-    return yaml.safe_load(
-        yaml.safe_dump(config | changes | both, allow_unicode=True)
-    )  # resolve fills in what it is given
+    return config | changes | both
 
 
 @cache
 def shown(page: Path) -> dict:
     """The shipped configuration, and whatever a page shows over it."""
-    config = shipped()
+    config, keys = shipped(), load_schema()["properties"]
     for _, text in blocks(page, "yaml"):
-        changes = yaml.safe_load(text)
-        config = merged(config, {key: value for key, value in changes.items() if key in load_schema()["properties"]})
+        config = merged(config, {key: value for key, value in yaml.safe_load(text).items() if key in keys})
     return config
 
 
@@ -140,14 +136,23 @@ def check_smooseg(words: list[str], page: Path) -> None:
         check_snakemake(list(context.params["arguments"]), page)
 
 
+@cache
+def snakemakes_parser():
+    """What reads snakemake's command line."""
+    return get_argument_parser()
+
+
+@cache
+def rules() -> list[str]:
+    """Names of the workflow's rules."""
+    files = [ROOT / "Snakefile", *(ROOT / "workflow" / "rules").glob("*.smk")]
+    return [name for path in files for name in re.findall(r"^rule (\w+):", path.read_text("utf-8"), re.MULTILINE)]
+
+
 def check_snakemake(words: list[str], page: Path) -> None:
     """Snakemake has these options, and the workflow these targets, experiments, runs and settings."""
-    given = get_argument_parser().parse_args(words)
-    config = shown(page)
-    rules = "\n".join(
-        path.read_text("utf-8") for path in [ROOT / "Snakefile", *(ROOT / "workflow/rules").glob("*.smk")]
-    )
-    known = {*config["tables"], *config["sweeps"], *re.findall(r"^rule (\w+):", rules, re.MULTILINE)}
+    given, config = snakemakes_parser().parse_args(words), shown(page)
+    known = {*config["tables"], *config["sweeps"], *rules()}
     for target in [*given.targets, *given.forcerun]:
         experiment = re.match(r"results/experiments/(\w+)/", target)
         assert experiment[1] in config["experiments"] if experiment else target in known, f"no target {target}"
