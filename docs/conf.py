@@ -42,6 +42,7 @@ nb_execution_mode = "cache"
 nb_execution_in_temp = True  # or files that a notebook writes would lie beside the pages
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
+nb_execution_show_tb = True  # of the cell that failed
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"

@@ -158,7 +158,7 @@ def segment(
     tile: int | None = None,
     batch: int = BATCH,
     bands: tuple[int, ...] | None = None,
-    names: Path | None = None,
+    names: str | Path | None = None,
     polygons: bool = False,
 ) -> Any:
     """Give every pixel its cluster. If the head was scored with labels, give every pixel its class.

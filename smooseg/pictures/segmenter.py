@@ -65,7 +65,7 @@ class Segmenter:
         size: int | None = None,
         scale: float | None = None,
         tile: int | None = None,
-        names: Path | None = None,
+        names: str | Path | None = None,
     ):
         self.head, experiment = load_head(head)
         self.needs = experiment.get("features", {})
@@ -81,7 +81,7 @@ class Segmenter:
         if tile and not self.scale:
             raise SmoosegError(f"{head}: does not say the scale of its training views; give --scale, or train it again")
         if names:
-            self.legend = named_legend(read_names(names, self.head.clusters, sha256))
+            self.legend = named_legend(read_names(Path(names), self.head.clusters, sha256))
         else:
             self.legend = make_legend(scores, self.head.clusters, head)
         self.bits = self.needs.get("bits")  # as the head's training images were read
