@@ -12,6 +12,7 @@ project, author, release = "smooseg", "The smooseg developers", __version__
 copyright = "The smooseg developers, MIT licence"
 extensions = [
     "myst_nb",
+    "notebook_weights",
     "schema_pages",
     "sphinx.ext.autodoc",
     "sphinx.ext.intersphinx",
@@ -38,8 +39,10 @@ html_show_sourcelink = False
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 4
 nb_execution_mode = "cache"
-nb_execution_timeout = 300
+nb_execution_in_temp = True  # or files that a notebook writes would lie beside the pages
+nb_execution_timeout = 600
 nb_execution_raise_on_error = True
+nb_execution_show_tb = True  # of the cell that failed
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"

@@ -57,20 +57,34 @@ def extract(
     scale: float | None = None,
     bands: tuple[int, ...] | None = None,
 ) -> Features:
-    """Cache the patch features of images; what an earlier call, or ``smooseg fit``, finished is kept.
+    """Cut images into views, and cache the backbone's patch features of the views.
+
+    The same call again takes the cache that is there. It also takes what ``smooseg fit`` extracted.
 
     Args:
-        images: Paths, folders or globs, arrays, Pillow's images, or a list of them, as for :func:`segment`.
-        out: Folder for pictures, weights and features; None takes one that goes with the features.
-        backbone: Name in config.yaml's catalogue, or an entry as there: model, weights, block, norm.
-        crops: "five" or "whole", see :func:`smooseg.images.views.crop_boxes`.
-        size: Side of a view in pixels, before rounding to the patch.
-        resample: Key of :data:`smooseg.images.imaging.RESAMPLING`.
-        precision, batch, workers, codec: As ``extract`` in config.yaml; its defaults where not given.
-        scale, bands: Of rasters, as of ``smooseg fit``.
+        images: Paths, folders or globs; uint8 arrays or tensors of height x width x 3, or a stack of them; Pillow's
+            images; or a list of any of those.
+        out: Folder for links to the images, weights and features. None takes a folder that goes with the features.
+        backbone: Name in the catalogue, see ``smooseg backbones``; or a dict with the keys of an entry there.
+        crops: Views of an image: "five" (corners and centre, half the sides each) or "whole" (the centre square).
+        size: Side of a view in pixels; it is rounded to a multiple of the backbone's patch.
+        resample: "nearest", "bilinear" or "bicubic".
+        precision: Of the backbone: "auto", "float32", "bfloat16" or "float16".
+        batch: Views in a forward pass, a multiple of 16.
+        workers: Threads that decode images.
+        codec: How features are stored: "raw", or "bits5" for fewer bytes.
+        scale: Of rasters: pixels of a view for one pixel of the raster.
+        bands: Of rasters: the three bands to show as red, green and blue, from 1.
+
+    Returns:
+        Features, float16 (views, patches, channels).
 
     Raises:
-        SmoosegError: If the weights cannot be had, or images are bad (all are named).
+        SmoosegError: If the weights cannot be fetched, or images cannot be used (all of them are named).
+
+    Example:
+        >>> features = smooseg.extract("photos", out="work")
+        >>> features.shape  # (views, patches, channels)
     """
     how = {"precision": precision, "batch": batch, "workers": workers, "codec": codec}
     views = Views(crops, size, resample)
@@ -90,18 +104,32 @@ def fit(
     memory_gb: float = 4,
     **settings: Any,
 ) -> Model:
-    """Fit a head to images, or to features alone; no label is seen. A call that was killed is gone on with.
+    """Fit a head to images or to features. No label is seen.
+
+    A call that was killed continues where it stopped, if ``out`` is the same.
 
     Args:
-        data: Images as :func:`segment` takes them; what :func:`extract` returned; or a NumPy array or torch tensor of
-            features of your own, (views, patches, channels).
-        clusters, head, backbone, preset, seed, out, name, memory_gb, settings: See :class:`smooseg.Model`.
+        data: Images as for :func:`extract`; what :func:`extract` returned; or a NumPy array or torch tensor of features
+            of your own, real numbers of shape (views, patches, channels).
+        clusters: Number of clusters, from 2 to 255.
+        head: Name of a head that needs no labels, see ``smooseg heads``.
+        backbone: As for :func:`extract`. Features that were extracted keep theirs.
+        preset: Name of a set of settings: "released" (the authors') or "small" (for minutes of a CPU).
+        seed: Fixes initialisation and order.
+        out: Folder for everything that is written. None takes a folder that goes with the model.
+        name: Name of the head's folder; None takes the head's name.
+        memory_gb: Gigabytes of features to hold in memory.
+        settings: Settings of the head, such as ``steps=1000``. Others keep their defaults.
 
     Returns:
-        The model; ``model.path`` is the head's file, and its history lies beside it.
+        The model. ``model.path`` is the head's file.
 
     Raises:
-        SmoosegError: If a setting is unknown, the head needs labels, or it needs more than features alone.
+        SmoosegError: If a head or setting is unknown, the head needs labels, or it needs more than features alone.
+
+    Example:
+        >>> model = smooseg.fit("photos", clusters=6, out="work")
+        >>> model.history  # a table of the training
     """
     model = Model(
         clusters,
@@ -130,27 +158,36 @@ def segment(
     tile: int | None = None,
     batch: int = BATCH,
     bands: tuple[int, ...] | None = None,
-    names: Path | None = None,
+    names: str | Path | None = None,
     polygons: bool = False,
 ) -> Any:
-    """Give every pixel its cluster, or its class where the head was scored.
+    """Give every pixel its cluster. If the head was scored with labels, give every pixel its class.
 
     Args:
-        images: Paths, folders or globs; uint8 arrays or tensors of height x width x 3, or a stack of them; Pillow's
-            images; or a list of any of those.
-        head: A model, or the file of a head.
-        out: Folder to write masks, overlays, legend and shares to, as ``smooseg segment`` does; None writes nothing.
-        scores: Whether masks in memory get scores of each cluster: ``mask.scores``, float32 (clusters, height, width).
-        weights, crf, size, scale, tile, names: See :class:`smooseg.pictures.segmenter.Segmenter`.
+        images: As for :func:`extract`.
+        head: A model, or the path of a head's file.
+        out: Folder for masks, overlays, legend and shares, as ``smooseg segment`` writes them. None writes nothing.
+        scores: Whether masks in memory get the scores of all clusters, ``mask.scores``.
+        weights: File of the backbone's weights; None takes those that the head was fitted with.
+        crf: Whether the dense CRF refines the masks.
+        size: Shorter side of a view in pixels; None takes that of the head's evaluation.
+        scale: Pixels of a view for one pixel of the image; None gives every view the same shorter side.
+        tile: Side in pixels of the windows that larger views are cut into.
         batch: Images in a forward pass.
-        bands, polygons: Of rasters; see :func:`smooseg.pictures.segment.segment`.
+        bands: Of rasters, as for :func:`extract`.
+        names: CSV with the columns cluster and name. Clusters of one name become one class; "void" leaves one out.
+        polygons: Of rasters: whether outlines are written, too. It needs ``out``.
 
     Returns:
-        Without ``out`` a :class:`smooseg.Mask` of one image in memory, and :class:`smooseg.Masks` of several images and
-        of paths: uint8 arrays. With ``out`` an :class:`smooseg.pictures.segment.Outcome`.
+        Without ``out``: a :class:`Mask` for one image in memory, else :class:`Masks`, uint8 arrays of height x width.
+        With ``out``: an :class:`smooseg.pictures.segment.Outcome` with the shares and the problems.
 
     Raises:
-        SmoosegError: If the head or an image cannot be used; with ``out``, a bad image is a problem of the outcome.
+        SmoosegError: If the head or an image cannot be used. With ``out``, the outcome lists bad images.
+
+    Example:
+        >>> masks = smooseg.segment("photos", model)
+        >>> masks.shares()  # percent of each cluster in each image
     """
     model = head if isinstance(head, Model) else load(head)
     seen = {"crf": crf, "size": size, "scale": scale, "tile": tile, "names": names}
@@ -169,16 +206,23 @@ def segment(
 
 
 def refine(image: Any, scores: Any, *, sharpness: float = Head.sharpness, **settings: Any) -> np.ndarray:
-    """Ids after the dense CRF: edges follow the image.
+    """Refine the scores of an image by the dense CRF, so that edges follow the image.
 
     Args:
-        image: uint8 (height, width, 3), an array, tensor or Pillow's image.
-        scores: float32 (clusters, height, width), as ``mask.scores``: cosines or logits in that range.
-        sharpness: By which scores are multiplied before the softmax: ``model.module.sharpness``.
-        settings: Of the CRF, as ``crf`` in config.yaml; its defaults where not given.
+        image: uint8 (height, width, 3): an array, a tensor or Pillow's image.
+        scores: float32 (clusters, height, width), as ``mask.scores`` has them.
+        sharpness: Factor of the scores before the softmax; ``model.module.sharpness`` is the head's.
+        settings: Of the CRF, as ``crf`` in the configuration. Others keep their defaults.
 
     Returns:
-        uint8 (height, width).
+        Ids of clusters, uint8 (height, width).
+
+    Raises:
+        SmoosegError: If a setting is unknown or out of range, or the image is none.
+
+    Example:
+        >>> mask = smooseg.segment(image, model, scores=True)
+        >>> ids = smooseg.refine(image, mask.scores)
     """
     pixels, logits = np.asarray(in_array(image).convert("RGB")), torch.as_tensor(np.asarray(scores, np.float32))
     return refined(logits, pixels, crf_defaults(settings), sharpness)
@@ -187,5 +231,24 @@ def refine(image: Any, scores: Any, *, sharpness: float = Head.sharpness, **sett
 def score(
     maps: Any, labels: Any, *, classes: list[str] | None = None, clusters: int | None = None, matched: bool = True
 ) -> Scored:
-    """Accuracy, mIoU, IoU by class, matching and confusion matrix; see :func:`smooseg.evaluation.scored.score_maps`."""
+    """Compare maps of clusters with labels: match clusters to classes one to one, and measure how many pixels agree.
+
+    Args:
+        maps: Ids of clusters: an array of whole numbers, (height, width), or several of any sizes. 255 is no cluster,
+            and counts as wrong.
+        labels: Ids of classes, in the same shapes. 255 is not scored.
+        classes: Names of the classes; None names them by number.
+        clusters: Number of clusters; None takes the largest id of the maps.
+        matched: Whether clusters are matched to classes. False takes the ids of maps for classes.
+
+    Returns:
+        Accuracy and mIoU in percent, and tables.
+
+    Raises:
+        SmoosegError: If there is nothing to score, shapes differ, or an id is out of range.
+
+    Example:
+        >>> scored = smooseg.score(masks, labels, classes=["sky", "ground"])
+        >>> scored.accuracy, scored.iou  # a number, and a table by class
+    """
     return score_maps(maps, labels, classes, clusters, matched)

@@ -4,7 +4,19 @@ MAX_LISTED = 20  # a batch of bad files names this many, then counts the rest
 
 
 class SmoosegError(Exception):
-    """A problem the user can act on: its text is one sentence on one line, shown without a traceback."""
+    """A problem that you can solve. Its text is one sentence that says what is wrong and what to do.
+
+    The command shows the sentence without a traceback.
+
+    Args:
+        text: The sentence; line breaks become spaces.
+
+    Example:
+        >>> try:
+        ...     smooseg.segment("photos", model)
+        ... except smooseg.SmoosegError as error:
+        ...     print(error)
+    """
 
     def __init__(self, text: str):
         super().__init__(" ".join(filter(None, map(str.strip, text.splitlines()))))  # some libraries say several

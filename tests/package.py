@@ -1,11 +1,13 @@
-"""The package that docs/own.md shows, written as it stands there."""
+"""The package that two pages of docs/how-to show, own-head.md and own-data-set.md, written as it stands there."""
 
 import re
 from pathlib import Path
 
 from tests.conftest import ROOT
 
-DOCS = (ROOT / "docs" / "own.md").read_text()
+PAGES = ROOT / "docs" / "how-to"
+LAYOUT = "## A layout of your own"  # what stands above it needs no package
+DOCS = (PAGES / "own-head.md").read_text() + (PAGES / "own-data-set.md").read_text().partition(LAYOUT)[2]
 
 
 def blocks(language: str) -> list[str]:
@@ -21,7 +23,7 @@ def install(folder: Path) -> Path:
     (package / "__init__.py").touch()
     for name, text in zip(("cosine", "streets"), blocks("python"), strict=True):
         (package / f"{name}.py").write_text(text)
-    declared = re.findall(r'entry-points."(.*?)"\]\n(\w+) = "(.*?)"', blocks("toml")[0])
+    declared = re.findall(r'entry-points."(.*?)"\]\n(\w+) = "(.*?)"', "".join(blocks("toml")))
     assert len(declared) == 2
     (facts / "entry_points.txt").write_text(
         "".join(f"[{group}]\n{name} = {value}\n" for group, name, value in declared)

@@ -33,7 +33,7 @@ def refine(logits: torch.Tensor, image: np.ndarray, settings: dict, sharpness: f
     """Cluster ids of a view after mean-field inference.
 
     Clusters that no pixel prefers before refinement share one label, since time grows with labels: see
-    :func:`merge_absent`. docs/crf.md has what that saves and changes.
+    :func:`merge_absent`. docs/results/crf.md has what that saves and changes.
 
     Args:
         logits: float32 (clusters, height, width).

@@ -15,15 +15,19 @@ from .scoring import summarised
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """Scores in percent.
+    """What :func:`smooseg.score` measured. All scores are percent.
 
     Args:
-        accuracy: Of all pixels that have a class.
+        accuracy: Pixels that agree, of all pixels with a class.
         miou: Mean of the classes' IoU.
-        iou: By class; NaN where a class is in no label.
-        matching: Class of each cluster, None where no class was left.
-        confusion: Pixels of each cluster (rows) in each class (columns).
-        images: Accuracy of each image, NaN where all is void.
+        iou: IoU of each class, a pandas Series; NaN if no label has the class.
+        matching: Class of each cluster, a pandas Series; None if no class was left.
+        confusion: Pixels of each cluster (rows) in each class (columns), a pandas DataFrame.
+        images: Accuracy of each image, a pandas Series; NaN if its label is all void.
+
+    Example:
+        >>> scored = smooseg.score(masks, labels)
+        >>> scored.confusion
     """
 
     accuracy: float

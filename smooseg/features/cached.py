@@ -21,16 +21,25 @@ BESIDE = {"code", "codec", CIRCUMSTANCES, "precision"}  # of a store's provenanc
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Patch features of views: (views, patches, channels) float16, read from disk when asked for.
+    """Patch features of views, float16 (views, patches, channels). They stay on disk until you index them.
 
-    ``features[3]``, ``features[:8]`` and ``numpy.asarray(features)`` give NumPy arrays.
+    :func:`smooseg.extract` and :func:`smooseg.open_features` make them. ``features[3]``, ``features[:8]`` and
+    ``numpy.asarray(features)`` give NumPy arrays. ``len`` and iteration work as with an array.
 
     Args:
-        path: Folder of the store.
-        dataset, backbone: Names, as in a head's facts.
-        entry: The backbone's entry of the catalogue; None where the features are somebody's own.
-        source: What they were extracted from; None where that is not known.
-        held: A folder that goes when the features do.
+        path: Folder of the Zarr store.
+        dataset: Name of the data set.
+        backbone: Name of the backbone.
+        entry: The backbone's entry in the catalogue; None for features of your own.
+        source: What the features were extracted from; None if that is not known.
+        held: A temporary folder that goes with the features.
+
+    Raises:
+        SmoosegError: On first use, if the store is missing, incomplete, or made from something else.
+
+    Example:
+        >>> features = smooseg.extract("photos")
+        >>> features[0].shape  # (patches, channels) of the first view
     """
 
     path: Path
@@ -124,10 +133,20 @@ def own_features(values: Any) -> Features:
 
 
 def open_features(path: str | Path) -> Features:
-    """Features that the workflow or the library cached, ``RESULTS/features/DATASET/BACKBONE/VIEW.zarr``.
+    """Open features that the workflow, the command or the library cached.
+
+    Args:
+        path: Folder of the store: ``RESULTS/features/DATASET/BACKBONE/VIEW.zarr``.
+
+    Returns:
+        Features, float16 (views, patches, channels).
 
     Raises:
         SmoosegError: If there are none, or they are not complete.
+
+    Example:
+        >>> features = smooseg.open_features("results/features/demo/dinov2_s14_focus/train.zarr")
+        >>> model = smooseg.fit(features, clusters=6)
     """
     path = Path(path).absolute()
     features = Features(path, path.parts[-3], path.parts[-2])

@@ -13,10 +13,20 @@ __all__ = ["HEADS", "Head", "Snapshot", "find_head", "load_head", "save_head"]
 
 @own_randomness()  # parameters are drawn before they are read
 def load_head(path: Path) -> tuple[Head, dict]:
-    """A saved head in evaluation mode, and the experiment it was trained for.
+    """Load the torch module of a head, without its backbone. :func:`smooseg.load` gives a model that segments images.
+
+    Args:
+        path: A ``head.safetensors``.
+
+    Returns:
+        The head in evaluation mode, and the experiment that it was trained for.
 
     Raises:
-        SmoosegError: If the file is not a head or does not fit its own configuration.
+        SmoosegError: If the file is not a head, or does not fit its own configuration.
+
+    Example:
+        >>> head, experiment = smooseg.load_head(Path("head.safetensors"))
+        >>> logits = head.logits(head.embed(features))  # of a float tensor (views, patches, channels)
     """
     facts, state = read_head(path)
     try:

@@ -16,13 +16,19 @@ from .output.tables import LEGEND, SHARES
 
 
 class Mask(np.ndarray):
-    """Ids of an image's pixels: uint8 (height, width), as a mask's file has them.
+    """Ids of an image's pixels: a NumPy array, uint8 (height, width). In a notebook it shows itself over its image.
+
+    :func:`smooseg.segment` makes masks. Parts of a mask, and what is computed from it, have no image.
 
     Attributes:
         legend: Names and colours of the ids.
         image: The image, RGB of the same size.
-        name: What the image is called.
-        scores: float32 (clusters, height, width), where they were asked for.
+        name: Name of the image.
+        scores: float32 (clusters, height, width), if they were asked for.
+
+    Example:
+        >>> mask = smooseg.segment(image, model)  # image: uint8 (height, width, 3)
+        >>> mask.shares()  # percent of each id
     """
 
     legend: Legend | None
@@ -43,17 +49,17 @@ class Mask(np.ndarray):
         return mask
 
     def __array_finalize__(self, source: Any) -> None:
-        """What is computed from a mask, or cut from it, is of no image."""
+        """Parts of a mask, and what is computed from it, have no image."""
         self.legend, self.image = getattr(source, "legend", None), None
         self.name, self.scores = getattr(source, "name", ""), None
 
     @property
     def shown(self) -> bool:
-        """Whether this is the map of ids of an image."""
+        """Whether this mask has its image and its legend, so that it can show itself."""
         return self.image is not None and self.legend is not None
 
     def shares(self) -> pd.DataFrame:
-        """One row for each id that occurs, the most frequent first: id, name, colour, pixels, percent."""
+        """A table with one row for each id in the mask, the most frequent first: id, name, colour, pixels, percent."""
         counts = np.bincount(np.asarray(self).ravel(), minlength=256)
         names = (self.legend.names if self.legend else {}) | {VOID: "void"}
         rows = [
@@ -73,13 +79,27 @@ class Mask(np.ndarray):
         return self.legend.palette[ids] if self.legend else np.stack([ids] * 3, -1)
 
     def overlay(self) -> Image.Image:
-        """The mask over its image, with a legend below."""
+        """The mask over its image, with a legend below.
+
+        Raises:
+            ValueError: If this is only a part of a mask.
+        """
         if self.image is None or self.legend is None:
             raise ValueError("a part of a mask has no image")
         return with_legend(self.image, palette_image(np.asarray(self), self.legend), self.legend)
 
     def save(self, path: str | Path) -> Path:
-        """Write the mask as a palette PNG, and its overlay beside it; each whole or not at all."""
+        """Write the mask as a palette PNG, and its overlay beside it. Each file is written whole or not at all.
+
+        Args:
+            path: Of the PNG; another suffix is replaced.
+
+        Returns:
+            The PNG's path.
+
+        Raises:
+            ValueError: If this is only a part of a mask.
+        """
         if self.image is None or self.legend is None:
             raise ValueError("a part of a mask has no image")
         path, ids = Path(path).with_suffix(".png"), np.asarray(self)
@@ -96,10 +116,17 @@ class Mask(np.ndarray):
 
 
 class Masks(list[Mask]):
-    """Masks of several images, in their order."""
+    """Masks of several images, a list in the images' order. In a notebook it shows a table of shares.
+
+    :func:`smooseg.segment` makes it of several images, and of paths.
+
+    Example:
+        >>> masks = smooseg.segment("photos", model)
+        >>> masks.save("masks")  # PNGs, overlays, legend.csv and shares.csv
+    """
 
     def shares(self) -> pd.DataFrame:
-        """One row for each mask: image, height, width, and the percent of each id's name."""
+        """A table with one row for each mask: image, height, width, and the percent of each name."""
         rows, names = list[dict[str, Any]](), dict[str, float]()
         for mask in self:
             names |= dict.fromkeys(mask.legend.names.values() if mask.legend else (), 0.0)
@@ -109,7 +136,7 @@ class Masks(list[Mask]):
         return pd.DataFrame([names | {"void": 0.0} | row for row in rows], columns=columns)
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write every mask with its overlay, legend.csv and shares.csv."""
+        """Write every mask and its overlay, legend.csv and shares.csv into a folder, and return the masks' paths."""
         folder, shares = Path(folder), self.shares()
         paths = [mask.save(folder / f"{mask.name}.png") for mask in self]
         legends = pd.concat([mask.shares()[["id", "name", "colour"]] for mask in self]).drop_duplicates()
@@ -118,7 +145,11 @@ class Masks(list[Mask]):
         return paths
 
     def stacked(self) -> np.ndarray:
-        """uint8 (images, height, width), of images of one size."""
+        """All masks as one array, uint8 (images, height, width).
+
+        Raises:
+            ValueError: If the images differ in size.
+        """
         return np.stack([np.asarray(mask) for mask in self])
 
     def _repr_html_(self) -> str:

@@ -25,22 +25,32 @@ from .stages import extract_images, fit_features, subtracts_mean
 
 
 class Model:
-    """A head and the backbone below it.
+    """A head and the backbone below it. It is used like an estimator of scikit-learn.
 
-    ``Model(clusters=6).fit(images).predict(images)`` gives masks. Attributes after a fit: ``path``, the head's file
-    (a model can be given wherever one is asked for); ``history``, a DataFrame; ``module``, the torch module;
-    ``experiment``, the facts in the file.
+    After :meth:`fit`, a model has these attributes, and can be given wherever a head's file is asked for:
+
+    - ``path``: the head's file;
+    - ``history``: the course of the training, a pandas DataFrame;
+    - ``module``: the torch module;
+    - ``experiment``: the facts in the file, a dict.
 
     Args:
-        clusters: How many; None lets the head choose, where it can (``module.clusters`` is what it chose).
-        head: One of ``smooseg heads`` that needs no labels.
-        backbone: Name in the catalogue, or an entry as there.
-        preset: Name of a set of the head's settings: "released" or "small".
+        clusters: Number of clusters, from 2 to 255; None lets a smooseg_plus head choose it (``module.clusters``).
+        head: Name of a head that needs no labels, see ``smooseg heads``.
+        backbone: Name in the catalogue, or a dict with the keys of an entry there.
+        preset: Name of a set of settings: "released" or "small".
         seed: Fixes initialisation and order.
-        out: Folder for everything that is written; None takes one that goes with the model.
-        name: Folder of the head below ``out/results/library``; the head's name where not given.
-        memory_gb: Features to hold in memory.
-        settings: Hyperparameters of the head; defaults are the configuration's.
+        out: Folder for everything that is written. None takes a folder that goes with the model.
+        name: Name of the head's folder below ``out/results/library``; None takes the head's name.
+        memory_gb: Gigabytes of features to hold in memory.
+        settings: Settings of the head. Others keep the defaults of the configuration.
+
+    Raises:
+        SmoosegError: By its methods, if a setting is unknown, images cannot be used, or the model is not fitted yet.
+
+    Example:
+        >>> model = smooseg.Model(clusters=6, out="work").fit("photos")
+        >>> masks = model.predict("photos")
     """
 
     def __init__(
@@ -63,12 +73,16 @@ class Model:
         self.held: Any = None  # what a passing model lies in
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """What it was made with, settings of the head beside the others."""
+        """What the model was made with: its own arguments, and the settings of the head.
+
+        Args:
+            deep: Not used; scikit-learn passes it.
+        """
         names = [name for name in inspect.signature(Model).parameters if name != "settings"]
         return {name: getattr(self, name) for name in names} | self.settings
 
     def set_params(self, **params: Any) -> "Model":
-        """Change what it was made with; it must be fitted again."""
+        """Change what the model was made with. Fit it again afterwards."""
         self.__init__(**(self.get_params() | params))  # type: ignore[misc]
         return self
 
@@ -76,9 +90,12 @@ class Model:
         """Fit the head to images, or to features alone.
 
         Args:
-            data: Images as :func:`smooseg.segment` takes them; features of :func:`smooseg.extract`; or a NumPy array or
-                torch tensor of numbers that are no bytes, (views, patches, channels).
-            y: Left out, since no label is ever seen.
+            data: Images as for :func:`smooseg.extract`; features that it returned; or a NumPy array or torch tensor of
+                real numbers (not bytes), (views, patches, channels).
+            y: Not used, since no label is ever seen; scikit-learn passes it.
+
+        Raises:
+            SmoosegError: As :func:`smooseg.fit`.
         """
         if self.clusters is not None and not 2 <= self.clusters <= 255:
             raise SmoosegError(f"clusters is {self.clusters}; it must be from 2 to 255")
@@ -116,7 +133,7 @@ class Model:
         """The head's file.
 
         Raises:
-            SmoosegError: If there is none yet.
+            SmoosegError: If the model is not fitted yet.
         """
         if self.path is None:
             raise SmoosegError("this model is not fitted yet; call fit")
@@ -143,7 +160,7 @@ class Model:
         return pd.read_parquet(self.fitted.with_name(HISTORY))
 
     def segmenter(self, **options: Any) -> Segmenter:
-        """The head with its backbone; options as of :class:`smooseg.pictures.segmenter.Segmenter`."""
+        """The head with its backbone. Options are those of :class:`smooseg.pictures.segmenter.Segmenter`."""
         options["weights"] = options.get("weights") or self.weights
         return Segmenter(self.fitted, **options)
 
@@ -156,18 +173,21 @@ class Model:
         bands: tuple[int, ...] | None = None,
         **options: Any,
     ) -> Any:
-        """Ids of pixels, or of patches where features are given.
+        """Ids of pixels. If features are given, ids of patches.
 
         Args:
             data: As for :meth:`fit`.
-            scores: Whether masks get scores of each cluster.
+            scores: Whether masks get the scores of all clusters, ``mask.scores``.
             batch: Images in a forward pass.
-            bands: That are seen of rasters.
-            options: crf, size, scale, tile and names, as of :func:`smooseg.segment`.
+            bands: Of rasters, as for :func:`smooseg.extract`.
+            options: crf, size, scale, tile, names and weights, as for :func:`smooseg.segment`.
 
         Returns:
-            A :class:`smooseg.Mask` of one image in memory; :class:`smooseg.Masks` of several, and of paths; of features
-            uint8 (views, patches).
+            A :class:`smooseg.Mask` for one image in memory; :class:`smooseg.Masks` for several images, and for paths.
+            For features, uint8 (views, patches).
+
+        Raises:
+            SmoosegError: If the model is not fitted yet, or an image cannot be used.
         """
         if isinstance(data, Features) or is_features(data):
             return self.patch_ids(np.asarray(data.detach().cpu() if hasattr(data, "detach") else data))
@@ -176,7 +196,17 @@ class Model:
 
     @torch.inference_mode()
     def patch_ids(self, features: np.ndarray) -> np.ndarray:
-        """Clusters of patches: uint8 (views, patches) of features (views, patches, channels)."""
+        """Clusters of patches.
+
+        Args:
+            features: Real numbers, (views, patches, channels).
+
+        Returns:
+            uint8 (views, patches).
+
+        Raises:
+            SmoosegError: If the head has another number of channels.
+        """
         head = self.module
         if features.shape[-1] != head.channels:
             raise SmoosegError(f"features have {features.shape[-1]} channels, and the head is of {head.channels}")
@@ -184,11 +214,17 @@ class Model:
         return np.concatenate([head.logits(head.embed(part)).argmax(-1).to(torch.uint8).numpy() for part in parts])
 
     def fit_predict(self, data: Any, y: None = None) -> Any:
-        """What :meth:`predict` gives of what the head is fitted to."""
+        """Fit the head, and predict the same data."""
         return self.fit(data).predict(data)
 
     def save(self, path: str | Path) -> Path:
-        """Copy the head's file; with ``weights`` of the backbone it segments anywhere."""
+        """Copy the head's file.
+
+        With the backbone's weights, :func:`smooseg.load` makes a model of it on any machine.
+
+        Returns:
+            The path that it was copied to.
+        """
         with whole(Path(path)) as aside:
             shutil.copyfile(self.fitted, aside)
         return Path(path)
@@ -203,14 +239,21 @@ class Model:
 
 
 def load(path: str | Path, weights: str | Path | None = None) -> Model:
-    """A model from the file of its head, as the workflow, the command or the library wrote it.
+    """Load a model from the file of a head. The workflow, the command and the library write such files.
 
     Args:
-        path: The file.
-        weights: Of its backbone; those in its folder of results if None.
+        path: A ``head.safetensors``.
+        weights: File of its backbone's weights; None looks in the results folder that the head lies in.
+
+    Returns:
+        A fitted model.
 
     Raises:
-        SmoosegError: If it is no head.
+        SmoosegError: If the file is no head.
+
+    Example:
+        >>> model = smooseg.load("work/results/experiments/smooseg_plus/0/head.safetensors")
+        >>> masks = smooseg.segment("more", model)
     """
     head, experiment = load_head(Path(path))
     model = Model(

@@ -17,12 +17,24 @@ INCHES = 2.4  # side of a panel
 
 
 def plot_penalties(model: Model, features: Features, axes: Axes | None = None) -> Axes:
-    """Distributions of the label penalty of pairs of patches, within and across images: a good head has two peaks.
+    """Draw how the label penalty of pairs of patches is distributed, within and across images.
+
+    A good head has two peaks: pairs of one cluster near 0, and pairs of different clusters at larger penalties.
 
     Args:
-        model: A fitted one.
-        features: Of its backbone.
-        axes: Where to draw; new ones if None.
+        model: A fitted model.
+        features: Features of its backbone.
+        axes: matplotlib axes to draw on; None makes new ones.
+
+    Returns:
+        The axes.
+
+    Raises:
+        SmoosegError: If the model is not fitted yet.
+
+    Example:
+        >>> axes = smooseg.plot_penalties(model, features)
+        >>> axes.figure.savefig("penalties.png")
     """
     axes = axes if axes is not None else plt.subplots(figsize=(1.6 * INCHES, INCHES), layout="constrained")[1]
     draw_penalties(axes, penalty_rows(penalty_counts(model.module, features.store)))
@@ -32,17 +44,21 @@ def plot_penalties(model: Model, features: Features, axes: Axes | None = None) -
 
 
 def plot_segmentations(masks: Mask | Masks | dict[str, Masks], axes: Any = None) -> np.ndarray:
-    """Images, and the masks of one or several heads beside them.
+    """Draw images, and beside each the masks of one head or of several heads.
 
     Args:
-        masks: Of the same images, by title where there are several.
-        axes: (images, columns) matplotlib axes; new ones if None.
+        masks: A mask or masks; or a dict with a title and masks of the same images for each head.
+        axes: matplotlib axes, (images, 1 + titles); None makes new ones.
 
     Returns:
         The axes, (images, 1 + titles).
 
     Raises:
         SmoosegError: If there is nothing to draw, or the heads' images differ in number.
+
+    Example:
+        >>> axes = smooseg.plot_segmentations({"4 clusters": coarse, "8 clusters": fine})
+        >>> axes[0, 0].figure.savefig("compared.png")
     """
     titled = masks if isinstance(masks, dict) else {"mask": masks}
     columns = {title: [one] if isinstance(one, Mask) else list(one) for title, one in titled.items()}

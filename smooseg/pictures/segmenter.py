@@ -67,7 +67,7 @@ class Segmenter:
         size: int | None = None,
         scale: float | None = None,
         tile: int | None = None,
-        names: Path | None = None,
+        names: str | Path | None = None,
         clusters: int | None = None,
     ):
         fitted, experiment = load_head(head)
@@ -85,7 +85,7 @@ class Segmenter:
         if tile and not self.scale:
             raise SmoosegError(f"{head}: does not say the scale of its training views; give --scale, or train it again")
         if names:
-            self.legend = named_legend(read_names(names, self.head.clusters, sha256))
+            self.legend = named_legend(read_names(Path(names), self.head.clusters, sha256))
         else:
             own = self.head.clusters == fitted.clusters
             self.legend = make_legend(scores if own else None, self.head.clusters, head)

@@ -88,7 +88,8 @@ def on_cluster(delayed: list[Delayed], function: Callable, scheduler: str, desc:
 def unreachable(scheduler: str, why: str) -> SmoosegError:
     """The error for a cluster that cannot be used."""
     return SmoosegError(
-        f"dask.scheduler {scheduler}: {why}; docs/evaluation.md says how to start one, null computes on this machine"
+        f"dask.scheduler {scheduler}: {why}; docs/how-to/machines.md says how to start one, "
+        "null computes on this machine"
     )
 
 

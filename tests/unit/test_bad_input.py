@@ -50,9 +50,7 @@ SIZE, CHANNELS, WIDTH, HEIGHT = 32, 4, 96, 80
 GREEN = (40, 160, 60)
 NEEDS = {"block": 3, "size": SIZE}
 REMEDY = "run again with --forcerun plan_features, which recomputes what is missing (label maps: delete the folder)"
-README = (
-    "this data set's layout is described in the README under 'Data sets'; set data_root to the folder that holds it"
-)
+LAYOUTS = "docs/reference/data-sets.md describes this data set's layout; set data_root to the folder that holds it"
 
 
 @dataclass(frozen=True)
@@ -480,7 +478,7 @@ COMMON = [
     case
     for layout in LISTS
     for case in (
-        Case(f"{layout}: absent", lambda p: None, partial(listed, layout=layout), f"PLACE/data/{LISTS[layout][1]} is missing: {README}"),
+        Case(f"{layout}: absent", lambda p: None, partial(listed, layout=layout), f"PLACE/data/{LISTS[layout][1]} is missing: {LAYOUTS}"),
         of_list(layout, "empty", ("", ""), "LIST lists no image"),
         of_list(layout, "repeated names", ("a", "", "b", "a"), f"{NAMES}line 4: 'a…' is on line 1 already"),
         of_list(layout, "of another encoding", ("Zürich",), "LIST: list cannot be read ('utf-8' codec…)", encoding="latin-1"),
@@ -499,7 +497,7 @@ FILES = [
     Case("a name that leads out of the folder", lambda p: None, lambda p: index_views(Leading(p / "data"), "val", "whole", SIZE, True, 1), f"{UNUSABLE}PLACE/data/../a.png: lies outside the data set's folder; /etc/a.png: lies outside the data set's folder"),
     Case("a name in no encoding of this locale", lambda p: (p / FIRST[6:]).rename(p / "data/images/val/\udce4.png"), index, f"{UNUSABLE}'PLACE/data/images/val/\\udce4.png': the name is not in the encoding of this locale (utf-8); set PYTHONUTF8=1 in the environment, or rename it"),
     Case("names with spaces and without ASCII", rename, names_of, taken=["images/val/001.png labels/val/001.png", "images/val/日本 Zürich 1.png labels/val/日本 Zürich 1.png"]),
-    Case("no folder", lambda p: shutil.rmtree(p / "data"), index, f"PLACE/data/images/val is missing: {README}"),
+    Case("no folder", lambda p: shutil.rmtree(p / "data"), index, f"PLACE/data/images/val is missing: {LAYOUTS}"),
     Case("an empty folder", lambda p: [f.unlink() for f in (p / "data/images/val").iterdir()], index, "PLACE/data/images/val holds no image"),
     Case("only what is no picture", only_others, index, "PLACE/data/images/val holds no image; left out: 2 of other kinds (.mov, .txt), 1 dead links (gone)"),
 ]  # fmt: skip

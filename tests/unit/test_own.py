@@ -1,4 +1,4 @@
-"""Heads and data sets of another package: the one in docs/own.md works as it stands."""
+"""Heads and data sets of another package: the one in docs/how-to works as it stands."""
 
 import sys
 
@@ -32,7 +32,7 @@ def package(tmp_path, monkeypatch):
 
 
 def shown(**changes) -> dict:
-    """config.yaml with the entries that the page shows."""
+    """config.yaml with the entries that the pages show."""
     config = shipped_config()
     for text in blocks("yaml"):
         for key, value in yaml.safe_load(text).items():

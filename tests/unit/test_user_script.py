@@ -128,6 +128,15 @@ def test_features_of_my_own_need_no_backbone():
         model.predict(np.zeros((3, 4, 7), np.float32))
 
 
+def test_names_are_a_file_by_its_path_or_its_text(folder, model, tmp_path):
+    file = tmp_path / "names.csv"
+    file.write_text("cluster,name\n0,up\n1,down\n")
+    image = opened(folder / "images")[0]
+    as_text = smooseg.segment(image, model, size=64, names=str(file))
+    assert set(as_text.shares()["name"]) <= {"up", "down"}
+    np.testing.assert_array_equal(as_text, smooseg.segment(image, model, size=64, names=file))
+
+
 def test_what_is_no_image_is_named(model):
     for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3, 3, 3), np.uint8), [np.zeros((9, 9, 4), np.uint8)], 5):
         with pytest.raises(

@@ -138,8 +138,8 @@ def test_a_class_renamed_reruns_scores_and_no_training(project):
 @pytest.mark.parametrize(
     ("module", "old", "new", "expected"),
     [
-        ("heads/losses.py", "EPSILON = 1e-12", "EPSILON = 1e-12  # a comment", set()),
-        ("heads/losses.py", "EPSILON = 1e-12", "EPSILON = 1e-11", TRAIN),
+        ("heads/smooseg/energy.py", "EPSILON = 1e-12", "EPSILON = 1e-12  # a comment", set()),
+        ("heads/smooseg/energy.py", "EPSILON = 1e-12", "EPSILON = 1e-11", TRAIN),
         ("images/imaging.py", "[:, ::-1]", "[::-1, ::-1]", {"index_part", "index_views"} | FROM_FEATURES),
         ("features/extraction.py", "AHEAD = 2", "AHEAD = 3", FROM_FEATURES),
         (
@@ -337,7 +337,7 @@ def test_missing_data_is_said_before_anything_is_computed_and_a_dry_run_works(fr
     assert fresh.planned()["extract_features"] == 2
     said = failure(fresh.snakemake("all", experiments={"tiny_kmeans": {"names": "names.csv"}}))
     assert (
-        "Missing data: tiny at data/tiny; the names of the clusters of tiny_kmeans at names.csv; the README says"
+        "Missing data: tiny at data/tiny; the names of the clusters of tiny_kmeans at names.csv; docs/reference/data-sets.md says"
         in said
     )
     assert not (fresh.folder / "results" / "weights").exists()
@@ -345,7 +345,7 @@ def test_missing_data_is_said_before_anything_is_computed_and_a_dry_run_works(fr
 
 def test_missing_labels_are_said_before_anything_is_computed(fresh):
     shutil.rmtree(fresh.folder / "data" / "tiny" / "labels")
-    assert "Missing data: tiny at data/tiny/labels/val; the README" in failure(fresh.snakemake("all"))
+    assert "Missing data: tiny at data/tiny/labels/val; docs/reference/data-sets.md" in failure(fresh.snakemake("all"))
     shutil.copytree(fresh.folder / "data/tiny/images", fresh.folder / "data/tiny/labels")
     (fresh.folder / "data/tiny/labels/val/003.png").unlink()
     assert "tiny: these images have no label: images/val/003.png" in failure(fresh.snakemake("all"))

@@ -46,8 +46,8 @@ def require_data(jobs):
     missing = list(needed_but_missing(jobs))
     if missing:
         raise WorkflowError(
-            f"Missing data: {'; '.join(missing)}; the README says under 'Data sets' how each must lie below data_root, "
-            f"and under 'Backbones and weights' which checkpoints are files"
+            f"Missing data: {'; '.join(missing)}; docs/reference/data-sets.md says how each must lie below data_root, "
+            f"and docs/reference/backbones.md which checkpoints are files"
         )
     try:
         require_labels(jobs)

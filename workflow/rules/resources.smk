@@ -1,6 +1,6 @@
 """What jobs ask a scheduler for: memory and time limits from the size of what they read.
 
-The rates are of one core where they were measured (docs/scaling.md), rounded to the safe side. Limits are three times
+The rates are of one core where they were measured (docs/results/scaling.md), rounded to the safe side. Limits are three times
 that and ten minutes, and more with every attempt. A rule without ``runtime`` takes minutes on any data, and the profile's default. Which jobs get a GPU
 is for the profile to say.
 """

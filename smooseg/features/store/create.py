@@ -21,7 +21,7 @@ CIRCUMSTANCES = "made_with"  # provenance that a finished store may differ in: v
 FLAT: ChunkKeyEncodingParams = {"name": "default", "separator": "."}
 # names of the axes, by which xarray and others know them; of stores, by type and number of axes
 DIMENSIONS = {("float16", 3): ("views", "patches", "channels"), ("uint8", 3): ("images", "rows", "columns")}
-# compressors; docs/cache.md has what each costs and saves, and what was tried and dropped
+# compressors; docs/results/cache.md has what each costs and saves, and what was tried and dropped
 CODECS = {
     "raw": [],  # float16 as it is: features barely compress without loss, and raw chunks read fastest
     "bits5": [BloscCodec(cname="zstd", clevel=1, shuffle="bitshuffle", typesize=2)],  # of values rounded before

@@ -13,7 +13,7 @@ BLOCK = 1024  # patches whose distances are computed at once
 def affinities(embeddings: torch.Tensor) -> torch.Tensor:
     """Products of an image's embeddings, not below 0, over their largest, plus 1.
 
-    The 1 is what the released code's closeness of colours comes to (docs/methods.md).
+    The 1 is what the released code's closeness of colours comes to (docs/background/methods/eagle.md).
 
     Args:
         embeddings: (batch, patches, dimensions), any scale.

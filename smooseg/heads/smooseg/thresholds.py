@@ -11,7 +11,7 @@ from ...features.store import Store
 
 LOG = logging.getLogger(__name__)
 VIEWS, PATCHES = 256, 64  # that are looked at: a million pairs, read in a second
-LEVELS = {"b1": 0.25, "b2": 0.95}  # quantiles of the closeness within images; docs/thresholds.md says why these
+LEVELS = {"b1": 0.25, "b2": 0.95}  # quantiles of the closeness within images; why these: docs/background/thresholds.md
 AUTO = "auto"
 
 

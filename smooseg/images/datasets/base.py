@@ -194,7 +194,7 @@ class Dataset(ABC):
         """Return ``path`` if it exists, else say what is missing."""
         if not path.exists():
             raise SmoosegError(
-                f"{path} is missing: this data set's layout is described in the README "
-                f"under 'Data sets'; set data_root to the folder that holds it"
+                f"{path} is missing: docs/reference/data-sets.md describes this data set's layout; "
+                f"set data_root to the folder that holds it"
             )
         return path

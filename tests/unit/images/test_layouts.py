@@ -230,9 +230,9 @@ def test_a_layout_knows_its_classes_and_refuses_others(made):
             open_dataset(settings | wrong)
 
 
-def test_a_missing_data_set_points_to_the_readme(tmp_path):
+def test_a_missing_data_set_points_to_the_page_of_layouts(tmp_path):
     for case in CASES:
-        with pytest.raises(SmoosegError, match="is missing.*README"):
+        with pytest.raises(SmoosegError, match="is missing.*data-sets.md"):
             case.open(tmp_path).entries(case.split)
 
 

@@ -98,7 +98,7 @@ def test_results_come_in_the_order_of_the_tasks(tmp_path):
 def test_a_cluster_that_cannot_be_used_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr(parallel, "PATIENCE", 3)
     task = (tmp_path / "labels.zarr",) * 2 + (2, 2, 0, 8)
-    with pytest.raises(SmoosegError, match=r"tcp://127\.0\.0\.1:9: nothing answers there; docs/evaluation\.md"):
+    with pytest.raises(SmoosegError, match=r"tcp://127\.0\.0\.1:9: nothing answers there; docs/how-to/machines\.md"):
         compute(count_block, [task], 1, "tcp://127.0.0.1:9", "count")
     with (
         cluster(tmp_path / "empty", 0) as (address, _),

@@ -194,7 +194,9 @@ def test_it_imports_nothing_of_smooseg():
 
 
 def test_the_example_of_the_documentation_runs():
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "crf.md").read_text("utf-8"), re.DOTALL)
+    (example,) = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "background" / "crf.md").read_text("utf-8"), re.DOTALL
+    )
     names: dict = {}
     exec(example, names)
     assert names["labels"].shape == names["image"].shape[:2]
