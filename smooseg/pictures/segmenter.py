@@ -75,10 +75,11 @@ class Segmenter:
         self.scale = scale or (self.fitted_scale if tile else None)
         if tile and not self.scale:
             raise SmoosegError(f"{head}: does not say the scale of its training views; give --scale, or train it again")
-        if names:
-            self.legend = named_legend(read_names(names, self.head.clusters, sha256))
-        else:
-            self.legend = make_legend(scores, self.head.clusters, head)
+        finest = self.head.cuts[-1]
+        named = read_names(names, self.head.clusters, sha256, finest) if names else None
+        if len(named or (scores or {}).get("assignment", ())) == finest:
+            self.head = self.head.cut(finest)
+        self.legend = named_legend(named) if named else make_legend(scores, self.head.clusters, head)
         self.bits = self.needs.get("bits")  # as the head's training images were read
         self.device = default_device()
         self.made_from = {
