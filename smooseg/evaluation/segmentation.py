@@ -39,7 +39,7 @@ def upsampling_matrix(side: int, size: int) -> torch.Tensor:
 def pixel_logits(head: Head, grid: torch.Tensor, size: int | tuple[int, int]) -> torch.Tensor:
     """Cluster logits of every pixel, as if the embeddings were upsampled first and classified after.
 
-    Upsampling is linear, so products with the classifier are upsampled instead (K maps, not D). The
+    Upsampling is linear, so products with the classifier are upsampled instead (a map for each output, not D). The
     norm of an upsampled embedding, by which cosines are divided, follows from the norms of, and products
     between, its neighbours: no map of D dimensions at full size is ever made, and the result is exact.
 
@@ -57,10 +57,10 @@ def pixel_logits(head: Head, grid: torch.Tensor, size: int | tuple[int, int]) ->
     across = grid @ right.T  # (D, rows, width): columns are upsampled, rows are not yet
     upsampled = down @ torch.tensordot(weights, across, 1)
     if not head.cosine:
-        return upsampled + bias[:, None, None]
+        return head.join(upsampled + bias[:, None, None], 0)
     squares, products = across.square().sum(0), (across[:, 1:] * across[:, :-1]).sum(0)
     norm = (down.square() @ squares + 2 * (down[:, 1:] * down[:, :-1]) @ products).clamp_min(EPSILON).sqrt()
-    return upsampled / norm + bias[:, None, None]
+    return head.join(upsampled / norm + bias[:, None, None], 0)
 
 
 def image_logits(head: Head, store: Store, start: int, stop: int, size: int) -> Iterator[torch.Tensor]:

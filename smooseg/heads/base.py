@@ -3,6 +3,7 @@
 import json
 import logging
 from abc import ABC, abstractmethod
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -93,8 +94,8 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weights (K, dimensions) and bias (K,): an embedding z, normalised where ``cosine``, has logits
-        ``weights @ z + bias``."""
+        """Weights (outputs, dimensions) and bias (outputs,): an embedding z, normalised where ``cosine``, has logits
+        ``join(weights @ z + bias)``; there are K outputs unless :meth:`join` says how they make K clusters."""
 
     def raw_centres(self) -> torch.Tensor:
         """Cluster centres (K, dimensions) in direction and length, for PriMaPs-EM to train on.
@@ -107,7 +108,30 @@ class Head(nn.Module, ABC):
     def logits(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Cluster logits (..., K) of embeddings (..., dimensions); where ``cosine``, usually cosines."""
         weights, bias = self.classifier()
-        return (F.normalize(embeddings, dim=-1) if self.cosine else embeddings) @ weights.T + bias
+        return self.join((F.normalize(embeddings, dim=-1) if self.cosine else embeddings) @ weights.T + bias)
+
+    def join(self, logits: torch.Tensor, dim: int = -1) -> torch.Tensor:
+        """Logits of the K clusters from those of the classifier's outputs, along a dimension: the same if not said."""
+        return logits
+
+    @property
+    def cuts(self) -> range:
+        """Numbers of clusters that :meth:`cut` takes: its own alone if not said."""
+        return range(self.clusters, self.clusters + 1)
+
+    def cut(self, clusters: int) -> "Head":
+        """A copy of this head with another number of clusters.
+
+        Raises:
+            SmoosegError: If it does not hold that number.
+        """
+        if clusters not in self.cuts:
+            held = self.clusters if len(self.cuts) == 1 else f"{self.cuts[0]} to {self.cuts[-1]}"
+            advice = "" if len(self.cuts) > 1 else "; fit a smooseg_plus head, which holds every number of them"
+            raise SmoosegError(f"the head holds {held} clusters, not {clusters}{advice}")
+        head = deepcopy(self)
+        head.clusters = clusters
+        return head
 
 
 @torch.inference_mode()

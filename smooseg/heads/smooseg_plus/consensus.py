@@ -1,20 +1,23 @@
-"""What many partitions of the same patches agree on: merged into K clusters of any size, and a discriminant of them."""
+"""What many partitions of the same patches agree on, as one merge tree that serves every number of clusters.
+
+What belongs to a cut into k clusters is asked of partitions into about 1.5 k: while groups merge, the weight of the
+partitions moves from fine ones to coarse ones.
+"""
 
 from collections.abc import Iterator
 
 import numpy as np
 from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_rand_score
 
 GROUPS = 100  # small clusters of patches, which partitions are asked about and which are merged
 FINE = 32, 0.5  # directions and whitening of the space in which these lie
-LEAST = 6  # clusters of a partition, however few are wanted: few large ones would cut through contents
+SIZES = 2, 24  # clusters of a partition, drawn log-uniformly
 WHITENINGS = 0, 0.5, 1  # of the partitions' spaces, by turns
-NARROW = 4  # directions of a partition's space at least; it has 2 K
+NARROW = 4  # directions of a partition's space at least; it has 2 K'
 PART = 8000  # patches that a partition is fitted on, drawn anew for each
 STEPS = 30  # of k-means at most
-SHRINKAGE = 0.1  # of the clusters' common covariance towards a multiple of the identity
-NEVER = -1e6  # log prior of a cluster that no patch belongs to
+FINER, BREADTH = 1.5, 0.5  # a cut into k asks partitions into about FINER * k, within BREADTH in log K' (one sigma)
+EXPONENT = 0.75  # of clusters' sizes in what merging costs: 1 is Ward's criterion, less lets large clusters grow
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -43,111 +46,125 @@ def partition(space: np.ndarray, clusters: int, rng: np.random.Generator, part: 
 
 
 def random_partitions(
-    sample: np.ndarray, spread: np.ndarray, clusters: int, number: int, finest: float, rng: np.random.Generator
-) -> Iterator[np.ndarray]:
-    """Partitions that differ in patches, whitening and number of clusters (K to ``finest`` times K)."""
-    least = max(clusters, LEAST)
-    for turn in range(number):
-        asked = rng.integers(least, int(finest * least) + 1)
-        space = whitened(sample, spread, max(NARROW, 2 * clusters), WHITENINGS[turn % len(WHITENINGS)])
-        yield partition(space, int(asked), rng, PART)
+    sample: np.ndarray, spread: np.ndarray, number: int, finest: int, rng: np.random.Generator
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Partitions (K', cluster of each patch) that differ in patches, whitening and number of clusters.
 
-
-def merge(sizes: np.ndarray, profiles: np.ndarray, clusters: int, exponent: float) -> np.ndarray:
-    """Merge groups until K are left, each time the two of least (n m / (n + m)) ** exponent times squared distance.
-
-    Args:
-        sizes: (groups,) patches in each, as shares.
-        profiles: (groups, d) means of their patches.
-        clusters: K.
-        exponent: 1 is Ward's criterion, which keeps to clusters of like size; less lets large ones grow.
-
-    Returns:
-        int64 (groups,): cluster of each group.
-    """
-    sizes, profiles, belongs = sizes.copy(), profiles.copy(), np.arange(len(sizes))
-    for _ in range(len(sizes) - clusters):
-        squares = (profiles**2).sum(1)
-        distances = np.maximum(squares[:, None] + squares - 2 * profiles @ profiles.T, 0)
-        costs = (np.outer(sizes, sizes) / np.add.outer(sizes, sizes)) ** exponent * distances
-        np.fill_diagonal(costs, np.inf)
-        kept, gone = sorted(np.unravel_index(costs.argmin(), costs.shape))
-        both = sizes[kept] + sizes[gone]
-        profiles[kept] = (sizes[kept] * profiles[kept] + sizes[gone] * profiles[gone]) / both
-        sizes[kept] = both
-        sizes, profiles = np.delete(sizes, gone), np.delete(profiles, gone, 0)
-        belongs[belongs == gone] = kept
-        belongs -= belongs > gone
-    return belongs
-
-
-def consensus(
-    sample: np.ndarray, spread: np.ndarray, clusters: int, settings: dict, rng: np.random.Generator
-) -> tuple[np.ndarray, float]:
-    """Cluster of each patch, merged from small groups of patches by how often random partitions keep them together.
+    K' is drawn log-uniformly: one from each of ``number`` equal steps of log K', in random order.
 
     Args:
         sample, spread: As for :func:`whitened`.
-        clusters: K.
-        settings: partitions (how many), finest and exponent.
+        number: How many.
+        finest: Largest K', where it is more than that of :data:`SIZES`.
+        rng: Source of everything random.
+    """
+    low, high = np.log(SIZES[0]), np.log(max(SIZES[1], finest) + 1)
+    steps = (rng.permutation(number) + rng.uniform(size=number)) / number
+    for turn, asked in enumerate(np.exp(low + steps * (high - low)).astype(int).tolist()):
+        space = whitened(sample, spread, max(NARROW, 2 * asked), WHITENINGS[turn % len(WHITENINGS)])
+        yield asked, partition(space, asked, rng, PART)
+
+
+def shares(numbers: np.ndarray, counts: np.ndarray, clusters: int) -> np.ndarray:
+    """Weight of the partitions into each number of clusters when what remains are ``clusters``; they sum to one.
+
+    Args:
+        numbers: (sizes,) numbers of clusters K' that occur, ascending.
+        counts: (sizes,) partitions of each.
+        clusters: k after the merge.
+    """
+    centre = np.clip(FINER * clusters, numbers[0], numbers[-1])
+    weights = counts * np.exp(-0.5 * (np.log(numbers / centre) / BREADTH) ** 2)
+    return weights / weights.sum()
+
+
+def profiles_of(groups: np.ndarray, counts: np.ndarray, parts: list[tuple[int, np.ndarray]]) -> list[np.ndarray]:
+    """Of each number K' that occurs, ascending, what its partitions say of every group: (groups, columns) each.
+
+    The squared distance of two rows is the mean over its partitions of that between the groups' distributions.
+
+    Args:
+        groups: Group of each patch.
+        counts: (groups,) patches in each.
+        parts: As :func:`random_partitions` gives them.
+    """
+    found = []
+    for number in sorted({number for number, _ in parts}):
+        votes = []
+        for labels in (labels for other, labels in parts if other == number):
+            width = int(labels.max()) + 1
+            votes.append(np.bincount(groups * width + labels, minlength=len(counts) * width).reshape(-1, width))
+        found.append(np.concatenate(votes, axis=1) / counts[:, None] / len(votes) ** 0.5)
+    return found
+
+
+def squared_distances(rows: np.ndarray) -> np.ndarray:
+    """Between rows (n, d): (n, n)."""
+    squares = (rows**2).sum(1)
+    return np.maximum(squares[:, None] + squares - 2 * rows @ rows.T, 0)
+
+
+def merge(
+    sizes: np.ndarray, profiles: list[np.ndarray], numbers: np.ndarray, counts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Merge groups until one is left, each time the two of least (n m / (n + m)) ** EXPONENT times squared distance.
+
+    Distances are those of partitions about as fine as the cut that the merge makes, see :func:`shares`.
+
+    Args:
+        sizes: (groups,) patches in each, as shares.
+        profiles: As :func:`profiles_of` gives them.
+        numbers, counts: As for :func:`shares`.
+
+    Returns:
+        int64 (groups - 1, 2): the group that each merge keeps and the one that it ends; one of several has the number
+        of the first. float64 (groups - 1,): what each merge cost.
+    """
+    sizes, n = sizes.copy(), len(sizes)
+    apart = np.stack([squared_distances(rows) for rows in profiles])
+    rows, starts = np.concatenate(profiles, axis=1).T, np.cumsum([0] + [p.shape[1] for p in profiles[:-1]])
+    closed, steps, heights = np.diag(np.full(n, np.inf)), [], []
+    for left in range(n - 1, 0, -1):
+        weights = (np.outer(sizes, sizes) / np.add.outer(sizes, sizes)) ** EXPONENT
+        costs = weights * np.tensordot(shares(numbers, counts, left), apart, 1) + closed
+        kept, gone = sorted(map(int, np.unravel_index(costs.argmin(), costs.shape)))
+        steps.append((kept, gone))
+        heights.append(costs[kept, gone])
+        both = sizes[kept] + sizes[gone]
+        rows[:, kept] = (sizes[kept] * rows[:, kept] + sizes[gone] * rows[:, gone]) / both
+        sizes[kept], closed[gone], closed[:, gone] = both, np.inf, np.inf
+        new = np.add.reduceat((rows - rows[:, [kept]]) ** 2, starts, axis=0)
+        apart[:, kept], apart[:, :, kept] = new, new
+    return np.array(steps, np.int64).reshape(-1, 2), np.array(heights)
+
+
+def cut(steps: np.ndarray, clusters: int) -> np.ndarray:
+    """Cluster of each group after all merges but the last ``clusters - 1``: int64 (groups,), 0 to clusters - 1."""
+    belongs = np.arange(len(steps) + 1)
+    for kept, gone in steps[: len(steps) + 1 - clusters]:
+        belongs[belongs == gone] = kept
+    return np.unique(belongs, return_inverse=True)[1]
+
+
+def grown(
+    sample: np.ndarray, spread: np.ndarray, partitions: int, finest: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One tree of the patches.
+
+    Args:
+        sample, spread: As for :func:`whitened`.
+        partitions: How many the tree is merged by.
+        finest: Clusters of its finest cut; fewer if there are fewer groups.
         rng: Source of everything random.
 
     Returns:
-        int64 (patches,), and how often partitions part two patches of a cluster, 0 to 1.
+        int64 (patches,), finest cluster of each; the merges of these and their heights, as :func:`merge` gives them.
     """
-    number = settings["partitions"]
-    _, groups, counts = np.unique(
-        partition(whitened(sample, spread, *FINE), GROUPS, rng), return_inverse=True, return_counts=True
-    )
-    parts = []
-    for labels in random_partitions(sample, spread, clusters, number, settings["finest"], rng):
-        votes = np.zeros((len(counts), labels.max() + 1))
-        np.add.at(votes, (groups, labels), 1)
-        parts.append(votes / counts[:, None] / number**0.5)
-    sizes, profiles = counts / counts.sum(), np.concatenate(parts, axis=1)
-    belongs = merge(sizes, profiles, clusters, settings["exponent"])
-    means = np.stack([(sizes * (belongs == k)) @ profiles for k in range(belongs.max() + 1)])
-    shares = np.bincount(belongs, sizes)
-    return belongs[groups], float(1 - ((means**2).sum(1) / shares).sum())
-
-
-def most_typical(labelings: list[np.ndarray]) -> int:
-    """Number of the labeling of the same patches that agrees best with the others, by the adjusted Rand index."""
-    agreement = [[adjusted_rand_score(first, second) for second in labelings] for first in labelings]
-    return int(np.sum(agreement, axis=1).argmax())
-
-
-def refined(
-    patches: np.ndarray, labels: np.ndarray, clusters: int, times: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, weights and bias of a discriminant that has labelled the patches it is fitted on again some times."""
-    weights, bias = discriminant(patches, labels, clusters)
-    for _ in range(times):
-        labels = (patches @ weights.T + bias).argmax(1)
-        weights, bias = discriminant(patches, labels, clusters)
-    return labels, weights, bias
-
-
-def discriminant(patches: np.ndarray, labels: np.ndarray, clusters: int) -> tuple[np.ndarray, np.ndarray]:
-    """Linear discriminant of clusters (Fisher 1936): Gaussians of one covariance, weighted by the clusters' sizes.
-
-    Args:
-        patches: (patches, dimensions).
-        labels: Cluster of each.
-        clusters: K.
-
-    Returns:
-        float32 weights (K, dimensions) and bias (K,), scaled so that logits are in the range of a cosine.
-    """
-    members = np.eye(clusters, dtype=patches.dtype)[labels]
-    counts = members.sum(0)
-    means = members.T @ patches / np.maximum(counts, 1)[:, None]
-    inside = patches - means[labels]
-    covariance = inside.T @ inside / len(patches)
-    common = np.trace(covariance) / len(covariance)
-    covariance = (1 - SHRINKAGE) * covariance + (SHRINKAGE * common + 1e-9) * np.eye(len(covariance))
-    weights = np.linalg.solve(covariance, means.T).T
-    priors = np.where(counts > 0, np.log(np.maximum(counts, 1) / len(patches)), NEVER)
-    bias = priors - 0.5 * (weights * means).sum(1)
-    scale = max(np.linalg.norm(weights - weights.mean(0), axis=1).mean(), 1e-12)
-    return (weights / scale).astype(np.float32), (bias / scale).astype(np.float32)
+    small = partition(whitened(sample, spread, *FINE), GROUPS, rng)
+    _, groups, counts = np.unique(small, return_inverse=True, return_counts=True)
+    parts = list(random_partitions(sample, spread, partitions, finest, rng))
+    numbers, each = np.unique([number for number, _ in parts], return_counts=True)
+    steps, heights = merge(counts / counts.sum(), profiles_of(groups, counts, parts), numbers, each)
+    finest = min(finest, len(counts))
+    first, names = len(counts) - finest, cut(steps, finest)
+    return names[groups], names[steps[first:]], heights[first:]

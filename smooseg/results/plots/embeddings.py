@@ -72,7 +72,7 @@ def project_patches(
         rows.append((tokens[:, prefix:].float() if head is None else head.embed(tokens))[0, part["patch"].tolist()])
     points = torch.cat(rows)
     if head is not None:
-        points = torch.cat([points, head.classifier()[0]])
+        points = torch.cat([points, head.raw_centres()])
         prototypes = pd.DataFrame({"view": -1, "patch": -1, "class": assignment})
         table = pd.concat([table, prototypes], ignore_index=True)
     tsne = TSNE(init="pca", perplexity=min(30, (len(points) - 1) / 3), random_state=seed)
