@@ -131,10 +131,11 @@ async function paint(canvas) {
 }
 function fill(pixels, {width, ids}, only) {
   const fills = Uint32Array.from(of, i => only === null ? voids.has(i) ? shade([255, 255, 255], 190) : shade(colour(i), 150)
-    : i === only ? 0 : shade([0, 0, 0], 190));
+    : i === only ? 0 : shade([0, 0, 0], 160));
+  const sides = only === null ? of : of.map(i => i === only ? 1 : 0);  // between which there is a white line
   for (let i = 0; i < ids.length; i++) {
-    const own = of[ids[i]], right = (i + 1) % width && of[ids[i + 1]] !== own;
-    const below = i + width < ids.length && of[ids[i + width]] !== own;
+    const own = sides[ids[i]], right = (i + 1) % width && sides[ids[i + 1]] !== own;
+    const below = i + width < ids.length && sides[ids[i + width]] !== own;
     pixels[i] = right || below ? 0xffffffff : fills[ids[i]];
   }
 }
@@ -210,13 +211,15 @@ function card(node) {
   }
   return made;
 }
+const title = node => nameOf(node) === unnamed(node) ? unnamed(node) : `${number(node)}: ${nameOf(node)}`;
+const isSister = (a, b) => nodes.some(({children}) => children?.includes(a) && children.includes(b));
 function update(node) {  // what of a card can change while its cluster stays
   const made = cards.get(node), text = made.querySelector("input[type=text]"), select = made.querySelector("select");
   if (text.value !== label(node).name) text.value = label(node).name;
   text.disabled = made.querySelector("input[type=checkbox]").checked = label(node).void;
   made.classList.toggle("void", isVoid(node));
   const found = others(node), chosen = select.value;
-  select.replaceChildren(...found.map(one => new Option(nameOf(one) === unnamed(one) ? unnamed(one) : `${number(one)}: ${nameOf(one)}`, one)));
+  select.replaceChildren(...found.map(one => new Option(title(one) + (isSister(node, one) ? " (sister)" : ""), one)));
   if (found.includes(Number(chosen)) && chosen) select.value = chosen;
   select.disabled = made.querySelector(".merge").disabled = !found.length;
 }
@@ -291,7 +294,7 @@ document.addEventListener("keydown", event => {
     (texts.slice(texts.indexOf(event.target) + 1).find(text => !text.disabled) || find("save")).focus();
   }
 });
-window.addEventListener("beforeunload", event => { if (past.length && saved !== table()) event.preventDefault(); });
+window.addEventListener("beforeunload", event => { if (navigator.userActivation?.hasBeenActive && past.length && saved !== table()) event.preventDefault(); });
 new ResizeObserver(([{target}]) => document.body.style.setProperty("--under", target.offsetHeight + "px")).observe(find("bar"));
 
 for (const picture of data.pictures) {
