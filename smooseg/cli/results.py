@@ -34,35 +34,53 @@ def scores(results: Path | None) -> None:
 
 @click.command()
 @click.argument("path")
-@click.option("--from", "first", type=click.IntRange(2), default=2, show_default=True, help="Fewest clusters to try.")
-@click.option("--to", "last", type=click.IntRange(2, 255), default=20, show_default=True, help="Most clusters to try.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="PNG of the curve to write.")
-def clusters(path: str, first: int, last: int, out: Path | None) -> None:
-    """Advise how many clusters to ask for, without labels, from the training features at PATH.
+@click.option("--from", "first", type=click.IntRange(2), default=2, show_default=True, help="Fewest clusters to show.")
+@click.option("--to", "last", type=click.IntRange(2, 255), help="Most clusters to show; the finest of the head.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="PNG of the curves to write.")
+def clusters(path: str, first: int, last: int | None, out: Path | None) -> None:
+    """Show what each number of clusters gains and loses, without labels: of a smooseg_plus head, or of features.
 
-    Heads fitted on random halves of the views label the same patches; where they agree, the clusters are in the
-    images. Printed is the agreement for each number, as CSV; peaks, the good choices, are named at the end, on
-    standard error. A first peak is often coarse (sky and ground): take the one as fine as you need.
+    PATH is a head's file, whose clusters can be cut into any number, or a train.zarr of features, to which a head is
+    fitted here. Printed as CSV for each number: how well several trees of clusters agree at it (1 is fully, 0 as by
+    chance), the share of neighbouring patches that are of one cluster, that of any two patches, and how far the first
+    is above the second (0 to 1). A good number is one at which trees agree, clusters are smooth, and that is as fine as
+    you need. The last line, on standard error, recommends one, and says why.
 
-    Example: smooseg clusters work/results/features/pictures/dinov2_s14_focus/train.zarr --to 12 --out clusters.png
+    Example: smooseg clusters work/results/experiments/smooseg_plus/0/head.safetensors --to 12 --out clusters.png
     """
-    from ..features.store import open_store
-    from ..heads.smooseg_plus.stability import cluster_stability, peaks
-    from ..results.plots.sweeps import plot_stability
+    from ..heads import load_head
+    from ..heads.smooseg_plus.stability import cut_table, why
+    from ..results.plots.sweeps import plot_cuts
 
-    if last < first:
+    if last is not None and last < first:
         raise SmoosegError(f"--from {first} is above --to {last}")
+    head = load_head(Path(path))[0] if Path(path).is_file() else head_of_features(path, last)
+    if len(head.cuts) == 1:
+        raise SmoosegError(
+            f"{path}: the head holds {head.clusters} clusters alone; give one of smooseg_plus, or features"
+        )
+    table = cut_table(head.worth.numpy())
+    shown = table[table["clusters"].between(first, last or head.finest)]
+    if shown.empty:
+        raise SmoosegError(f"{path}: the head holds at most {head.finest} clusters, fewer than --from {first}")
+    click.echo(shown.round(3).to_csv(index=False), nl=False)
+    if out is not None:
+        plot_cuts(shown, out)
+    click.echo(why(table), err=True)
+
+
+def head_of_features(path: str, most: int | None):
+    """A head that is fitted to features to advise on their clusters."""
+    from ..features.store import open_store
+    from ..heads.smooseg_plus.advice import advising_head
+
     store, catalogue = open_store(path, {}), load_catalogue()
     model, budget = store.provenance.get("model"), int(1e9 * catalogue["train"]["memory_gb"])
     same = [backbone for backbone in catalogue["backbones"].values() if backbone["model"] == model]
     subtract = any(backbone["subtract_mean"] for backbone in same)
-    if not same:
+    if model and not same:
         click.echo(f"no backbone in config.yaml has the model {model}: its mean feature is not subtracted", err=True)
-    table = cluster_stability(store, range(first, last + 1), subtract_mean=subtract, budget=budget)
-    click.echo(table.round(3).to_csv(index=False), nl=False)
-    if out is not None:
-        plot_stability(table, out)
-    click.echo(f"most stable: {', '.join(map(str, peaks(table))) or 'none stands out'}", err=True)
+    return advising_head(store, most, subtract_mean=subtract, budget=budget)
 
 
 @click.group(cls=Commands)

@@ -18,8 +18,10 @@ from ..errors import SmoosegError
 from ..features.reader import mean_feature
 from ..features.store import Store
 from ..running.files import whole
+from ..settings.heads import AUTO
 from .snapshot import Snapshot
 
+FEWEST = 2  # clusters
 FEW_VIEWS = 200  # the demo has 600, and none of even 60 clusters is one of theirs
 NARROW = 0.8  # share of a cluster's patches in one view, from which it is that view's
 TOLERATED = 0.2  # share of such clusters: some things are in one picture only
@@ -49,7 +51,7 @@ class Head(nn.Module, ABC):
     def fit(
         cls,
         store: Store,
-        clusters: int,
+        clusters: int | str,
         settings: dict,
         *,
         seed: int,
@@ -61,7 +63,7 @@ class Head(nn.Module, ABC):
 
         Args:
             store: Training features.
-            clusters: Number of clusters K.
+            clusters: Number of clusters K; "auto" lets a head that holds several numbers choose one.
             settings: Hyperparameters of the head.
             seed: Fixes initialisation and order.
             budget: Bytes of features to hold in memory.
@@ -73,7 +75,9 @@ class Head(nn.Module, ABC):
             The head on the CPU in evaluation mode, and its history (one row per recorded step).
         """
         torch.manual_seed(seed)
-        head = cls(store.shape[-1], clusters, settings)
+        head = cls(store.shape[-1], FEWEST if isinstance(clusters, str) else clusters, settings)
+        if clusters == AUTO:
+            head.let_choose()
         if snapshot:
             snapshot.head = head
         if settings.get("subtract_mean"):
@@ -113,6 +117,14 @@ class Head(nn.Module, ABC):
     def join(self, logits: torch.Tensor, dim: int = -1) -> torch.Tensor:
         """Logits of the K clusters from those of the classifier's outputs, along a dimension: the same if not said."""
         return logits
+
+    def let_choose(self) -> None:
+        """Let :meth:`learn` choose the number of clusters.
+
+        Raises:
+            SmoosegError: If it cannot.
+        """
+        raise SmoosegError("the head holds one number of clusters, which must be given")
 
     @property
     def cuts(self) -> range:

@@ -8,7 +8,7 @@ from ..images.datasets import find_layout, open_dataset
 from ..images.datasets.labelfiles import VOID_NAME, plain_name
 from ..images.demo.scenes import CLASSES
 from ..running.files import is_url
-from .heads import SUPERVISED, check_backbone, check_bases, head_schema
+from .heads import SUPERVISED, check_backbone, check_bases, check_clusters, head_schema
 from .schema import checked, load_schema, require_known, require_text_keys
 from .sweeps import grid, point_experiment, point_name
 from .taken import taken_names
@@ -99,6 +99,7 @@ def complete_experiment(named: str, experiment: dict, config: dict, schema: dict
     experiment["settings"] = settings
     classes = len(config["datasets"][experiment["dataset"]]["classes"])
     experiment["clusters"] = experiment["clusters"] or classes
+    check_clusters(where, name, experiment["clusters"], settings)
     if experiment["head"] in SUPERVISED and experiment["clusters"] != classes:
         raise SmoosegError(
             f"config: {where}.clusters is {experiment['clusters']}, but a {experiment['head']} head "

@@ -3,6 +3,8 @@
 from ..errors import SmoosegError
 from ..running.plugins import load_plugin, plugins
 
+AUTO = "auto"  # in place of a number of clusters: the head chooses it, without labels
+CHOOSING = {"smooseg_plus": "partitions"}  # heads that do, and the setting that must not be 0
 SUPERVISED = {"linear"}  # heads that are trained with labels; everything else never sees one
 
 
@@ -59,6 +61,22 @@ def check_backbone(where: str, head: tuple[str, dict], settings: dict, backbone:
                 f"config: {where}: head {head[0]}{asking} needs a backbone whose entry says {key}: {wanted}, "
                 f"and {backbone[0]} says {found}; choose or add another entry"
             )
+
+
+def check_clusters(where: str, head: str, clusters: int | str, settings: dict) -> None:
+    """Raise if a head is to choose its number of clusters and cannot.
+
+    Args:
+        where: Key of the experiment.
+        head: Its name.
+        clusters: Number, or :data:`AUTO`.
+        settings: Resolved.
+    """
+    if clusters == AUTO and not settings.get(CHOOSING.get(head, "")):
+        raise SmoosegError(
+            f"config: {where}.clusters is {AUTO}, but a {head} head of these settings cannot choose their number; give "
+            f"one, or take one of {', '.join(CHOOSING)}"
+        )
 
 
 def check_bases(experiments: dict) -> None:

@@ -81,7 +81,6 @@ rule score_labels:
         mem_mb=1000,
     params:
         classes=lambda w: config["datasets"][config["experiments"][w.experiment]["dataset"]]["classes"],
-        clusters=lambda w: config["experiments"][w.experiment]["clusters"],
         matched=lambda w: not is_supervised(w.experiment),
         names=lambda w: config["experiments"][w.experiment]["names"],
         code=code("evaluation.scoring", "evaluation.naming"),

@@ -1,9 +1,4 @@
-"""SmooSeg+: the smoothness prior solved in closed form, then a consensus of clusterings; no gradient step.
-
-With a linear embedding and squared distances instead of label penalties, the smoothness energy within
-images has an exact minimiser: directions along which an image's close patches agree although the data
-set varies, the first generalised eigenvectors of two covariances.
-"""
+"""SmooSeg+: the smoothness prior solved in closed form, then a tree of clusters; no gradient step."""
 
 import time
 
@@ -11,57 +6,21 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from scipy.linalg import eigh
 from sklearn.cluster import KMeans
 
-from ...features.reader import shuffled_batches
 from ...features.store import Store
-from ...running.device import default_device
 from ...running.progress import progress
-from ..base import Head
+from ..base import FEWEST, Head
 from ..snapshot import Snapshot
 from .consensus import FINE, grown, unit
+from .directions import covariances, smooth_directions
 from .discriminant import discriminant
-from .stability import COLUMNS, COMPARED, agreement, smoothness
+from .stability import COLUMNS, COMPARED, agreement, cut_table, recommended, smoothness
 from .tree import chain, finished, groups
 
-RIDGE = 1e-4  # of the residuals' mean variance: keeps directions without any residual finite
 WIDE = 64  # directions of the discriminant
 FINEST = 24  # clusters that the discriminant tells apart; more where more are asked
 SEEN = 200  # views, about, that the smoothness of cuts is measured on
-FLOOR = 1e-6  # of the largest ratio or mean variance: what is below it is rounding, and no direction
-
-
-def smoothed(features: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Each patch as the mean of its image's patches, weighted by a softmax of their closeness.
-
-    Args:
-        features: (images, patches, channels), unit vectors.
-        temperature: Of the softmax; lower keeps to closer patches.
-    """
-    heads = features.unsqueeze(1)  # as attention has them: the fused kernel makes no (patches x patches) matrix
-    return F.scaled_dot_product_attention(heads, heads, heads, scale=1 / temperature).squeeze(1)
-
-
-def smooth_directions(signal: np.ndarray, residual: np.ndarray, dimensions: int) -> np.ndarray:
-    """Directions of largest smoothed against residual variance, scaled to unit smoothed variance.
-
-    Args:
-        signal: (channels, channels) second moments of smoothed features.
-        residual: (channels, channels) those of what smoothing took away.
-        dimensions: How many.
-
-    Returns:
-        float32 (channels, dimensions); zero where the features have fewer directions than that.
-
-    Source:
-        Locality preserving projections (He and Niyogi 2003), with the closeness of Eq. 2 as weights.
-    """
-    channels = len(signal)
-    ridge = (RIDGE * np.trace(residual) + FLOOR * np.trace(signal)) / channels * np.eye(channels)
-    values, vectors = eigh(signal, residual + ridge, subset_by_index=[channels - dimensions, channels - 1])
-    scales = np.where(values > FLOOR * values[-1], 1 / np.sqrt(np.maximum(values, FLOOR * values[-1])), 0)
-    return np.ascontiguousarray((vectors * scales)[:, ::-1], np.float32)
 
 
 class SmooSegPlusHead(Head):
@@ -79,6 +38,7 @@ class SmooSegPlusHead(Head):
     merges: torch.Tensor | None  # int64 (finest - 1, 2), see tree.numbered
     heights: torch.Tensor | None  # float32 (finest - 1,), what each merge cost
     sizes: torch.Tensor | None  # float32 (finest,), share of the patches that each was fitted on
+    chooses = False  # whether learn chooses the number of clusters
     worth: torch.Tensor | None  # float32 (finest - 1, 3), of each cut from two clusters on, see stability.COLUMNS
 
     def __init__(self, channels: int, clusters: int, settings: dict):
@@ -114,7 +74,7 @@ class SmooSegPlusHead(Head):
 
     @property
     def cuts(self) -> range:
-        return super().cuts if self.merges is None else range(2, self.finest + 1)
+        return super().cuts if self.merges is None else range(FEWEST, self.finest + 1)
 
     def embed(self, features: torch.Tensor) -> torch.Tensor:
         return (features.float() - self.mean) @ self.projection
@@ -143,14 +103,23 @@ class SmooSegPlusHead(Head):
         """As :meth:`Head.learn`; it takes seconds, so there is no snapshot."""
         began = time.perf_counter()
         signal, residual, sample = covariances(store, self.mean, self.settings, seed, budget)
-        cluster = self.agree if self.merges is not None else self.divide
-        weights, bias, history = cluster(signal, residual, sample, seed)
-        for buffer, values in ((self.weights, weights), (self.bias, bias)):
-            buffer.copy_(torch.from_numpy(values))
-        if self.worth is not None:
-            self.worth[:, 1:] = torch.from_numpy(smoothness(self.finest_maps(store), self.merges.numpy()))
+        if self.merges is None:
+            history = self.divide(signal, residual, sample, seed)
+        else:
+            self.agree(signal, residual, sample, seed)
+            history = self.weigh(store)
         history["steps_per_second"] = history["step"] / (time.perf_counter() - began)
         return pd.DataFrame([history])
+
+    def let_choose(self) -> None:
+        if self.merges is None:
+            super().let_choose()
+        self.chooses = True
+
+    def put(self, **buffers: np.ndarray) -> None:
+        """Set buffers by name."""
+        for name, values in buffers.items():
+            getattr(self, name).copy_(torch.from_numpy(np.asarray(values)))
 
     def project(self, signal: np.ndarray, residual: np.ndarray, dimensions: int) -> np.ndarray:
         """Directions, as :func:`smooth_directions` has them, the first of which become the projection."""
@@ -158,10 +127,8 @@ class SmooSegPlusHead(Head):
         self.projection.copy_(torch.from_numpy(directions[:, : self.projection.shape[1]]))
         return directions
 
-    def agree(
-        self, signal: np.ndarray, residual: np.ndarray, sample: torch.Tensor, seed: int
-    ) -> tuple[np.ndarray, np.ndarray, dict]:
-        """A discriminant of the finest clusters of the tree that is most like the others of several."""
+    def agree(self, signal: np.ndarray, residual: np.ndarray, sample: torch.Tensor, seed: int) -> None:
+        """Take the tree that is most like the others of several, and a discriminant of its finest clusters."""
         s, wanted = self.settings, max(self.projection.shape[1], FINE[0], 2 * self.finest)
         directions = self.project(signal, residual, min(wanted, self.channels))
         spread = np.sqrt(np.einsum("cd,ce,ed->d", directions, residual, directions)).astype(np.float32)
@@ -169,18 +136,24 @@ class SmooSegPlusHead(Head):
         for repeat in progress(range(s["repeats"]), unit="tree", desc="smooth"):
             rng = np.random.default_rng([seed, repeat])
             trees.append(finished(*grown(projections, spread, s["partitions"], self.finest, rng), self.finest))
-        cuts = range(2, self.finest + 1)
+        cuts = self.cuts
         alike = agreement([(tree.labels, tree.merges) for tree in trees], cuts)
         tree = trees[alike[[k - 2 for k in COMPARED if k in cuts]].sum((0, 2)).argmax()]
-        mean = alike.sum((1, 2)) / max(len(trees) * (len(trees) - 1), 1)
-        for buffer, values in ((self.merges, tree.merges), (self.heights, tree.heights), (self.sizes, tree.sizes)):
-            buffer.copy_(torch.from_numpy(values))
-        self.worth[:, 0] = torch.from_numpy(mean)
+        pairs = max(len(trees) * (len(trees) - 1), 1)
+        self.put(merges=tree.merges, heights=tree.heights, sizes=tree.sizes)
+        self.worth[:, 0] = torch.from_numpy(alike.sum((1, 2)) / pairs)
         patches = unit(projections[:, : self.projection.shape[1]])
         weights, bias = discriminant(patches, tree.labels, self.finest)
-        parted = 1 - mean[self.clusters - 2]
-        used = len(np.unique(self.groups(self.clusters)[tree.labels]))
-        return weights, bias, {"step": s["partitions"], "loss": parted, "clusters": used}
+        self.put(weights=weights, bias=bias)
+
+    def weigh(self, store: Store) -> dict:
+        """Measure every cut, choose one where that is asked, and say of it how much trees disagree (its loss)."""
+        self.worth[:, 1:] = torch.from_numpy(smoothness(self.finest_maps(store), self.merges.numpy()))
+        if self.chooses:
+            self.clusters = recommended(cut_table(self.worth.numpy()))
+        used = torch.from_numpy(self.groups(self.clusters))[self.sizes > 0].unique()
+        disagreement = 1 - float(self.worth[self.clusters - FEWEST, 0])
+        return {"step": self.settings["partitions"], "loss": disagreement, "clusters": len(used)}
 
     @torch.inference_mode()
     def finest_maps(self, store: Store) -> np.ndarray:
@@ -191,54 +164,12 @@ class SmooSegPlusHead(Head):
             found.append((embeddings @ self.weights.T + self.bias).argmax(-1))
         return torch.cat(found).unflatten(1, (side, side)).numpy()
 
-    def divide(
-        self, signal: np.ndarray, residual: np.ndarray, sample: torch.Tensor, seed: int
-    ) -> tuple[np.ndarray, np.ndarray, dict]:
+    def divide(self, signal: np.ndarray, residual: np.ndarray, sample: torch.Tensor, seed: int) -> dict:
         """k-means, the first recipe: half the negative squared distance to each centroid, up to a constant."""
         directions = self.project(signal, residual, self.projection.shape[1])
-        model = smooth_kmeans(sample, directions, self.clusters, self.settings["starts"], seed)
+        patches = F.normalize(sample @ torch.from_numpy(directions), dim=-1).numpy()
+        model = KMeans(self.clusters, n_init=self.settings["starts"], random_state=seed).fit(patches)
         centroids, loss = model.cluster_centers_, model.inertia_ / len(sample)
         used = len(np.unique(model.labels_))
-        return centroids, -0.5 * (centroids**2).sum(1), {"step": model.n_iter_, "loss": loss, "clusters": used}
-
-
-def smooth_kmeans(sample: torch.Tensor, directions: np.ndarray, clusters: int, starts: int, seed: int) -> KMeans:
-    """Clusters of smoothed patches (patches, channels) by where they point in the space of some directions."""
-    return KMeans(clusters, n_init=starts, random_state=seed).fit(projected(sample, directions))
-
-
-def projected(patches: torch.Tensor, directions: np.ndarray) -> np.ndarray:
-    """Unit vectors (patches, dimensions) of patches (patches, channels) in the space of some directions."""
-    return F.normalize(patches @ torch.from_numpy(directions), dim=-1).numpy()
-
-
-@torch.inference_mode()
-def covariances(
-    store: Store, mean: torch.Tensor, settings: dict, seed: int, budget: int
-) -> tuple[np.ndarray, np.ndarray, torch.Tensor]:
-    """One pass over random views: second moments of smoothed features and of residuals, and smoothed patches.
-
-    Args:
-        store: Training features.
-        mean: (channels,) subtracted from every feature.
-        settings: views (at most), samples (patches to return, about) and temperature.
-        seed: Of views and patches.
-        budget: Bytes of features to hold in memory.
-
-    Returns:
-        Two float64 (channels, channels) and float32 (samples, channels).
-    """
-    device, generator = default_device(), torch.Generator().manual_seed(seed)
-    views = min(store.views, settings["views"])
-    each = min(store.shape[1], -(-settings["samples"] // views))
-    moments = torch.zeros(2, store.shape[-1], store.shape[-1], dtype=torch.float64, device=device)
-    batches, parts = shuffled_batches(store, store.chunk, budget, seed, device), []
-    for _ in progress(range(-(-views // store.chunk)), unit="block", desc="smooth"):
-        features = F.normalize(next(batches).float() - mean.to(device), dim=-1)
-        smooth = smoothed(features, settings["temperature"])
-        for total, rows in zip(moments, (smooth.flatten(0, 1), (features - smooth).flatten(0, 1)), strict=True):
-            total += rows.T @ rows
-        drawn = torch.randperm(store.shape[1], generator=generator)[:each].to(device)
-        parts.append(smooth[:, drawn].flatten(0, 1).cpu())
-    signal, residual = (moments / moments[0].trace()).cpu().numpy()
-    return signal, residual, torch.cat(parts)
+        self.put(weights=centroids, bias=-0.5 * (centroids**2).sum(1))
+        return {"step": model.n_iter_, "loss": loss, "clusters": used}

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
 from .tree import groups
 
 COLUMNS = "agreement", "within", "between"  # of what is measured of every cut
+NEAR = 0.85  # of the best agreement that a recommended cut has at least
 COMPARED = 2, 3, 4, 6, 8, 12, 16, 24  # cuts at which trees are compared to choose one
 
 
@@ -62,3 +64,39 @@ def smoothness(labels: np.ndarray, merges: np.ndarray) -> np.ndarray:
         same = (beside * (belongs[:, None] == belongs)).sum() / max(beside.sum(), 1)
         found.append((same, (np.bincount(belongs, shares) ** 2).sum()))
     return np.array(found).reshape(-1, 2)
+
+
+def cut_table(worth: np.ndarray) -> pd.DataFrame:
+    """What every cut gains and loses, a row for each.
+
+    Args:
+        worth: (cuts, 3), columns as in :data:`COLUMNS`, from two clusters on.
+
+    Returns:
+        clusters; agreement (mean adjusted Rand index of trees, 1 = the same clusters, 0 = as by chance); within and
+        between, see :func:`smoothness`; smooth, what within has of its way from between to 1.
+    """
+    table = pd.DataFrame(worth.astype(float), columns=list(COLUMNS))
+    table.insert(0, "clusters", np.arange(2, len(table) + 2))
+    table["smooth"] = (table["within"] - table["between"]) / (1 - table["between"]).clip(lower=1e-9)
+    return table
+
+
+def recommended(table: pd.DataFrame) -> int:
+    """The number of clusters of a cut that trees agree on: the largest, of those near the best agreement.
+
+    Args:
+        table: As :func:`cut_table` gives it.
+    """
+    agreed = table["agreement"]
+    return int(table["clusters"][agreed >= NEAR * agreed.max()].max())
+
+
+def why(table: pd.DataFrame) -> str:
+    """One line on what is recommended."""
+    number = recommended(table)
+    here = table.set_index("clusters").loc[number]
+    return (
+        f"recommended: {number} clusters, the most at which trees agree nearly as well as at their best "
+        f"(adjusted Rand index {here['agreement']:.2f} of {table['agreement'].max():.2f})"
+    )

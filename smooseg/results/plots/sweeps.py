@@ -19,6 +19,12 @@ SWEEP_PANELS = {
     "cluster_entropy": "entropy of cluster use",
     "mirror_agreement": "agreement with mirror image",
 }
+CUTS = {
+    "agreement": "agreement of trees (adjusted Rand)",
+    "within": "neighbouring patches of one cluster",
+    "between": "any two patches of one cluster",
+    "smooth": "smoothness: neighbours above any two",
+}
 
 
 def plot_sweep(table: pd.DataFrame, varied: list[str], title: str, path: Path) -> None:
@@ -62,22 +68,21 @@ def draw_heat_map(axis, values: pd.DataFrame) -> None:
         axis.text(column, row, f"{value:.3g}", ha="center", va="center", fontsize=8, color=colour)
 
 
-def plot_stability(table: pd.DataFrame, path: Path) -> None:
-    """Stability over the number of clusters, with standard deviations.
+def plot_cuts(table: pd.DataFrame, path: Path) -> None:
+    """What each number of clusters gains and loses: agreement of trees and smoothness.
 
     Args:
-        table: What :func:`smooseg.heads.smooseg_plus.stability.cluster_stability` gave.
+        table: What :func:`smooseg.heads.smooseg_plus.stability.cut_table` gave.
         path: PNG to write.
     """
     figure = Figure((6.4, 3.6), layout="constrained", dpi=110)
-    axis = figure.subplots()
-    axis.errorbar(
-        table["clusters"], table["stability"], table["stability_sd"], marker="o", capsize=3, color=method_colours(1)[0]
-    )
+    axis, lines = figure.subplots(), dict(zip(CUTS, zip(method_colours(4), "osv^", strict=True), strict=True))
+    for column, (colour, marker) in lines.items():
+        axis.plot(table["clusters"], table[column], marker=marker, color=colour, label=CUTS[column])
     axis.set_xlabel("number of clusters")
-    axis.set_ylabel("agreement of halves (adjusted Rand)")
-    axis.set_ylim(0, 1)
+    axis.set_ylim(0, 1.02)
     axis.locator_params(axis="x", integer=True)
     axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
     with whole(path) as aside:
         figure.savefig(aside, format="png")

@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from smooseg.heads.smooseg_plus.head import smooth_directions, smoothed
+from smooseg.heads.smooseg_plus.directions import smooth_directions, smoothed
 
 
 def test_smoothing_is_a_mean_weighted_by_closeness():

@@ -1,14 +1,21 @@
 """Advice on the number of clusters."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from sklearn.metrics import adjusted_rand_score
 
 from smooseg.cli import main
 from smooseg.errors import SmoosegError
 from smooseg.features.store import open_store
-from smooseg.heads.smooseg_plus.stability import cluster_stability, peaks
+from smooseg.heads import HEADS, save_head
+from smooseg.heads.smooseg_plus import advice
+from smooseg.heads.smooseg_plus.advice import advising_head
+from smooseg.heads.smooseg_plus.stability import agreement, cut_table, rand_index, recommended, smoothness
+from smooseg.heads.smooseg_plus.tree import chain, groups
+from smooseg.settings.schema import checked, load_schema
 from tests.conftest import clustered_features, make_store
 
 BUDGET, KINDS = 10**9, 3
@@ -21,35 +28,77 @@ def store(tmp_path_factory):
     return open_store(path, {})
 
 
-def test_other_stores_and_few_views_are_refused(tmp_path):
+@pytest.fixture(scope="module", autouse=True)
+def few_trees():
+    """Defaults that take a second."""
+
+    def schema():
+        found = load_schema()
+        for name, value in (("repeats", 2), ("partitions", 16)):
+            found["$defs"]["heads"]["smooseg_plus"]["properties"][name]["default"] = value
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(advice, "load_schema", schema)
+        yield
+
+
+@pytest.fixture(scope="module")
+def head(store):
+    return advising_head(store, None, subtract_mean=True, budget=BUDGET)
+
+
+def test_other_stores_are_refused(tmp_path):
     make_store(tmp_path / "labels.zarr", clustered_features(64)[0])
-    make_store(tmp_path / "few.zarr", clustered_features(32)[0], model="m")
-    for name, message in (("labels", "holds no features"), ("few", "has 32 views, too few")):
-        with pytest.raises(SmoosegError, match=message):
-            cluster_stability(open_store(tmp_path / f"{name}.zarr", {}), [2], subtract_mean=False, budget=BUDGET)
+    with pytest.raises(SmoosegError, match="holds no features"):
+        advising_head(open_store(tmp_path / "labels.zarr", {}), None, subtract_mean=False, budget=BUDGET)
 
 
-def test_the_true_number_of_kinds_is_the_most_stable(store):
-    table = cluster_stability(store, range(2, 7), subtract_mean=True, budget=BUDGET)
-    assert peaks(table)[0] == KINDS
-    assert table["stability"].max() > 0.9
-    again = cluster_stability(store, range(2, 7), subtract_mean=True, budget=BUDGET)
-    pd.testing.assert_frame_equal(table, again)
+def test_the_rand_index_is_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    one, other = rng.integers(4, size=200), rng.integers(3, size=200)
+    other[:120] = one[:120] % 3
+    table = np.bincount(one * 3 + other, minlength=12).reshape(4, 3).astype(float)
+    assert rand_index(table) == pytest.approx(adjusted_rand_score(one, other))
+    assert rand_index(np.diag([7.0, 5])) == 1
+    assert rand_index(np.array([[9.0]])) == 1
 
 
-def test_peaks_are_above_both_neighbours_and_sorted():
-    table = pd.DataFrame({"clusters": [2, 3, 4, 5, 6, 7], "stability": [0.5, 0.7, 0.4, 0.8, 0.6, 0.9]})
-    assert peaks(table) == [5, 3]  # not 7: the curve may rise beyond it
+def test_agreement_is_of_the_cuts_clusters():
+    merges = chain(3)  # 1 and 2 part from 0 one after the other
+    labels, other = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 0, 2, 2, 1, 1])
+    found = agreement([(labels, merges), (other, merges)], [2, 3])
+    coarse = adjusted_rand_score(groups(merges, 2)[labels], groups(merges, 2)[other])
+    np.testing.assert_allclose(found[:, 0, 1], [coarse, 1])
+    np.testing.assert_allclose(found, found.transpose(0, 2, 1))
+    assert not found[:, [0, 1], [0, 1]].any()
 
 
-def test_the_command_prints_a_table_and_draws_it(store, tmp_path):
-    figure = tmp_path / "k.png"
-    result = CliRunner().invoke(main, ["clusters", str(store.path), "--to", "5", "--out", str(figure)])
+def test_smoothness_is_of_neighbours_and_of_any_two():
+    maps = np.array([[[0, 0, 2], [0, 0, 2]]])  # 7 pairs of neighbours, 2 of them with a border between them
+    np.testing.assert_allclose(smoothness(maps, chain(3)), [(1, 1), (5 / 7, 5 / 9)])  # 2 and 0 are one at first
+
+
+def test_the_true_number_of_kinds_is_recommended(head):
+    table = cut_table(head.worth.numpy())
+    assert recommended(table) == head.clusters == KINDS
+    assert table["clusters"].tolist() == list(head.cuts)
+    assert table["agreement"].max() > 0.9
+    assert (table["within"].diff()[1:] <= 1e-6).all()
+    assert (table["between"].diff()[1:] <= 1e-6).all()
+
+
+@pytest.mark.parametrize("of", ["features", "head"])
+def test_the_command_prints_a_table_and_draws_it(of, store, head, tmp_path):
+    figure, path = tmp_path / "k.png", store.path
+    if of == "head":
+        save_head(head, "smooseg_plus", {}, path := tmp_path / "head.safetensors")
+    result = CliRunner().invoke(main, ["clusters", str(path), "--to", "5", "--out", str(figure)])
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[0] == "clusters,stability,stability_sd"
-    assert len(lines) == 5
-    assert "most stable: 3" in result.stderr
+    assert lines[0] == "clusters,agreement,within,between,smooth"
+    assert [line.split(",")[0] for line in lines[1:]] == ["2", "3", "4", "5"]
+    assert result.stderr.splitlines()[-1].startswith("recommended: 3 clusters")
     assert Image.open(figure).width > 400
 
 
@@ -64,3 +113,17 @@ def test_what_cannot_be_done_is_said(arguments, message):
     result = CliRunner().invoke(main, ["clusters", *arguments])
     assert result.exit_code != 0
     assert message in result.output
+
+
+def test_a_head_without_a_tree_is_refused(store, tmp_path):
+    schema = load_schema()
+    settings = checked({}, schema["$defs"]["heads"]["kmeans"], schema, "settings")
+    save_head(HEADS["kmeans"](32, 3, settings), "kmeans", {}, tmp_path / "head.safetensors")
+    result = CliRunner().invoke(main, ["clusters", str(tmp_path / "head.safetensors")])
+    assert result.exit_code != 0
+    assert "holds 3 clusters alone" in result.output
+
+
+def test_a_recommended_number_is_the_most_near_the_best_agreement():
+    table = pd.DataFrame({"clusters": [2, 3, 4, 5], "agreement": [0.8, 0.9, 0.85, 0.4]})
+    assert recommended(table) == 4

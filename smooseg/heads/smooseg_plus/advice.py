@@ -1,0 +1,29 @@
+"""How many clusters to ask for, where there are features and no head yet."""
+
+from ...errors import SmoosegError
+from ...features.store import Store
+from ...settings.heads import AUTO
+from ...settings.schema import checked, load_schema
+from ..base import Head
+from .head import FINEST, SmooSegPlusHead
+
+
+def advising_head(store: Store, most: int | None, *, subtract_mean: bool, budget: int) -> Head:
+    """A head of the default settings, seed 0, which has chosen its number of clusters.
+
+    Args:
+        store: Training features.
+        most: Number of the finest clusters, :data:`.head.FINEST` at least; None takes that.
+        subtract_mean: As the backbone's entry says.
+        budget: Bytes of features to hold in memory.
+
+    Raises:
+        SmoosegError: If the store does not hold features.
+    """
+    if "model" not in store.provenance:
+        raise SmoosegError(f"{store.path}: holds no features; give a train.zarr of results/features, or a head")
+    schema = load_schema()
+    settings = checked({"subtract_mean": subtract_mean}, schema["$defs"]["heads"]["smooseg_plus"], schema, "settings")
+    clusters = most if most and most > FINEST else AUTO
+    head, _ = SmooSegPlusHead.fit(store, clusters, settings, seed=0, budget=budget)
+    return head
