@@ -63,11 +63,17 @@ def make_gallery(
             problems.append(str(error))
     if not used:
         raise SmoosegError("; ".join(problems))
-    data["pixels"] = seen.pixels.tolist()
-    data["patches"] = [[one.jpeg for one in patches] for patches in seen.patches]
-    data["pictures"] = [asdict(picture) for picture in spread(seen.pictures, PICTURES)]
-    write_page(data, used, out)
+    write_page(data | shown(seen), used, out)
     return problems
+
+
+def shown(seen: Seen) -> dict:
+    """What the page shows of the finest clusters."""
+    return {
+        "pixels": seen.pixels.tolist(),
+        "patches": [[one.jpeg for one in patches] for patches in seen.patches],
+        "pictures": [asdict(picture) for picture in spread(seen.pictures, PICTURES)],
+    }
 
 
 def tree_of(head: Head) -> np.ndarray:

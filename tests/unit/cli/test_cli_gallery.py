@@ -53,15 +53,15 @@ def test_each_cluster_is_shown_by_its_patches(page):
 
 def test_whole_pictures_come_with_their_clusters(page):
     data = data_of(page)
-    assert [picture["name"] for picture in data["pictures"]][:2] == ["a.png", "b.v2.jpg"]
-    assert np.sum([picture["pixels"] for picture in data["pictures"]], axis=0).tolist() == data["pixels"]
-    for picture in data["pictures"]:
-        seen, ids = image_of(picture["jpeg"]), image_of(picture["ids"])
+    assert [one["name"] for one in data["pictures"]][:2] == ["a.png", "b.v2.jpg"]
+    assert np.sum([one["pixels"] for one in data["pictures"]], axis=0).tolist() == data["pixels"]
+    for one in data["pictures"]:
+        seen, ids = image_of(one["jpeg"]), image_of(one["ids"])
         assert (ids.mode, ids.size) == ("P", seen.size) and max(ids.size) <= 320
         grey = np.asarray(ids.convert("RGB"))
         np.testing.assert_array_equal(grey, np.asarray(ids)[..., None].repeat(3, 2))
         shares = np.bincount(np.asarray(ids).ravel(), minlength=3) / np.asarray(ids).size
-        np.testing.assert_allclose(shares, np.array(picture["pixels"]) / sum(picture["pixels"]), atol=0.02)
+        np.testing.assert_allclose(shares, np.array(one["pixels"]) / sum(one["pixels"]), atol=0.02)
 
 
 @pytest.mark.parametrize("clusters", [2, 4, 16, 24, 255])
