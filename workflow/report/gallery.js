@@ -155,7 +155,7 @@ function writeNumbers(context, {width, height, ids}, picture) {  // each in the 
   Object.assign(context, {font: "bold 20px system-ui, sans-serif", textAlign: "center", textBaseline: "middle", lineWidth: 4, lineJoin: "round"});
   for (const node of state.clusters) {
     const spot = best[number(node)];
-    if (!spot || sum(picture.pixels, nodes[node].leaves) < SMALLEST * picture.all) continue;
+    if (!(spot?.side > 1) || sum(picture.pixels, nodes[node].leaves) < SMALLEST * picture.all) continue;
     const [x, y] = [spot.x, spot.y].map(place => (place + 1 - spot.side / 2) * CELL);
     context.strokeStyle = "#000";
     context.fillStyle = "#fff";
