@@ -1,16 +1,19 @@
 """SmooSeg on cached features: index, extract, train, evaluate, collect."""
 
-
 # of the working directory, else the one beside this file
-configfile: "config.yaml" if os.path.isfile("config.yaml") else workflow.source_path("config.yaml")
+OWN_CONFIG = "config.yaml" if os.path.isfile("config.yaml") else workflow.source_path("config.yaml")
+
+
+configfile: OWN_CONFIG
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/checks.smk"
 include: "workflow/rules/resources.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/labels.smk"
-include: "workflow/rules/masks.smk"
+include: "workflow/rules/proposals.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/tables.smk"

@@ -6,6 +6,7 @@ Not part of `make bench`, since it trains and refines for minutes: python -m ben
 import resource
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -64,18 +65,17 @@ def loop(engine: str | None, head_path: Path, images: range) -> tuple[float, flo
         images: Which images.
     """
     torch.set_num_threads(1)
-    if engine:
-        keep_freed_memory()  # as refine_block does
     function, crf = (refine, crf_settings(engine)) if engine else (straightforward, crf_settings("pydensecrf"))
     began, spent, maps = time.perf_counter(), [], []
     (head, _), store, views = load_head(head_path), open_store(FEATURES / "eval.zarr", {}), evaluated_views()
     size, resample = (store.provenance[key] for key in ("size", "resample"))
-    for i in images:
-        (logits,) = image_logits(head, store, 2 * i, 2 * i + 2, size)
-        (view,) = read_views(DATA, views[i : i + 1], size, resample)
-        started = time.process_time()
-        maps.append(function(logits, view, crf, head.sharpness))
-        spent.append(time.process_time() - started)
+    with keep_freed_memory() if engine else nullcontext():  # as refine_block does
+        for i in images:
+            (logits,) = image_logits(head, store, 2 * i, 2 * i + 2, size)
+            (view,) = read_views(DATA, views[i : i + 1], size, resample)
+            started = time.process_time()
+            maps.append(function(logits, view, crf, head.sharpness))
+            spent.append(time.process_time() - started)
     return float(np.median(spent)), time.perf_counter() - began, np.stack(maps)
 
 

@@ -34,7 +34,7 @@ from smooseg.images.datasets import open_dataset
 from smooseg.images.datasets.base import VOID
 from smooseg.images.datasets.cocostuff27 import SPLITS
 from smooseg.results.timing import stage_times
-from smooseg.settings.catalogue import read_config
+from smooseg.settings.files import read_catalogue
 from smooseg.settings.shipped import shipped
 
 IMAGES, EVALUATED = COCOSTUFF.values()
@@ -59,7 +59,7 @@ SCRIPT = re.compile(r"tmp\w+\.(\w+)\.py$")  # Snakemake's copy of a rule's scrip
 
 def configuration() -> dict:
     """config.yaml of the rehearsal: COCO-Stuff's entry with small views, and heads with few steps."""
-    entry = read_config(shipped("config.yaml"))["datasets"]["cocostuff27"]
+    entry = read_catalogue()["datasets"]["cocostuff27"]
     dataset = entry | {
         "path": "coco",
         "train": entry["train"] | {"size": 64},  # 16 patches
@@ -73,7 +73,7 @@ def configuration() -> dict:
     return {
         "run": "scale",
         "data_root": ".",
-        "postprocess": ["raw"],
+        "evaluate": ["raw"],
         "extract": {"jobs": JOBS},
         "train": {"memory_gb": BUDGET},
         "runs": {"scale": {"experiments": list(heads)}},

@@ -14,7 +14,7 @@ from smooseg.features.store import Store, open_store
 from smooseg.images.datasets.base import VOID
 from smooseg.images.demo.drawing import draw_kinds
 from smooseg.images.demo.scenes import CLASS_OF, KINDS
-from smooseg.settings.catalogue import load_catalogue, read_config
+from smooseg.settings.catalogue import load_catalogue
 from smooseg.settings.shipped import shipped
 
 BACKBONE, VIEWS = "dinov2_s14_focus", ("train", "eval")
@@ -114,9 +114,7 @@ def make_caches(datasets: dict[str, dict], data: Path, out: Path, precision: str
     """Run the workflow as far as the features and labels of some data sets; what is there is kept."""
     listed = out / "suite.yaml"
     changes = {"data_root": str(data.absolute()), "results": str(out.absolute()), "extract": {"precision": precision}}
-    config = read_config(shipped("config.yaml"))
-    merged = config | changes | {"datasets": config["datasets"] | datasets}
-    listed.write_text(yaml.safe_dump(merged), "utf-8")
+    listed.write_text(yaml.safe_dump(changes | {"datasets": datasets}), "utf-8")
     folders = [out.absolute() / "labels" / name / BACKBONE for name in datasets]
     wanted = [folder / f"{view}.zarr/complete.json" for folder, view in product(folders, VIEWS)]
     options = ["--cores", "all", "--quiet", "--configfile", listed.absolute(), "--", *wanted]

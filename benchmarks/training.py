@@ -12,10 +12,10 @@ CHANNELS, CLUSTERS, BATCH = 384, 27, 32
 STEPS = 5  # of a timed run
 
 
+@keep_freed_memory()
 def step_times(patches: int, precision: str) -> tuple[float, float]:
     """Seconds of a whole step, and of the projector alone in the same precision, taking turns."""
     torch.manual_seed(0)
-    keep_freed_memory()
     head = SmooSegHead(CHANNELS, CLUSTERS, settings(precision=precision))
     generator, dtype = torch.Generator().manual_seed(0), PRECISIONS[precision]
     batch = torch.randn(BATCH, patches, CHANNELS, dtype=torch.float16)

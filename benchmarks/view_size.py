@@ -64,7 +64,7 @@ class Seen:
 
     def __init__(self, backbone: ShapedBackbone, patch: int, path: Path, shape: tuple[int, int]):
         self.backbone, self.patch, self.shape = backbone, patch, shape
-        self.view = PhotoView(path, shape, RESAMPLE, None)
+        self.view = PhotoView.of_file(path, shape, RESAMPLE, None)
         self.features: dict[bytes, torch.Tensor] = {}
 
     def logits(self, head: Head, pixels: np.ndarray) -> torch.Tensor:

@@ -1,187 +1,191 @@
-"""The workflow's stages as calls, for scripts and notebooks: extract features, fit a head (see :mod:`smooseg`)."""
+"""What scripts and notebooks call: extract, fit, segment, refine, score (see :mod:`smooseg`)."""
 
-import json
-from dataclasses import dataclass, replace
+import tempfile
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
 
 from .errors import SmoosegError
-from .features.extraction import extract_features
-from .features.planning import plan_features
-from .features.provenance import feature_needs
-from .features.store import Store, open_store
-from .features.weights import fetch_weights
-from .heads import Snapshot, find_head, save_head
-from .images.datasets import Dataset, Entry
-from .images.indexing import index_views
-from .images.manifests import write_manifest
-from .running.fingerprint import source_hash
-from .running.machine import keep_to_usable_cores
-from .running.plugins import code_of
-from .settings.catalogue import find_backbone, stated_needs
-from .settings.heads import SUPERVISED, check_backbone, head_names, head_schema
-from .settings.schema import checked, load_schema
+from .evaluation.refinement import refine as refined
+from .evaluation.scored import Scored, score_maps
+from .features.cached import Features, open_features
+from .heads import Head
+from .pictures.given import as_files, in_array
+from .pictures.maps import Mask, Masks
+from .pictures.model import Model, load
+from .pictures.plots import plot_penalties, plot_segmentations
+from .pictures.segment import BATCH, Outcome
+from .pictures.segment import segment as write_masks
+from .pictures.segmenter import crf_defaults
+from .pictures.sets import Views
+from .pictures.stages import extract_images
+from .settings.catalogue import find_backbone
+from .settings.choices import BACKBONE, HEAD
 
-
-class Images(Dataset):
-    """Every image below a folder, without labels."""
-
-    def image_sources(self, split: str) -> list[Path]:
-        return [self.root]
-
-    def label_sources(self, split: str) -> list[Path]:
-        return []
-
-    def entries(self, split: str) -> list[Entry]:
-        return [Entry(path.relative_to(self.root).as_posix(), None) for path in self.pictures(self.root)]
-
-
-@dataclass(frozen=True)
-class Features:
-    """Finished features of a folder of images.
-
-    Args:
-        images: The folder.
-        out: Folder that results go to, as the workflow's.
-        backbone: Name of the backbone.
-        settings: Its entry of the catalogue.
-        needs: What the features were made from.
-    """
-
-    images: Path
-    out: Path
-    backbone: str
-    settings: dict
-    needs: dict
-
-    @property
-    def path(self) -> Path:
-        """Folder of the store."""
-        return self.out / "features" / f"{self.backbone}.zarr"
-
-    @property
-    def store(self) -> Store:
-        """The features, checked."""
-        return open_store(self.path, self.needs)
-
-    def input(self, name: str, head: str) -> Path:
-        """What a head asks for besides features.
-
-        Raises:
-            SmoosegError: If only the workflow makes it.
-        """
-        if name != "weights":
-            raise SmoosegError(f"head {head} is trained from {name}, which only the workflow makes")
-        return self.out / "weights" / f"{self.backbone}.safetensors"
+__all__ = [
+    "Features",
+    "Mask",
+    "Masks",
+    "Model",
+    "Scored",
+    "extract",
+    "fit",
+    "load",
+    "open_features",
+    "plot_penalties",
+    "plot_segmentations",
+    "refine",
+    "score",
+    "segment",
+]
 
 
 def extract(
-    images: str | Path,
-    out: str | Path,
-    backbone: str | dict = "dinov2_s14_focus",
+    images: Any,
+    out: str | Path | None = None,
+    backbone: str | dict = BACKBONE,
     *,
     crops: str = "five",
     size: int = 224,
     resample: str = "bilinear",
-    precision: str = "auto",
-    batch: int = 32,
-    workers: int = 2,
+    precision: str | None = None,
+    batch: int | None = None,
+    workers: int | None = None,
+    codec: str | None = None,
+    scale: float | None = None,
+    bands: tuple[int, ...] | None = None,
 ) -> Features:
-    """Cache the patch features of a folder's images; what an earlier call finished is kept.
+    """Cache the patch features of images; what an earlier call, or ``smooseg fit``, finished is kept.
 
     Args:
-        images: Folder, searched recursively.
-        out: Folder for weights and features.
+        images: Paths, folders or globs, arrays, Pillow's images, or a list of them, as for :func:`segment`.
+        out: Folder for pictures, weights and features; None takes one that goes with the features.
         backbone: Name in config.yaml's catalogue, or an entry as there: model, weights, block, norm.
         crops: "five" or "whole", see :func:`smooseg.images.views.crop_boxes`.
         size: Side of a view in pixels, before rounding to the patch.
         resample: Key of :data:`smooseg.images.imaging.RESAMPLING`.
-        precision: Key of :data:`smooseg.features.backbones.DTYPES`; auto takes the fast one, or an earlier call's.
-        batch: Views in a forward pass, a multiple of 16.
-        workers: Decoding threads.
+        precision, batch, workers, codec: As ``extract`` in config.yaml; its defaults where not given.
+        scale, bands: Of rasters, as of ``smooseg fit``.
 
     Raises:
         SmoosegError: If the weights cannot be had, or images are bad (all are named).
     """
-    keep_to_usable_cores()
-    images, out = Path(images), Path(out)
-    name, settings = find_backbone(backbone)
-    facts = fetch_once(name, settings, out)
-    manifest = index_views(Images(images), "", crops, size, False, workers)
-    listed = out / "manifests" / f"{name}.parquet"
-    write_manifest(listed, [manifest])
-    chosen = stated_needs(settings, resample, precision)
-    features = Features(images, out, name, settings, feature_needs(chosen, listed, facts))
-    code = " ".join(source_hash(module) for module in ("features.backbones", "images.imaging"))
-    store = plan_features(
-        len(manifest), features.path, features.needs, code=code, codec="raw", batch=batch, replace=True
-    )
-    weights = facts.with_suffix(".safetensors")
-    extract_features(listed, images, weights, store, part=1, parts=1, batch=batch, workers=workers)
-    store.finish()
-    return replace(features, needs=features.needs | {"precision": store.provenance["precision"]})
-
-
-def fetch_once(name: str, settings: dict, out: Path) -> Path:
-    """The JSON file of facts about a backbone's weights, which lie beside it; fetched where they are not there."""
-    facts = out / "weights" / f"{name}.json"
-    weights = facts.with_suffix(".safetensors")
-    if not (
-        facts.is_file() and weights.is_file() and json.loads(facts.read_text("utf-8"))["source"] == settings["weights"]
-    ):
-        facts.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(fetch_weights(settings["model"], settings["weights"], weights), indent=1)
-        facts.write_text(text, "utf-8")
-    return facts
+    how = {"precision": precision, "batch": batch, "workers": workers, "codec": codec}
+    views = Views(crops, size, resample)
+    return extract_images(images, out, find_backbone(backbone), views, scale, bands, **how)
 
 
 def fit(
-    features: Features,
-    clusters: int,
-    head: str = "smooseg",
+    data: Any,
+    clusters: int | None = None,
+    head: str = HEAD,
     *,
-    name: str | None = None,
+    backbone: str | dict = BACKBONE,
+    preset: str | None = None,
     seed: int = 0,
+    out: str | Path | None = None,
+    name: str | None = None,
     memory_gb: float = 4,
-    **settings,
-) -> Path:
-    """Fit a head to features alone, and return its file; its history lies beside it.
-
-    A call that was killed is gone on with by the same call.
+    **settings: Any,
+) -> Model:
+    """Fit a head to images, or to features alone; no label is seen. A call that was killed is gone on with.
 
     Args:
-        features: What :func:`extract` returned.
-        clusters: Number of clusters.
-        head: Key of :data:`smooseg.heads.HEADS` that needs no labels.
-        name: Folder of the head below ``out/experiments``; the head's key where not given.
-        seed: Fixes initialisation and order.
-        memory_gb: Features to hold in memory.
-        settings: Hyperparameters; defaults are the configuration's.
+        data: Images as :func:`segment` takes them; what :func:`extract` returned; or a NumPy array or torch tensor of
+            features of your own, (views, patches, channels).
+        clusters, head, backbone, preset, seed, out, name, memory_gb, settings: See :class:`smooseg.Model`.
+
+    Returns:
+        The model; ``model.path`` is the head's file, and its history lies beside it.
 
     Raises:
-        SmoosegError: If a setting is unknown, or the head needs labels.
+        SmoosegError: If a setting is unknown, the head needs labels, or it needs more than features alone.
     """
-    keep_to_usable_cores()
-    schema = load_schema()
-    if head not in (names := sorted(set(head_names(schema)) - SUPERVISED)):
-        raise SmoosegError(f"head {head!r} is none of {', '.join(names)}")
-    entry = head_schema(schema, head)
-    settings = checked(settings, entry, schema, head)
-    check_backbone("fit", (head, entry), settings, (features.backbone, features.settings))
-    if settings.get("subtract_mean", False) is None:
-        settings["subtract_mean"] = features.settings["subtract_mean"]
-    path = features.out / "experiments" / (name or head) / str(seed) / "head.safetensors"
-    facts = {"dataset": features.images.name, "backbone": features.backbone, "head": head, "clusters": clusters}
-    facts |= {"settings": settings, "seed": seed, "features": features.needs}
-    circumstances = {"code": code_of("heads", head), "memory_gb": memory_gb}
-    store = features.store
-    snapshot = Snapshot(path, facts | circumstances, [store])
-    budget = int(1e9 * memory_gb)
-    inputs = {name: features.input(name, head) for name in entry.get("inputs", [])}
-    fitted, history = find_head(head).fit(
-        store, clusters, settings, seed=seed, budget=budget, snapshot=snapshot, **inputs
+    model = Model(
+        clusters,
+        head,
+        backbone=backbone,
+        preset=preset,
+        seed=seed,
+        out=out,
+        name=name,
+        memory_gb=memory_gb,
+        **settings,
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    history.to_parquet(path.with_name("history.parquet"))
-    save_head(fitted, head, facts, path)
-    snapshot.remove()
-    return path
+    return model.fit(data)
+
+
+def segment(
+    images: Any,
+    head: str | Path | Model,
+    out: str | Path | None = None,
+    *,
+    scores: bool = False,
+    weights: str | Path | None = None,
+    crf: bool = False,
+    size: int | None = None,
+    scale: float | None = None,
+    tile: int | None = None,
+    batch: int = BATCH,
+    bands: tuple[int, ...] | None = None,
+    names: Path | None = None,
+    polygons: bool = False,
+) -> Any:
+    """Give every pixel its cluster, or its class where the head was scored.
+
+    Args:
+        images: Paths, folders or globs; uint8 arrays or tensors of height x width x 3, or a stack of them; Pillow's
+            images; or a list of any of those.
+        head: A model, or the file of a head.
+        out: Folder to write masks, overlays, legend and shares to, as ``smooseg segment`` does; None writes nothing.
+        scores: Whether masks in memory get scores of each cluster: ``mask.scores``, float32 (clusters, height, width).
+        weights, crf, size, scale, tile, names: See :class:`smooseg.pictures.segmenter.Segmenter`.
+        batch: Images in a forward pass.
+        bands, polygons: Of rasters; see :func:`smooseg.pictures.segment.segment`.
+
+    Returns:
+        Without ``out`` a :class:`smooseg.Mask` of one image in memory, and :class:`smooseg.Masks` of several images and
+        of paths: uint8 arrays. With ``out`` an :class:`smooseg.pictures.segment.Outcome`.
+
+    Raises:
+        SmoosegError: If the head or an image cannot be used; with ``out``, a bad image is a problem of the outcome.
+    """
+    model = head if isinstance(head, Model) else load(head)
+    seen = {"crf": crf, "size": size, "scale": scale, "tile": tile, "names": names}
+    seen["weights"] = Path(weights) if weights else model.weights
+    if out is None and polygons:
+        raise SmoosegError("polygons are files: give out, a folder for them")
+    if out is not None and scores:
+        raise SmoosegError("scores are arrays, and out is for files: leave out the one or the other")
+    if out is None:
+        return model.predict(images, scores=scores, batch=batch, bands=bands, **seen)
+    with tempfile.TemporaryDirectory(prefix="smooseg-") as folder:
+        files = as_files(images, Path(folder))
+        more = {"batch": batch, "bands": bands, "polygons": polygons}
+        outcome: Outcome = write_masks(files, model.fitted, out, **seen, **more)  # type: ignore[arg-type]
+    return outcome
+
+
+def refine(image: Any, scores: Any, *, sharpness: float = Head.sharpness, **settings: Any) -> np.ndarray:
+    """Ids after the dense CRF: edges follow the image.
+
+    Args:
+        image: uint8 (height, width, 3), an array, tensor or Pillow's image.
+        scores: float32 (clusters, height, width), as ``mask.scores``: cosines or logits in that range.
+        sharpness: By which scores are multiplied before the softmax: ``model.module.sharpness``.
+        settings: Of the CRF, as ``crf`` in config.yaml; its defaults where not given.
+
+    Returns:
+        uint8 (height, width).
+    """
+    pixels, logits = np.asarray(in_array(image).convert("RGB")), torch.as_tensor(np.asarray(scores, np.float32))
+    return refined(logits, pixels, crf_defaults(settings), sharpness)
+
+
+def score(
+    maps: Any, labels: Any, *, classes: list[str] | None = None, clusters: int | None = None, matched: bool = True
+) -> Scored:
+    """Accuracy, mIoU, IoU by class, matching and confusion matrix; see :func:`smooseg.evaluation.scored.score_maps`."""
+    return score_maps(maps, labels, classes, clusters, matched)

@@ -13,11 +13,17 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from smooseg.features.store import create_store
+from smooseg.settings.files import over_catalogue, read_config
 
 ROOT = Path(__file__).parent.parent
 CAMVID = ROOT.parent / "shared" / "data" / "camvid"
 SECRET = "what-no-log-may-show"  # of the bucket
 TINY_MODEL = "test_vit"  # timm's own test model: 64 channels, patch 16
+
+
+def shipped_config() -> dict:
+    """The configuration that smooseg comes with, before it is resolved."""
+    return over_catalogue(read_config(ROOT / "config.yaml"))
 
 
 @pytest.fixture

@@ -57,19 +57,20 @@ def heads(schema: dict):
 def section(title: str, text: str, part: dict, root: dict):
     """Lines of a section: its text, and a table of its keys."""
     yield f"\n## {title}\n\n{text}\n"
-    yield "| key | values | default | meaning |\n| --- | --- | --- | --- |"
+    yield "| key | title | values | default | meaning |\n| --- | --- | --- | --- | --- |"
     yield from rows(part, root, "")
 
 
 def rows(part: dict, root: dict, prefix: str):
     """A table's rows: a key each, those of a mapping below it."""
     for key, entry in sorted(part.get("properties", {}).items(), key=lambda item: not item[1].get("common", False)):
-        entry = entry | referred(entry, root)
+        entry = referred(entry, root) | entry  # what stands beside a reference counts
         default = (
             "required" if key in part.get("required", ()) else shown(entry["default"]) if "default" in entry else ""
         )
         mark = " •" if entry.get("common") else ""
-        yield f"| `{prefix}{key}`{mark} | {values(entry)} | {default} | {cell(entry.get('description', ''))} |"
+        title, text = (cell(entry.get(name, "")) for name in ("title", "description"))
+        yield f"| `{prefix}{key}`{mark} | {title} | {values(entry)} | {default} | {text} |"
         if "properties" in entry:
             yield from rows(entry, root, f"{prefix}{key}.")
 

@@ -3,8 +3,9 @@
 import click
 
 from .catalogue import backbones, datasets, doctor, experiments, heads
+from .fit import fit
 from .group import Commands
-from .pictures import export, fit, gallery, segment
+from .pictures import export, gallery, segment
 from .results import cache, clusters, scores
 from .workflow import workflow
 

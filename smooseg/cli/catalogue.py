@@ -58,13 +58,27 @@ def backbones(config: Path | None, results: Path | None, as_json: bool) -> None:
 
 
 @click.command()
+@click.option("--all", "every", is_flag=True, help="List all settings, not only those that people commonly change.")
 @JSON
-def heads(as_json: bool) -> None:
-    """List the heads: what each is, whether it is trained with labels, and its settings.
+def heads(every: bool, as_json: bool) -> None:
+    """List the heads: whether each is trained with labels, and the settings that people commonly change.
 
-    Example: smooseg heads --json
+    Example: smooseg heads --all
     """
-    show(catalogue.heads(), ["name", "labels", "settings"], as_json)
+    found = catalogue.heads()
+    settings = [
+        {
+            "head": row["name"],
+            "labels": row["labels"],
+            "setting": key,
+            "default": row["settings"][key],
+            "meaning": meaning["title"],
+        }
+        for row in found
+        for key, meaning in row["meanings"].items()
+        if every or meaning["common"]
+    ]
+    show(found if as_json else settings, ["head", "labels", "setting", "default", "meaning"], as_json)
 
 
 @click.command()

@@ -1,12 +1,10 @@
 """People's own pictures."""
 
-import shlex
 from pathlib import Path
 
 import click
 
 from ..errors import SmoosegError
-from ..running.files import require_text
 
 IMAGES = click.argument("images", nargs=-1, required=True)
 OUT = click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
@@ -16,7 +14,6 @@ BANDS = click.option(
     help="Of rasters: numbers of one band or three, as 4,3,2; if not given, the head's, or red, green and blue.",
 )
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-FEW = 3  # pictures, folders and globs that are typed out again in an advice
 NAMES = click.option("--names", type=FILE, help="CSV of what the clusters are called, as smooseg gallery saves it.")
 
 
@@ -42,6 +39,11 @@ NAMES = click.option("--names", type=FILE, help="CSV of what the clusters are ca
     type=click.IntRange(16, 4096),
     help="Side of a window (pixels), --size if not given; without --scale, at the scale of the head's training views.",
 )
+@click.option(
+    "--clusters",
+    type=click.IntRange(2, 255),
+    help="Clusters to cut a smooseg_plus head into; the number that it was fitted for if not given.",
+)
 @BANDS
 @click.option("--polygons", is_flag=True, help="Write outlines of rasters' masks as GeoPackages, too.")
 @click.option(
@@ -57,6 +59,9 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
     is printed. Images whose mask is finished are skipped, so the same command goes on where it was stopped.
     Images that cannot be used are named, the others are done, and the exit code is 1.
 
+    A smooseg_plus head holds every number of clusters: --clusters cuts it without a new fit. Masks of another number
+    than it was fitted for show clusters, not the classes of its scores.
+
     An image is seen as one view, whatever its pixels. With --scale or --tile, and where it is longer than three times
     its shorter side or has more than 100 megapixels, it is seen in overlapping windows.
 
@@ -65,96 +70,13 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
 
     Example: smooseg segment photos --head results/experiments/camvid_smooseg/0/head.safetensors --out masks
     """
-    from ..pictures.pipeline import SHARES
+    from ..pictures.output.tables import SHARES
     from ..pictures.segment import segment as write_masks
 
     outcome = write_masks(list(images), out=out, **options)
     say_masks(context, outcome, out)
     click.echo(out / SHARES)
     require_all(outcome)
-
-
-@click.command()
-@IMAGES
-@click.option(
-    "--classes", required=True, type=click.IntRange(2, 255), help="Clusters to find: what the masks tell apart."
-)
-@OUT
-@click.option("--labels", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of label files.")
-@click.option("--label-table", type=FILE, help="CSV of what ids or colours in --labels mean: name, id, colour.")
-@click.option("--class-names", help="Names of the label ids 0, 1, …, with commas between them.")
-@click.option(
-    "--void", type=click.IntRange(0, 255), default=255, show_default=True, help="Label id that is not scored."
-)
-@click.option(
-    "--head",
-    type=click.Choice(["kmeans", "smooseg", "smooseg_plus", "stego"]),
-    default="smooseg_plus",
-    show_default=True,
-)
-@click.option(
-    "--steps",
-    type=click.IntRange(1),
-    help="Training steps; 3000 (stego 5000) if not given. kmeans and smooseg_plus have none.",
-)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the training.")
-@click.option("--backbone", default="dinov2_s14_focus", show_default=True, help="One of smooseg backbones.")
-@NAMES
-@click.option(
-    "--scale",
-    type=click.FloatRange(0, 8, min_open=True),
-    help="Of rasters: pixels the backbone sees for one of theirs; 1, or what makes 500 training views, if not given.",
-)
-@BANDS
-@click.option("--crf", is_flag=True, help="Refine masks by the dense CRF: edges follow the image.")
-@click.option(
-    "--skip-bad", is_flag=True, help="Leave out pictures that cannot be used; without it, any stops the command."
-)
-@click.option("--cores", type=click.IntRange(1), help="Processor cores to use; all that it may if not given.")
-@click.pass_context
-def fit(context: click.Context, images: tuple[str, ...], out: Path, class_names: str | None, **options) -> None:
-    """Learn --classes clusters from IMAGES (files, folders, quoted globs) without any label, and write their masks.
-
-    OUT gets config.yaml, pictures (links to yours), results of the workflow, and masks as smooseg segment writes them.
-    Printed are the folder of masks and overlays, the head, which smooseg segment takes for other images, and with
-    --labels the report. The same command goes on where it was stopped; with other options, what they change is done
-    again. Said meanwhile is one line for each stage, with bars on a terminal; with --verbose, all that Snakemake says.
-
-    Rasters (as smooseg segment says) are cut into windows at --scale, without a copy of their pixels.
-
-    With --labels, a PNG, TIFF or BMP of class ids of the same name (below subfolders as the masks are) and size as its
-    upright image, classes are scored where there is one, and masks show classes: those of --class-names, else the ids
-    that the labels hold. With --label-table, a CSV with the columns name and id, colour (#RRGGBB) or r, g and b, other
-    ids and colours are classes; rows of one name are one class, and those called void are not scored. There may be
-    more or fewer classes than clusters. No label is used in training.
-
-    Example: smooseg fit photos --classes 6 --out work
-    """
-    from ..pictures.fit import fit_pictures
-
-    names = split_names(class_names) if class_names else None
-    fitted = fit_pictures(list(images), out, class_names=names, loudness=context.meta.get("volume"), **options)
-    say_masks(context, fitted.outcome, fitted.masks)
-    if fitted.scored and context.meta.get("volume") != "quiet":
-        click.echo(f"{fitted.scored} of {len(fitted.outcome.shares)} pictures have a label and were scored", err=True)
-    for path in filter(None, (fitted.masks, fitted.head, fitted.report)):
-        click.echo(path)
-    if context.meta.get("volume") != "quiet":
-        say_next(images, fitted.head, out)
-    require_all(fitted.outcome)
-
-
-def say_next(images: tuple[str, ...], head: Path, out: Path) -> None:
-    """Print what can be done with a fitted head, as commands to type."""
-    given = shlex.join(images) if len(images) <= FEW else f"{shlex.join(images[:1])} …"
-    fitted, named, more = (shlex.quote(str(path)) for path in (head, out / "named", out / "more"))
-    click.echo("What to do next:", err=True)
-    for what, command in (
-        ("look at the clusters, name them", f"smooseg gallery {fitted}"),
-        ("masks with these names", f"smooseg segment {given} --head {fitted} --out {named} --names names.csv"),
-        ("masks of other pictures", f"smooseg segment MORE --head {fitted} --out {more}"),
-    ):
-        click.echo(f"  {what}:\n    {command}", err=True)
 
 
 def split_bands(text: str) -> tuple[int, ...]:
@@ -217,24 +139,6 @@ def export(masks: Path, to: str, out: Path) -> None:
 
     for path in write_export(masks, to, out):
         click.echo(path)
-
-
-def split_names(text: str) -> list[str]:
-    """Names of classes between commas.
-
-    Raises:
-        SmoosegError: If one is empty or no text, or stands twice.
-    """
-    require_text(text)
-    names = [name.strip() for name in text.split(",")]
-    for i, name in enumerate(names):
-        if not name:
-            raise SmoosegError(f"--class-names {text!r}: the name of id {i} is empty; each id needs one")
-        if name in names[:i]:
-            raise SmoosegError(
-                f"--class-names {text!r}: {name} is the name of ids {names.index(name)} and {i}; keep one"
-            )
-    return names
 
 
 def say_masks(context: click.Context, outcome, folder: Path) -> None:

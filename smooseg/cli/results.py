@@ -43,13 +43,12 @@ def clusters(path: str, first: int, last: int | None, out: Path | None) -> None:
     PATH is a head's file, whose clusters can be cut into any number, or a train.zarr of features, to which a head is
     fitted here. Printed as CSV for each number: how well several trees of clusters agree at it (1 is fully, 0 as by
     chance), the share of neighbouring patches that are of one cluster, that of any two patches, and how far the first
-    is above the second (0 to 1). A good number is one at which trees agree, clusters are smooth, and that is as fine as
-    you need. The last line, on standard error, recommends one, and says why.
+    is above the second (0 to 1). The last line, on standard error, recommends a number to begin with, and says why.
 
     Example: smooseg clusters work/results/experiments/smooseg_plus/0/head.safetensors --to 12 --out clusters.png
     """
     from ..heads import load_head
-    from ..heads.smooseg_plus.stability import cut_table, why
+    from ..heads.smooseg_plus.stability import cut_table
     from ..results.plots.sweeps import plot_cuts
 
     if last is not None and last < first:
@@ -66,7 +65,7 @@ def clusters(path: str, first: int, last: int | None, out: Path | None) -> None:
     click.echo(shown.round(3).to_csv(index=False), nl=False)
     if out is not None:
         plot_cuts(shown, out)
-    click.echo(why(table), err=True)
+    click.echo(head.advice, err=True)
 
 
 def head_of_features(path: str, most: int | None):

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..features.store import Store, create_store
 from ..running.parallel import compute
 
+LOG = logging.getLogger(__name__)
 CHUNK = 8  # images in a chunk of a label store: with mirror images, one chunk of features
 
 
@@ -51,6 +52,6 @@ def fill(
     blocks = output.blocks(images)
     lacking = [limits for limits in blocks if not output.written(*limits)]
     place_of_work = scheduler or f"{workers} processes"
-    logging.info("%s: %d of %d blocks to do, on %s", output.path, len(lacking), len(blocks), place_of_work)
+    LOG.info("%s: %d of %d blocks to do, on %s", output.path, len(lacking), len(blocks), place_of_work)
     compute(block, [task(*limits) for limits in lacking], workers, scheduler, block.__name__)
     output.finish()

@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 from ..features.store import Store
 from ..heads import Head
+from ..running.device import own_randomness
 
 IMAGES = 1000  # at most, evenly spaced, whose pairs of patches give the label penalties
 PATCHES = 64  # of an image, drawn at random
@@ -74,10 +76,25 @@ def untrained(head: Head, seed: int) -> Head | None:
     Returns:
         None where clusters appear only after training (k-means, STEGO): there is nothing to measure before.
     """
-    torch.manual_seed(seed)
-    start = type(head)(head.channels, head.clusters, head.settings).eval()
+    with own_randomness(seed):
+        start = type(head)(head.channels, head.clusters, head.settings).eval()
     start.mean.copy_(head.mean)
     return start if start.classifier()[0].any() else None
+
+
+@torch.inference_mode()
+def penalty_counts(head: Head, store: Store, seed: int = 0) -> dict:
+    """Penalties and bimodality of :func:`measure_head`, of features whose rows are views without mirror images."""
+    prefix = store.provenance.get("prefix", 0)
+    drawn = torch.randperm(store.shape[1] - prefix, generator=torch.Generator().manual_seed(seed))[:PATCHES]
+    samples = []
+    for start in np.linspace(0, store.views - 1, min(IMAGES, store.views)).round().astype(int).tolist():
+        logits = head.logits(head.embed(torch.from_numpy(store.read(start, start + 1)))).float()
+        samples.append(F.normalize(F.softmax(logits[:, drawn] / SHARPNESS, dim=-1), dim=-1))
+    sample = torch.cat(samples)
+    penalties = {"within": penalty(sample, sample), "across": penalty(sample, sample.roll(len(sample) // 2, 0))}
+    found = {f"penalties_{name}": histogram(values) for name, values in penalties.items()}
+    return found | {f"bimodality_{name}": bimodality(values) for name, values in penalties.items()}
 
 
 def penalty(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:

@@ -17,6 +17,7 @@ from ..heads.base import read_head
 from ..images.imaging import read_views
 from ..images.manifests import read_rows
 from ..running.device import keep_freed_memory
+from ..running.device import threads as torch_threads
 from ..running.parallel import in_threads, place
 from .labelmaps import CHUNK, create_label_store, engine_workers, fill
 from .refinement import find_engine, refine
@@ -108,16 +109,18 @@ def refine_labels(
     fill(output, refine_block, task, workers, scheduler, CHUNK * -(-threads // 4))
 
 
+@torch_threads(1)  # processes share the cores
 def predict_block(
     features: str | Path, head_path: Path, path: Path, start: int, stop: int, named: int | None = None
 ) -> None:
     """Classify the pixels of images ``start`` to ``stop``, and write them to the label store at ``path``."""
     output, store = Store(path), open_store(features, {}, survey=False)
-    torch.set_num_threads(1)  # processes share the cores
     logits = image_logits(load_named(head_path, named), store, 2 * start, 2 * stop, output.shape[1])
     output.write(start, np.stack([image.argmax(0).to(torch.uint8).numpy() for image in logits]))
 
 
+@torch_threads(1)
+@keep_freed_memory()  # the CRF asks for large matrices for every image
 def refine_block(
     features: str | Path,
     head_path: Path,
@@ -131,8 +134,6 @@ def refine_block(
     named: int | None = None,
 ) -> None:
     """Refine images ``start`` to ``stop``, an image a thread, and write them to the label store at ``path``."""
-    torch.set_num_threads(1)
-    keep_freed_memory()  # the CRF asks for large matrices for every image
     output, store, head = Store(path), open_store(features, {}, survey=False), load_named(head_path, named)
     size, resample = output.shape[1], store.provenance["resample"]
     grids = averaged_embeddings(head, torch.from_numpy(store.read(2 * start, 2 * stop)))

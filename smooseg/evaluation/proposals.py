@@ -21,6 +21,7 @@ from ..images.datasets.base import VOID
 from ..images.imaging import read_views
 from ..images.manifests import read_rows
 from ..running.device import keep_freed_memory
+from ..running.device import threads as torch_threads
 from ..running.parallel import in_threads, place
 from .labelmaps import CHUNK, create_label_store, engine_workers, fill
 from .refinement import find_engine, refine
@@ -67,6 +68,8 @@ def propose_masks(
     fill(output, propose_block, task, workers, scheduler, BLOCK * -(-threads // 8))
 
 
+@torch_threads(1)
+@keep_freed_memory()  # the CRF asks for large matrices for every view
 def propose_block(
     features: str | Path,
     path: Path,
@@ -80,8 +83,6 @@ def propose_block(
     threads: int,
 ) -> None:
     """Find the masks of views ``start`` to ``stop``, a view a thread, and write them to the store at ``path``."""
-    torch.set_num_threads(1)
-    keep_freed_memory()  # the CRF asks for large matrices for every view
     output, store = Store(path), open_store(features, {}, survey=False)
     size, patches = output.shape[1], store.read(start, stop).astype(np.float32) - mean
     pixels = read_views(root, read_rows(manifest, start, stop), size, store.provenance["resample"])

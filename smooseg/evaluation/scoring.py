@@ -21,6 +21,8 @@ from ..running.progress import progress
 from .labelmaps import CHUNK, create_label_store
 from .metrics import confusion_matrix, joined_rows, majority_classes, match_clusters, of_groups, released_scores, score
 
+LOG = logging.getLogger(__name__)
+
 
 def read_labels(manifest: Path, dataset: Dataset, split: str, features: str, path: Path, code: str) -> None:
     """Store the labels of a manifest's views, at the size of their features' views; mirror images have none.
@@ -57,9 +59,9 @@ def read_labels(manifest: Path, dataset: Dataset, split: str, features: str, pat
         store.write(start, maps)
         counts += np.bincount(maps.ravel(), minlength=len(counts))
     raise_listed("These labels cannot be used", list(dict.fromkeys(problems)))
-    logging.info("%d views of %d images have a label", len(views), views.nunique())
+    LOG.info("%d views of %d images have a label", len(views), views.nunique())
     for doubt in doubts(counts, dataset.classes):
-        logging.warning("%s", doubt)
+        LOG.warning("%s", doubt)
     store.finish()
 
 
@@ -95,12 +97,22 @@ def score_labels(
     """
     inputs = place(maps.path), place(labels.path), clusters, len(classes)
     tasks = [(*inputs, start, stop) for start, stop in maps.blocks(CHUNK)]
-    confusions = np.concatenate(compute(count_block, tasks, 1, scheduler, "count"))
+    return summarised(np.concatenate(compute(count_block, tasks, 1, scheduler, "count")), classes, matched, groups)
+
+
+def summarised(confusions: np.ndarray, classes: list[str], matched: bool, groups: list[int] | None = None) -> dict:
+    """What :func:`score_labels` returns.
+
+    Args:
+        confusions: int64 (images, clusters, classes).
+        classes, matched, groups: As for :func:`score_labels`.
+    """
+    clusters = confusions.shape[1]
     total = confusions.sum(0)
     released = released_scores(total) if matched and groups is None else None
     groups = list(range(clusters)) if groups is None else groups
     joined = joined_rows(total, groups)
-    assignment = of_groups(match_clusters(joined), groups) if matched else np.arange(clusters)
+    assignment = of_groups(match_clusters(joined) if matched else np.arange(len(joined)), groups)
     scores = score(total, assignment)
     many = score(total, of_groups(majority_classes(joined), groups)) if len(joined) > len(classes) else None
     return {

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from ..errors import SmoosegError
+from ..running.device import own_randomness
 from ..settings.held import HELD
 from .provenance import block_indices
 
@@ -113,6 +114,7 @@ class Backbone(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(config["std"]).view(3, 1, 1), persistent=False)
 
     @classmethod
+    @own_randomness()  # weights are drawn before they are read
     def of(cls, needs: dict) -> Self:
         """The backbone that gives a store's features, by its provenance."""
         return cls(precision=needs["precision"], **{key: needs[key] for key in HELD if key in needs})

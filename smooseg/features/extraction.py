@@ -22,6 +22,7 @@ from ..running.progress import progress
 from .backbones import Backbone
 from .store import Store
 
+LOG = logging.getLogger(__name__)
 AHEAD = 2  # blocks decoded ahead of the backbone, for each worker
 
 
@@ -53,9 +54,7 @@ def extract_features(
     mine = part_of(store.blocks(batch), part, parts)
     blocks = [block for block in mine if not store.written(*block)]
     total, left = (sum(stop - start for start, stop in some) for some in (mine, blocks))
-    logging.info(
-        "%s: part %d of %d, %d views on %s, %d done before", store.path, part, parts, total, device, total - left
-    )
+    LOG.info("%s: part %d of %d, %d views on %s, %d done before", store.path, part, parts, total, device, total - left)
     if not blocks:
         return
     rows = read_rows(manifest, blocks[0][0], blocks[-1][1])

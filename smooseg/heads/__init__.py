@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ..errors import SmoosegError
+from ..running.device import own_randomness
 from .base import Head, read_head, save_head
 from .registry import HEADS, build_head, find_head
 from .snapshot import Snapshot
@@ -10,6 +11,7 @@ from .snapshot import Snapshot
 __all__ = ["HEADS", "Head", "Snapshot", "find_head", "load_head", "save_head"]
 
 
+@own_randomness()  # parameters are drawn before they are read
 def load_head(path: Path) -> tuple[Head, dict]:
     """A saved head in evaluation mode, and the experiment it was trained for.
 

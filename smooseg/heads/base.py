@@ -17,11 +17,14 @@ from torch import nn
 from ..errors import SmoosegError
 from ..features.reader import mean_feature
 from ..features.store import Store
+from ..running.device import own_randomness
 from ..running.files import whole
 from ..settings.heads import AUTO
+from ..settings.renamed import head_name
 from .snapshot import Snapshot
 
 FEWEST = 2  # clusters
+LOG = logging.getLogger(__name__)
 FEW_VIEWS = 200  # the demo has 600, and none of even 60 clusters is one of theirs
 NARROW = 0.8  # share of a cluster's patches in one view, from which it is that view's
 TOLERATED = 0.2  # share of such clusters: some things are in one picture only
@@ -74,15 +77,15 @@ class Head(nn.Module, ABC):
         Returns:
             The head on the CPU in evaluation mode, and its history (one row per recorded step).
         """
-        torch.manual_seed(seed)
-        head = cls(store.shape[-1], FEWEST if isinstance(clusters, str) else clusters, settings)
-        if clusters == AUTO:
-            head.let_choose()
-        if snapshot:
-            snapshot.head = head
-        if settings.get("subtract_mean"):
-            head.mean.copy_(mean_feature(store))
-        history = head.learn(store, seed=seed, budget=budget, snapshot=snapshot, **inputs)
+        with own_randomness(seed):
+            head = cls(store.shape[-1], FEWEST if isinstance(clusters, str) else clusters, settings)
+            if clusters == AUTO:
+                head.let_choose()
+            if snapshot:
+                snapshot.head = head
+            if settings.get("subtract_mean"):
+                head.mean.copy_(mean_feature(store))
+            history = head.learn(store, seed=seed, budget=budget, snapshot=snapshot, **inputs)
         head = head.cpu().eval()
         if store.views <= FEW_VIEWS:
             doubt_clusters(head, store)
@@ -109,6 +112,11 @@ class Head(nn.Module, ABC):
         directions = F.normalize(self.classifier()[0], dim=-1)
         return directions * directions.shape[1] ** 0.5
 
+    def __repr__(self) -> str:
+        """Name, clusters, channels and settings, in place of torch's tree of modules."""
+        facts = {"clusters": self.clusters, "channels": self.channels} | self.settings
+        return f"{type(self).__name__}({', '.join(f'{key}={shown(value)}' for key, value in facts.items())})"
+
     def logits(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Cluster logits (..., K) of embeddings (..., dimensions); where ``cosine``, usually cosines."""
         weights, bias = self.classifier()
@@ -125,6 +133,11 @@ class Head(nn.Module, ABC):
             SmoosegError: If it cannot.
         """
         raise SmoosegError("the head holds one number of clusters, which must be given")
+
+    @property
+    def advice(self) -> str:
+        """One line on the number of clusters to begin with; empty where the head knows none."""
+        return ""
 
     @property
     def cuts(self) -> range:
@@ -146,6 +159,11 @@ class Head(nn.Module, ABC):
         return head
 
 
+def shown(value: Any) -> str:
+    """A setting's value, where it is no large one."""
+    return repr(value) if not isinstance(value, dict) else "…"
+
+
 @torch.inference_mode()
 def doubt_clusters(head: Head, store: Store) -> None:
     """Warn if many clusters are each of one view: with few views a head can tell crops apart instead of contents.
@@ -162,14 +180,14 @@ def doubt_clusters(head: Head, store: Store) -> None:
     used = int((patches > 0).sum())
     narrow = int((counts.max(0).values[patches > 0] >= NARROW * patches[patches > 0]).sum())
     if narrow > TOLERATED * used:
-        logging.warning(
+        LOG.warning(
             "%d of %d clusters are used, and %d of them have four fifths of their patches in one of the %d views: so "
             "few tell crops apart, not contents; ask for fewer clusters, or give more images",
             *(used, head.clusters, narrow, store.views),
         )
 
 
-def save_head(head: Head, name: str, experiment: dict, path: Path) -> None:
+def save_head(head: Head, name: str, experiment: dict, path: Path, made_from: str = "") -> None:
     """Write a head as safetensors with its full configuration inside; whole or not at all.
 
     Args:
@@ -177,6 +195,7 @@ def save_head(head: Head, name: str, experiment: dict, path: Path) -> None:
         name: Its key in ``HEADS``.
         experiment: The resolved experiment it was trained for.
         path: File to write.
+        made_from: Hash of all that decides the head, by which one that is finished is known.
     """
     facts = {
         "head": name,
@@ -184,9 +203,15 @@ def save_head(head: Head, name: str, experiment: dict, path: Path) -> None:
         "clusters": head.clusters,
         "settings": head.settings,
         "experiment": experiment,
+        "made_from": made_from,
     }
     with whole(path) as aside:
         aside.write_bytes(save(head.state_dict(), metadata={"smooseg": json.dumps(facts)}))
+
+
+def read_made_from(path: Path) -> str:
+    """The hash that :func:`save_head` was given, empty in files of earlier versions; errors as of :func:`read_head`."""
+    return read_head(path)[0].get("made_from", "")
 
 
 def read_head(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
@@ -204,4 +229,12 @@ def read_head(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
     broken = [key for key, tensor in state.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise SmoosegError(f"{path}: {', '.join(broken)} holds NaN or infinite values; train the head again")
-    return facts, state
+    return current(facts), state
+
+
+def current(facts: dict) -> dict:
+    """Facts of a saved head, and of the one that it is put on, with names of now."""
+    settings = facts.get("settings", {})
+    if "base_head" in settings:
+        settings = settings | {"base_head": current(settings["base_head"])}
+    return facts | {"head": head_name(facts["head"], "the saved head"), "settings": settings}

@@ -69,11 +69,6 @@ def quantisation_loss(parts: torch.Tensor, words: torch.Tensor, commitment: floa
     return F.mse_loss(words, parts.detach()) + commitment * F.mse_loss(parts, words.detach())
 
 
-def straight_through(parts: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
-    """Quantised embeddings (..., dimensions), whose gradient goes to the parts as if they were these."""
-    return (parts + (words - parts).detach()).flatten(-2)
-
-
 class EqussHead(CorrespondenceHead):
     """Projector trained on correspondences, product quantiser, and cluster centres of what it gives."""
 
@@ -101,9 +96,6 @@ class EqussHead(CorrespondenceHead):
     def energy(self, views: torch.Tensor, neighbours: torch.Tensor, generator: torch.Generator) -> Energy:
         s, first, second = self.settings, self.projected(views, generator), self.projected(neighbours, generator)
         parts, words = self.quantiser(first[1])
-        if s["correspond"] == "quantised":
-            first = first[0], straight_through(parts, words)
-            second = second[0], straight_through(*self.quantiser(second[1]))
         correspondence, history = self.correspondence(first, second, generator)
         quantisation = quantisation_loss(parts, words, s["commitment"])
         probe = self.probe.loss(words.flatten(-2))

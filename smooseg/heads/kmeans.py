@@ -16,6 +16,7 @@ from .base import Head
 from .parts.sampling import patches_at
 from .snapshot import Snapshot
 
+LOG = logging.getLogger(__name__)
 BLOCK = 1 << 14  # patches embedded at once
 
 
@@ -41,7 +42,7 @@ class KMeansHead(Head):
         sample = embedded(self, sample_patches(store, self.settings["samples"], budget, seed))
         model = minibatch_kmeans(sample, self.clusters, self.settings, seed)
         self.centroids.copy_(torch.from_numpy(model.cluster_centers_))
-        logging.info("k-means: %d patches, inertia %.4f after %d steps", len(sample), model.inertia_, model.n_steps_)
+        LOG.info("k-means: %d patches, inertia %.4f after %d steps", len(sample), model.inertia_, model.n_steps_)
         history = {
             "step": model.n_steps_,  # of minibatches
             "loss": model.inertia_ / len(sample),

@@ -165,11 +165,10 @@ class PrimapsHead(Head):
         return features.float() - self.mean if self.base is None else self.base.embed(features)
 
     def classifier(self) -> tuple[torch.Tensor, torch.Tensor]:
-        if self.settings["prototypes"] == "momentum":
-            weights = self.magnitudes[:, None] * F.normalize(self.average, dim=1)
-        else:
-            weights = self.magnitude[:, None] * F.normalize(self.running, dim=1)
-        return weights, torch.zeros(self.clusters)
+        magnitudes, prototypes = self.magnitudes, self.average
+        if self.settings.get("prototypes") == "running":  # of a saved head; there is no such setting any more
+            magnitudes, prototypes = self.magnitude, self.running
+        return magnitudes[:, None] * F.normalize(prototypes, dim=1), torch.zeros(self.clusters)
 
     @property
     def beginning(self) -> int:
@@ -216,12 +215,19 @@ class PrimapsHead(Head):
         return torch.optim.Adam(groups, fused=True)
 
     def learn(  # type: ignore[override]  # what it is given beside the features
-        self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None, masks: Store, base: Head | None = None
+        self,
+        store: Store,
+        *,
+        seed: int,
+        budget: int,
+        snapshot: Snapshot | None,
+        proposals: Store,
+        base: Head | None = None,
     ) -> pd.DataFrame:
         """As :meth:`Head.learn`.
 
         Args:
-            masks: Of the same views: uint8 (views, size, size), 255 where a pixel is in none.
+            proposals: Of the same views: uint8 (views, size, size), 255 where a pixel is in none.
             base: A fitted head to be put on, None for features.
         """
         s, device = self.settings, default_device()
@@ -234,7 +240,7 @@ class PrimapsHead(Head):
                 prototypes.data.copy_(found)
         self.to(device)
         side = round(store.shape[1] ** 0.5)
-        joined = Joined(store, masks, kept_pixels(side, masks.shape[1] // side, s["points"]))
+        joined = Joined(store, proposals, kept_pixels(side, proposals.shape[1] // side, s["points"]))
         return minimise(
             self,
             lambda skip: map(joined.parts, shuffled_batches(joined, s["batch"], budget, seed, device, skip)),

@@ -21,6 +21,7 @@ from ..running.device import default_device
 from ..running.files import whole
 from ..running.machine import fast_precision
 
+LOG = logging.getLogger(__name__)
 EVERY = 30.0  # seconds of work that a kill can cost; writing takes milliseconds
 
 
@@ -40,8 +41,11 @@ class Snapshot:
         self.head: nn.Module | None = None  # that is trained, and of which states are kept
         # each decides the last bits, or a precision that was left to the machine
         machine = [torch.__version__, torch.get_num_threads(), default_device().type, fast_precision()]
-        made_from = [facts, [(store.provenance, store.listed) for store in stores], machine]
-        self.owner = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+        decisive = [facts, [(store.provenance, store.listed) for store in stores]]
+        self.made_from, self.owner = (
+            hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
+            for what in (decisive, [*decisive, machine])
+        )
         self.written = time.monotonic()
 
     def due(self) -> bool:
@@ -60,7 +64,7 @@ class Snapshot:
             with whole(self.path) as aside:
                 aside.write_bytes(buffer.getbuffer())
         except OSError as error:
-            logging.warning("%s: no snapshot (%s); training goes on", self.path, error.strerror)
+            LOG.warning("%s: no snapshot (%s); training goes on", self.path, error.strerror)
         self.written = time.monotonic()
 
     def keep(self, step: int, steps: int) -> None:
@@ -88,10 +92,10 @@ class Snapshot:
         except Exception:  # damage surfaces as whatever its bytes lead the reader to
             state = None
         if not isinstance(state, dict):
-            logging.info("%s: ignored, since it is damaged; training starts anew", self.path)
+            LOG.info("%s: ignored, since it is damaged; training starts anew", self.path)
             return None
         if state.get("owner") != self.owner:
-            logging.info("%s: ignored, since it is of other settings, features or code", self.path)
+            LOG.info("%s: ignored, since it is of other settings, features or code", self.path)
             return None
         return state
 

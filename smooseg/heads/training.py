@@ -14,11 +14,13 @@ from ..running.device import keep_freed_memory
 from ..running.progress import progress
 from .snapshot import Snapshot
 
+LOG = logging.getLogger(__name__)
 RECORD_EVERY = 50  # steps between history rows: reading values off a GPU makes it wait
 Batch = TypeVar("Batch")  # whatever a head's energy is of
 Energy = tuple[torch.Tensor, dict[str, torch.Tensor]]
 
 
+@keep_freed_memory()
 def minimise(
     head: nn.Module,
     batches: Callable[[int], Iterator[Batch]],
@@ -48,12 +50,11 @@ def minimise(
     Raises:
         SmoosegError: If the loss is no longer finite.
     """
-    keep_freed_memory()
     training = Training(head, optimizer, [torch.default_generator, *generators])
     saved = snapshot.load() if snapshot else None
     if snapshot and saved:
         training.restore(saved)
-        logging.info("%s: goes on after step %d of %d", snapshot.path, training.step, steps)
+        LOG.info("%s: goes on after step %d of %d", snapshot.path, training.step, steps)
     rates = {f"lr_{group['name']}": group["lr"] for group in optimizer.param_groups}
     upcoming, began = batches(training.step), time.perf_counter() - training.seconds
     for step in progress(range(training.step + 1, steps + 1), unit="step", desc="train"):
@@ -76,7 +77,7 @@ def minimise(
             snapshot.keep(step, steps)
             if snapshot.due():
                 snapshot.save(training.state())
-    logging.info("%d steps at %.1f per second", steps, training.history[-1]["steps_per_second"])
+    LOG.info("%d steps at %.1f per second", steps, training.history[-1]["steps_per_second"])
     return pd.DataFrame(training.history)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from .finding import register_plugins
-from .sizes import require_room
+from .sizes import require_room, without_limit
 
 register_plugins()
 FEWEST, MOST = 8, 16  # bits of a value
@@ -52,7 +52,8 @@ class Picture:
 
 def open_image(source: Path | bytes) -> Any:
     """Pillow's image of a file or its bytes, not decoded yet; formats have attributes of their own."""
-    return require_room(Image.open(io.BytesIO(source) if isinstance(source, bytes) else source))
+    with without_limit():
+        return require_room(Image.open(io.BytesIO(source) if isinstance(source, bytes) else source))
 
 
 def read_picture(source: Path | bytes, bits: int | None = None, least: int | None = None) -> Picture:

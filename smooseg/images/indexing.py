@@ -23,6 +23,7 @@ from .manifests import UNSETTLED, manifest_parts, part_of, write_manifest
 from .rasters import Raster
 from .views import LEAST, crop_boxes, window_boxes
 
+LOG = logging.getLogger(__name__)
 MIRRORS = {True: (False, True), False: (False,)}  # an evaluation view is followed by its mirror image
 AT_ONCE = 1000  # images of which more is held than their rows
 NAMED = 3  # images, in what is logged of many
@@ -147,9 +148,9 @@ def index_part(
             yield pd.DataFrame(view_rows(found, size, evaluation), columns=UNSETTLED.names)
     raise_listed("These images cannot be used", problems)
     if several:
-        logging.info("%s have several pages or frames: the first is taken", named(several))
+        LOG.info("%s have several pages or frames: the first is taken", named(several))
     if void and not evaluation:
-        logging.info("%d of %d views are mostly void and left out", void, views)
+        LOG.info("%d of %d views are mostly void and left out", void, views)
 
 
 def view_rows(found: list[Indexed], size: int, evaluation: bool) -> list[tuple]:
@@ -204,7 +205,7 @@ def joined(rows: Callable[[], Iterable[pd.DataFrame]], views: str) -> Iterator[p
         raise SmoosegError(f"{views} is void: transparent, or of the nodata value")
     for bits in sorted(set(deep.values())):
         images = [image for image, used in deep.items() if used == bits]
-        logging.info("%s hold more than 8 bits: %d are used, of which the upper 8 are kept", named(images), bits)
+        LOG.info("%s hold more than 8 bits: %d are used, of which the upper 8 are kept", named(images), bits)
 
 
 def named(images: list[str]) -> str:

@@ -19,6 +19,7 @@ from .decoding import FEWEST, open_image
 from .places import place_of
 from .resampling import resample
 
+LOG = logging.getLogger(__name__)
 DRIVERS = {  # of GDAL by suffix: a VRT names other files, so that none may come under another suffix
     **dict.fromkeys((".tif", ".tiff"), "GTiff"),
     **dict.fromkeys((".jp2", ".j2k"), "JP2OpenJPEG"),
@@ -278,7 +279,7 @@ class RasterView:
         said = ", ".join(
             f"{band}: {low:g} to {high:g}" for band, (low, high) in zip(raster.bands, raster.limits, strict=True)
         )
-        logging.info("%s: bands and what becomes 0 to 255: %s", raster.path, said)
+        LOG.info("%s: bands and what becomes 0 to 255: %s", raster.path, said)
 
     def read(self, rows: slice, columns: slice) -> np.ndarray:
         """Pixels of some rows and columns of the view, uint8 (height, width, 3)."""

@@ -1,11 +1,33 @@
 """How large a picture may be: as large as memory holds."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
 from PIL import Image
 
 from ..running.machine import available_memory
 
 BYTES = 8  # of a pixel while it is decoded and converted: the file's own and RGB
-Image.MAX_IMAGE_PIXELS = None  # Pillow's limit is for what strangers upload; these are the user's own rasters
+GUARD, LIMITS = Lock(), list[int | None]()  # Pillow's limit, once for each opening that is under way
+
+
+@contextmanager
+def without_limit() -> Iterator[None]:
+    """Open images of any size: Pillow's limit is for what strangers upload; these are the user's own.
+
+    The limit is back when the last thread has opened its image.
+    """
+    with GUARD:
+        LIMITS.append(Image.MAX_IMAGE_PIXELS if not LIMITS else LIMITS[0])
+        Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        with GUARD:
+            limit = LIMITS.pop()
+            if not LIMITS:
+                Image.MAX_IMAGE_PIXELS = limit
 
 
 def require_room(image: Image.Image) -> Image.Image:

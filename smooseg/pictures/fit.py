@@ -4,38 +4,26 @@ import os
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
-from ..errors import SmoosegError, raise_listed
-from ..images.datasets import VOID, open_dataset
+from ..errors import SmoosegError
 from ..running.files import whole
 from ..running.jobs import LEVEL
 from ..running.machine import cache_variables, interpreter_problem, usable_cores
 from ..running.processes import run_attended
-from ..settings.catalogue import find_backbone
+from ..settings.choices import Choice
 from ..settings.config import resolve
+from ..settings.heads import AUTO
 from ..settings.shipped import PACKAGE, shipped
-from .label_table import read_label_table
-from .linking import (
-    CROPS,
-    SCORED,
-    SIZE,
-    TRAIN,
-    check_pictures,
-    find_labels,
-    label_classes,
-    place_pictures,
-    raster_settings,
-)
 from .output.stale import remove_other_masks
-from .photos import Photo, find_photos
 from .segment import BATCH, Outcome, segment_photos
 from .segmenter import Segmenter
+from .sets import DATASET, PictureSet
 
-CONFIG, DATASET, MASKS = "config.yaml", "pictures", "masks"  # what lies in the folder, beside the workflow's results
+CONFIG, MASKS = "config.yaml", "masks"  # what lies in the folder, beside the workflow's results
 HEADER = "# Written by smooseg fit. To run the workflow from here: snakemake --cores all --snakefile"
 STANDARD_ERROR = 2  # its file descriptor
 # Snakemake says stages alone; that it takes a profile it would say, too, so what the profile sets stands here
@@ -52,6 +40,7 @@ class Fitted:
         report: The workflow's report; None without labels.
         outcome: Shares of the masks, and pictures without one.
         scored: Number of pictures that have a label.
+        advice: Why the head has its number of clusters, where it chose that.
     """
 
     head: Path
@@ -59,152 +48,96 @@ class Fitted:
     report: Path | None
     outcome: Outcome
     scored: int
+    advice: str = ""
 
 
-def make_config(
-    classes: int,
-    names: list[str],
-    void: int,
-    meanings: dict,
-    head: str,
-    backbone: str,
-    steps: int | None,
-    seed: int,
-    crf: bool,
-    called: Path | None,
-    rasters: dict,
-) -> dict:
-    """A configuration of one experiment on the pictures of its folder; ``rasters`` is empty without any.
+def make_config(pictures: PictureSet, choice: Choice, crf: bool, called: Path | None) -> dict:
+    """A configuration of one experiment on the pictures of its folder.
+
+    Args:
+        pictures: What the head is fitted on, and scored on.
+        choice: The head.
+        crf: Whether its maps are refined by the dense CRF, too.
+        called: CSV of what its clusters are called.
 
     Raises:
-        SmoosegError: If a name is unknown, or the head has no steps.
+        SmoosegError: If something is unknown.
     """
-    name, settings = find_backbone(backbone)
+    settings = dict(choice.entry or {})
     weights = settings["weights"]
     if weights["path"]:
-        settings = settings | {"weights": weights | {"path": str(Path(weights["path"]).absolute())}}
-    experiment = {"dataset": DATASET, "backbone": name, "head": head, "clusters": classes}
+        settings["weights"] = weights | {"path": str(Path(weights["path"]).absolute())}
+    experiment = {"dataset": DATASET, "backbone": choice.backbone, "head": choice.head, "clusters": choice.clusters}
     experiment |= {"names": str(called.absolute())} if called else {}
     config = {
         "run": "fit",
         "data_root": ".",
-        "runs": {"fit": {"experiments": [head], "seeds": [seed]}},
-        "experiments": {head: experiment | {"settings": {} if steps is None else {"steps": steps}}},
-        "datasets": {
-            DATASET: {
-                "layout": "raster" if rasters else "folder",
-                "path": DATASET,
-                "classes": names or [f"class {i}" for i in range(classes)],
-                "void": void,
-                "labels": meanings,
-                "settings": rasters,
-                "resample": "bilinear",  # averages photographs down; nearest would sample them
-                "train": {"split": TRAIN, "crops": CROPS, "size": SIZE},
-                "eval": {"split": SCORED, "crops": "whole", "size": 320},
-            }
-        },
-        "backbones": {name: settings},
-        "postprocess": ["raw", "crf"] if crf else ["raw"],
+        "runs": {"fit": {"experiments": [choice.head], "seeds": [choice.seed]}},
+        "experiments": {choice.head: experiment | {"settings": choice.settings}},
+        "datasets": {DATASET: pictures.entry(choice.clusters)},
+        "backbones": {choice.backbone: settings},
+        "evaluate": ["raw", "crf"] if crf else ["raw"],
     }
     resolve(config)
     return config
 
 
 def fit_pictures(
-    images: list[str],
+    pictures: PictureSet,
+    choice: Choice,
     out: Path,
-    classes: int,
     *,
-    labels: Path | None = None,
-    class_names: list[str] | None = None,
-    label_table: Path | None = None,
-    void: int = VOID,
-    head: str = "smooseg_plus",
-    backbone: str = "dinov2_s14_focus",
-    steps: int | None = None,
-    seed: int = 0,
     crf: bool = False,
     cores: int | None = None,
     skip_bad: bool = False,
     names: Path | None = None,
-    scale: float | None = None,
-    bands: tuple[int, ...] | None = None,
     loudness: str | None = None,
 ) -> Fitted:
     """Train a head on pictures by the workflow, and write their masks; what is finished already is kept.
 
     Args:
-        images: Image files, folders or globs; what lies below ``out`` is left out.
+        pictures: Those that it is fitted on; a head is scored on those that have a label.
+        choice: The head.
         out: Folder of its own for everything that is written.
-        classes: Number of clusters; there can be more or fewer of them than classes in the labels.
-        labels: Folder of label files, under the pictures' names; those that have one are scored.
-        class_names: Of the ids 0, 1, …; where they are not given, as many as the labels hold.
-        label_table: Names of classes, and their ids or colours, see
-            :func:`smooseg.pictures.label_table.read_label_table`.
-        void: Id that no score counts.
-        head, backbone, steps, seed: What is trained; steps as published if None.
         crf: Whether masks (and scores) are refined by the dense CRF.
         cores: All that this process may use if None.
         skip_bad: Whether pictures that cannot be used are left out, with a warning.
         names: See :class:`smooseg.pictures.segmenter.Segmenter`.
-        scale, bands: Of rasters, see :func:`smooseg.pictures.linking.raster_settings`.
         loudness: "quiet", "verbose" or None, see :func:`run_workflow`.
 
     Raises:
         SmoosegError: If pictures or labels are bad (all are named), or the workflow stops.
     """
+    config, cores = make_config(pictures, choice, crf, names), cores or usable_cores()
+    pictures = pictures.checked(choice.clusters, cores, skip_bad)
+    write_config(config, out)
+    pictures.place()
+    head = Path("results", "experiments", choice.head, str(choice.seed), "head.safetensors")
+    weights, scored = Path("results", "weights", f"{choice.backbone}.safetensors"), bool(pictures.labelled)
+    run_workflow(out, ["all"] * scored + [str(head), str(weights)], cores, loudness)
+    remove_other_masks(pictures.photos, out / MASKS)
+    segmenter = Segmenter(out / head, crf=crf, names=names)
+    outcome = segment_photos(pictures.photos, segmenter, out / MASKS, [], BATCH)
+    report = out / "results" / "report.html" if scored else None
+    advice = segmenter.head.advice if choice.clusters == AUTO else ""
+    return Fitted(out / head, out / MASKS, report, outcome, len(pictures.labelled), advice)
+
+
+def require_workflow() -> None:
+    """Raise unless the workflow is here and can be run."""
     shipped("Snakefile")  # raises if it is missing
     if problem := interpreter_problem():
         raise SmoosegError(problem)
-    require_own(out)
-    if class_names and not labels:
-        raise SmoosegError(
-            f"{len(class_names)} names of classes were given: they name the ids of labels, of which none were"
-        )
-    if label_table and (class_names or not labels):
-        raise SmoosegError(f"{label_table}: names the classes of --labels; give those, and no --class-names")
-    photos = [replace(photo, bands=bands) for photo in pictures_of(images, out)]
-    rasters = raster_settings(photos, scale, bands)
-    labelled = find_labels(labels, photos) if labels else {}
-    meanings: dict[str, dict[str, list]] = {}
-    if label_table:
-        classed, meanings = read_label_table(label_table)
-    else:
-        classed = class_names or (label_classes(labels, list(labelled.values()), void) if labels else [])
-    config = make_config(classes, classed, void, meanings, head, backbone, steps, seed, crf, names, rasters)
-    cores = cores or usable_cores()
-    dataset = open_dataset(config["datasets"][DATASET] | {"root": out / DATASET})
-    photos = check_pictures(photos, labelled, dataset, cores, skip_bad)
-    labelled = {photo: labelled[photo] for photo in photos if photo in labelled}
-    write_config(config, out)
-    place_pictures(photos, labelled, dataset.root)
-    path = Path("results", "experiments", head, str(seed), "head.safetensors")
-    weights = Path("results", "weights", f"{config['experiments'][head]['backbone']}.safetensors")
-    run_workflow(out, ["all"] * bool(labels) + [str(path), str(weights)], cores, loudness)
-    remove_other_masks(photos, out / MASKS)
-    outcome = segment_photos(photos, Segmenter(out / path, crf=crf, names=names), out / MASKS, [], BATCH)
-    return Fitted(out / path, out / MASKS, out / "results" / "report.html" if labels else None, outcome, len(labelled))
 
 
 def require_own(out: Path) -> None:
-    """Raise unless a folder is new, empty or of an earlier call."""
-    config = out / CONFIG
-    if out.exists() and any(out.iterdir()) and not (config.is_file() and config.read_text("utf-8").startswith(HEADER)):
+    """Raise unless a folder is new, empty, or of an earlier call, of the command or of the library."""
+    config, library = out / CONFIG, out / "results" / "library"
+    if not out.exists() or not any(out.iterdir()):
+        return
+    ours = config.read_text("utf-8").startswith(HEADER) if config.is_file() else library.is_dir()
+    if not ours:
         raise SmoosegError(f"{out}: is neither empty nor of an earlier smooseg fit; give another --out")
-
-
-def pictures_of(images: list[str], out: Path) -> list[Photo]:
-    """Photos that arguments mean, without what lies below the output folder.
-
-    Raises:
-        SmoosegError: If an argument means none, or two photos would have masks of one name.
-    """
-    photos, problems = find_photos(images, without=out)
-    raise_listed("These pictures cannot be used", problems)
-    photos = [photo for photo in photos if not photo.path.resolve().is_relative_to(out.resolve())]
-    if not photos:
-        raise SmoosegError(f"no picture was given but those in {out}, which smooseg fit wrote")
-    return photos
 
 
 def write_config(config: dict, out: Path) -> None:

@@ -27,6 +27,7 @@ from ..running.files import require_text, whole
 from ..running.progress import progress
 from .photos import Photo, decode_photo, is_upright
 
+LOG = logging.getLogger(__name__)
 Make = Callable[[Path, Path], None]
 TRAIN, SCORED = "train", "scored"  # splits: every picture; those that have a label
 CROPS, SIZE = "five", 224  # of training views, before rounding to the patch (pixels)
@@ -46,7 +47,7 @@ def find_labels(folder: Path, photos: list[Photo]) -> dict[Photo, Path]:
         raise SmoosegError(f"{folder}: holds no label; that of {photo.path} would be {photo.name}.png (.tif, .bmp)")
     unused = [path.name for path in files.values() if path not in set(found.values())]
     if unused:
-        logging.warning("%s: %d labels fit no picture: %s", folder, len(unused), listed(unused))
+        LOG.warning("%s: %d labels fit no picture: %s", folder, len(unused), listed(unused))
     return found
 
 
@@ -119,9 +120,9 @@ def check_pictures(
     if not skip_bad or not good or (labels and not labels.keys() - bad):
         raise_listed("These pictures or labels cannot be used", list(bad.values()))
     for text in bad.values():
-        logging.warning("left out: %s", text)
+        LOG.warning("left out: %s", text)
     for doubt in doubts(sum(good.values()), dataset.classes) if labels else ():
-        logging.warning("%s", doubt)
+        LOG.warning("%s", doubt)
     return list(good)
 
 

@@ -21,6 +21,7 @@ from ..images.rasters import DRIVERS, INSTALL, is_raster, open_raster
 from ..running.files import require_text
 from .output.masks import is_output
 
+LOG = logging.getLogger(__name__)
 ORIENTATION = 0x0112  # EXIF tag
 TURNS = {  # what makes a picture upright, by the values of it that ask for something
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -137,7 +138,7 @@ def expand(argument: str, without: Path | None) -> tuple[list[Photo], str | None
     if not found.pictures:
         return [], f"{path}: {nothing}; {found.summary()}".removesuffix("; ")
     if found.left_out:
-        logging.warning("%s: %s", path, found.summary())
+        LOG.warning("%s: %s", path, found.summary())
     return [Photo(p, p.relative_to(root).with_suffix("")) for p in found.pictures], None
 
 
@@ -205,19 +206,28 @@ class PhotoView:
     So an image of at least twice :data:`SPARE` times the view's sides is averaged down first, by a whole factor.
 
     Args:
-        path: Its file.
+        image: RGB, upright.
         shape: Height and width of the view (pixels).
         resample: Key of :data:`smooseg.images.imaging.RESAMPLING`.
-        bits: See :func:`smooseg.images.decoding.read_picture`.
-
-    Raises:
-        SmoosegError: If it cannot be read or does not decode whole.
     """
 
-    def __init__(self, path: Path, shape: tuple[int, int], resample: str, bits: int | None):
-        image = decode_photo(path, bits, SPARE * max(shape)).rgb
+    def __init__(self, image: Image.Image, shape: tuple[int, int], resample: str):
         factor = min(image.height // (SPARE * shape[0]), image.width // (SPARE * shape[1]))
         self.image, self.shape, self.resample = image.reduce(factor) if factor > 1 else image, shape, resample
+
+    @classmethod
+    def of_file(cls, path: Path, shape: tuple[int, int], resample: str, bits: int | None) -> "PhotoView":
+        """The view of an image file.
+
+        Args:
+            path: The file.
+            shape, resample: Of the view.
+            bits: See :func:`smooseg.images.decoding.read_picture`.
+
+        Raises:
+            SmoosegError: If it cannot be read or does not decode whole.
+        """
+        return cls(decode_photo(path, bits, SPARE * max(shape)).rgb, shape, resample)
 
     def read(self, rows: slice, columns: slice) -> np.ndarray:
         """Pixels of some rows and columns of the view, uint8 (height, width, 3)."""

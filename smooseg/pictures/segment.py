@@ -12,10 +12,13 @@ from ..errors import SmoosegError
 from ..images.rasters import require_rasterio
 from ..running.progress import progress
 from .output.stale import require_one_legend
+from .output.tables import write_tables
 from .photos import Photo, find_photos
 from .pipeline import Work
 from .segmenter import Segmenter
+from .writing import Writer
 
+LOG = logging.getLogger(__name__)
 THREADS = 2  # that decode, enlarge and encode
 BATCH = 8  # images in a forward pass
 
@@ -26,7 +29,7 @@ class Outcome:
 
     Args:
         shares: One row per mask: image, mask, width, height, and the percent of its pixels with each id's name; see
-            :func:`smooseg.pictures.pipeline.with_classes`.
+            :func:`smooseg.pictures.output.tables.with_classes`.
         problems: One "file: what is wrong" for each that has no mask.
         kept: Masks that an earlier run had finished.
         used: Clusters that occur in the masks' views.
@@ -53,13 +56,14 @@ def segment(
     batch: int = BATCH,
     bands: tuple[int, ...] | None = None,
     names: Path | None = None,
+    clusters: int | None = None,
     polygons: bool = False,
 ) -> Outcome:
     """Write a mask and an overlay for every image, and their shares and legend as CSV; finished masks are kept.
 
     Args:
         images: Image files, folders or globs.
-        head, weights, crf, size, scale, tile, names: See :class:`smooseg.pictures.segmenter.Segmenter`.
+        head, weights, crf, size, scale, tile, names, clusters: See :class:`smooseg.pictures.segmenter.Segmenter`.
         out: Folder to write to.
         batch: Images in a forward pass.
         bands: That are seen of rasters, see :class:`smooseg.images.rasters.Raster`.
@@ -71,7 +75,7 @@ def segment(
     """
     if bands or polygons:
         require_rasterio("--bands" if bands else "--polygons")
-    segmenter = Segmenter(Path(head), weights, crf, size, scale, tile, names)
+    segmenter = Segmenter(Path(head), weights, crf, size, scale, tile, names, clusters)
     photos, problems = find_photos([images] if isinstance(images, str | Path) else images)
     if not photos:
         raise SmoosegError("; ".join(problems) or "no image was given")
@@ -84,21 +88,22 @@ def segment_photos(
     photos: list[Photo], segmenter: Segmenter, out: Path, problems: list[str], batch: int, polygons: bool = False
 ) -> Outcome:
     """Do what :func:`segment` does, with photos that were found already and the problems of finding them."""
-    work = Work(segmenter, out, problems, polygons)
+    work = Work(Writer(segmenter, out, polygons), problems)
     batches = work.batches(photos, batch)
     kept = len(work.records)
     seen = [(group, segmenter.windows(group[0][1])) for group in batches]  # a batch's views have one shape
     at_once = [group for group, windows in seen if windows is None]
     tiled = [(photo, windows) for group, windows in seen if windows for photo, _ in group]
     total = kept + sum(map(len, at_once)) + sum(len(windows) for _, windows in tiled)
-    logging.info("%d images, %d finished before, on %s", len(photos), kept, segmenter.device)
+    LOG.info("%d images, %d finished before, on %s", len(photos), kept, segmenter.device)
     with (
         ThreadPoolExecutor(THREADS) as pool,
         progress(total=total, initial=kept, unit="view", desc="segment") as bar,
     ):
         for done in chain(work.run(at_once, pool), *(work.tile(*one, batch) for one in tiled)):
             bar.update(done)
-    for note, noted in work.notes.items():
-        logging.warning("%s%s: %d images with %s", noted[0].path, ", …" if len(noted) > 1 else "", len(noted), note)
+    for note, noted in work.writer.notes.items():
+        LOG.warning("%s%s: %d images with %s", noted[0].path, ", …" if len(noted) > 1 else "", len(noted), note)
     used = {cluster for record in work.records.values() for cluster in record["clusters"]}
-    return Outcome(work.write_tables(photos), problems, kept, len(used), segmenter.head.clusters)
+    finished = [(photo, work.records[photo]) for photo in photos if photo in work.records]
+    return Outcome(write_tables(finished, segmenter.legend, out), problems, kept, len(used), segmenter.head.clusters)

@@ -12,13 +12,15 @@ from ..evaluation.naming import read_names
 from ..evaluation.refinement import find_engine, refine, refined_marginals
 from ..evaluation.segmentation import averaged_embeddings, pixel_logits
 from ..features.provenance import file_sha256, round_to_patch
-from ..heads import load_head
+from ..features.weights import own_weights
+from ..heads import Head, load_head
 from ..images.rasters import Raster, RasterView
 from ..running.device import default_device
-from ..running.machine import keep_to_usable_cores, usable_cores
+from ..running.device import threads as torch_threads
+from ..running.machine import usable_cores
 from ..running.parallel import in_threads
 from ..running.plugins import code_with_heads
-from ..settings.schema import load_schema, with_defaults
+from ..settings.schema import checked, load_schema
 from .output.legend import evaluated, make_legend, named_legend
 from .photos import Photo, PhotoView
 from .shapes import ShapedBackbone, fits_a_view, scaled_shape, view_shape
@@ -27,10 +29,14 @@ from .windows import Windows
 MANY = 100_000_000  # pixels: more than a camera's photograph has
 
 
-def crf_defaults() -> dict:
-    """Settings of the CRF as published, for :func:`smooseg.evaluation.refinement.refine`."""
+def crf_defaults(changes: dict | None = None) -> dict:
+    """Settings of the CRF as published with some changes, for :func:`smooseg.evaluation.refinement.refine`.
+
+    Raises:
+        SmoosegError: If one is unknown or out of range.
+    """
     schema = load_schema()
-    settings = with_defaults({}, schema["properties"]["crf"], schema)
+    settings = checked(changes or {}, schema["properties"]["crf"], schema, "crf")
     return settings | {"engine": find_engine(settings["engine"])}
 
 
@@ -46,6 +52,8 @@ class Segmenter:
         tile: Side of a window in pixels, for views that are larger than it; None takes ``size``. Without ``scale``
             that of the head's training views is taken.
         names: CSV of what clusters are called, see :func:`smooseg.evaluation.naming.read_names`.
+        clusters: Number of clusters to cut the head into, see :meth:`smooseg.heads.Head.cut`; None takes its own. What
+            is known of its own clusters, as the classes that they were matched to, says nothing about others.
 
     Raises:
         SmoosegError: If the head or the names say too little, or the weights are missing or not those it was fitted on.
@@ -60,9 +68,10 @@ class Segmenter:
         scale: float | None = None,
         tile: int | None = None,
         names: Path | None = None,
+        clusters: int | None = None,
     ):
-        keep_to_usable_cores()
-        self.head, experiment = load_head(head)
+        fitted, experiment = load_head(head)
+        self.head = fitted if clusters is None else cut(fitted, clusters, head)
         self.needs = experiment.get("features", {})
         if "patch" not in self.needs:
             raise SmoosegError(f"{head}: does not say which features it was fitted on; train it again")
@@ -75,15 +84,17 @@ class Segmenter:
         self.scale = scale or (self.fitted_scale if tile else None)
         if tile and not self.scale:
             raise SmoosegError(f"{head}: does not say the scale of its training views; give --scale, or train it again")
-        finest = self.head.cuts[-1]
+        finest, own = self.head.cuts[-1], self.head.clusters == fitted.clusters
         named = read_names(names, self.head.clusters, sha256, finest) if names else None
-        if len(named or (scores or {}).get("assignment", ())) == finest:
+        scores = scores if own else None
+        if len(named or (scores or {}).get("assignment", ())) == finest:  # somebody named finest clusters
             self.head = self.head.cut(finest)
         self.legend = named_legend(named) if named else make_legend(scores, self.head.clusters, head)
         self.bits = self.needs.get("bits")  # as the head's training images were read
         self.device = default_device()
         self.made_from = {
             "head_sha256": sha256,
+            "clusters": self.head.clusters,
             "names": {str(key): name for key, name in self.legend.names.items()},
             "assignment": self.legend.assignment,
             "size": self.size,
@@ -104,7 +115,7 @@ class Segmenter:
         """A photograph or raster at a view's height and width (pixels)."""
         if photo.raster:
             return RasterView(self.raster(photo), shape)
-        return PhotoView(photo.path, shape, self.needs["resample"], self.bits)
+        return PhotoView.of_file(photo.path, shape, self.needs["resample"], self.bits)
 
     @cached_property
     def backbone(self) -> ShapedBackbone:
@@ -158,6 +169,7 @@ class Segmenter:
         yield from self.each(scores, views)
 
     @torch.inference_mode()
+    @torch_threads()
     def each(self, call: Callable[[torch.Tensor, np.ndarray], np.ndarray], views: np.ndarray) -> list[np.ndarray]:
         """What a call makes of every view's logits and pixels; arguments and errors as of :meth:`label`."""
         shape, patch = views.shape[1:3], self.needs["patch"]
@@ -173,6 +185,14 @@ class Segmenter:
         return in_threads(made, zip(grids, views, strict=True), usable_cores())
 
 
+def cut(head: Head, clusters: int, path: Path) -> Head:
+    """A head with another number of clusters; errors name its file."""
+    try:
+        return head.cut(clusters)
+    except SmoosegError as error:
+        raise SmoosegError(f"{path}: {error}") from None
+
+
 def find_weights(head: Path, experiment: dict, weights: Path | None) -> Path:
     """The weights of the backbone that a head was fitted on.
 
@@ -181,7 +201,10 @@ def find_weights(head: Path, experiment: dict, weights: Path | None) -> Path:
     """
     name, expected = experiment["backbone"], experiment["features"]["weights_sha256"]
     folders = head.absolute().parents  # the head is results/experiments/NAME/SEED/head.safetensors
-    path = weights or folders[min(3, len(folders) - 1)] / "weights" / f"{name}.safetensors"
+    results = folders[min(3, len(folders) - 1)]  # or results/library/… of a head that the library fitted
+    places = [results / "weights", results / "library" / "weights", own_weights()]
+    kept = [place / f"{name}.safetensors" for place in places]
+    path = weights or next((path for path in kept if path.is_file() and file_sha256(path) == expected), kept[0])
     if not path.is_file():
         raise SmoosegError(f"{path}: the weights of {name}, which {head} was fitted on, are missing; give --weights")
     if (found := file_sha256(path)) != expected:

@@ -84,7 +84,7 @@ def comparison_table(
             "seeds": len(table["seeds"]) if name else 0,
             "training_seconds": training.loc[training["experiment"] == name, "training_seconds"].mean(),
         }
-        for postprocess in table["postprocess"]:
+        for postprocess in table["evaluate"]:
             ours = scores[(scores["experiment"] == name) & (scores["postprocess"] == postprocess)]
             published = entry["published"].get(postprocess) or {}
             for score in SCORES:

@@ -114,7 +114,7 @@ def comparison(name: str, entry: dict, table: pd.DataFrame) -> dict:
         entry: Its resolved configuration.
         table: What :func:`smooseg.results.comparisons.comparison_table` gave.
     """
-    scores = [f"{postprocess}_{score}" for postprocess in entry["postprocess"] for score in ("accuracy", "miou")]
+    scores = [f"{postprocess}_{score}" for postprocess in entry["evaluate"] for score in ("accuracy", "miou")]
     chosen = [name for name in ("best_accuracy", "best_miou") if name in table]
     best = table.loc[is_blind(table), scores].max()
     rows: list[dict] = []
@@ -135,7 +135,7 @@ def comparison(name: str, entry: dict, table: pd.DataFrame) -> dict:
         method = marked(record["method"], record["uses_labels"], record["merged_by_hand"])
         rows.append({"method": method, "time": time, "cells": cells} | {"chosen": [shown(record, s) for s in chosen]})
     return {"name": name, "title": entry["title"], "seeds": entry["seeds"], "rows": rows} | {
-        "postprocess": entry["postprocess"],
+        "postprocess": entry["evaluate"],
         "merged": table["merged_by_hand"].any(),
         "published": any(cell["published"] for row in rows for cell in row["cells"]),
     }
@@ -207,24 +207,11 @@ def embedded_png(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode()
 
 
-def write_report(
-    template: Path,
-    summary: pd.DataFrame,
-    classes: pd.DataFrame,
-    histories: dict[tuple[str, str], pd.DataFrame],
-    tables: dict[str, pd.DataFrame],
-    criteria: dict[str, pd.DataFrame],
-    figures: list[Path],
-    captions: list[Path],
-    times: pd.DataFrame,
-    weights: dict[str, dict],
-    config: dict,
-    path: Path,
-) -> None:
-    """Render the page.
+@dataclass(frozen=True)
+class Run:
+    """What a run of the workflow left.
 
     Args:
-        template: Jinja2 template.
         summary: Scores, mean and spread over seeds.
         classes: IoU per class.
         histories: Training history by experiment and seed.
@@ -234,35 +221,55 @@ def write_report(
         times: What :func:`smooseg.results.timing.stage_times` gave.
         weights: What :func:`smooseg.features.weights.fetch_weights` returned, by backbone.
         config: Resolved configuration.
+    """
+
+    summary: pd.DataFrame
+    classes: pd.DataFrame
+    histories: dict[tuple[str, str], pd.DataFrame]
+    tables: dict[str, pd.DataFrame]
+    criteria: dict[str, pd.DataFrame]
+    figures: list[Path]
+    captions: list[Path]
+    times: pd.DataFrame
+    weights: dict[str, dict]
+    config: dict
+
+
+def write_report(template: Path, run: Run, path: Path) -> None:
+    """Render the page.
+
+    Args:
+        template: Jinja2 template.
+        run: What it shows.
         path: HTML file to write.
     """
     environment = Environment(loader=FileSystemLoader(template.parent), autoescape=select_autoescape(default=True))
-    supervised = set(summary.loc[summary["uses_labels"], "experiment"])
-    header, rows = class_rows(classes, supervised)
+    supervised = set(run.summary.loc[run.summary["uses_labels"], "experiment"])
+    header, rows = class_rows(run.classes, supervised)
 
     def title(head: tuple[str, str]) -> str:
         return f"{marked(head[0], head[0] in supervised)}, seed {head[1]}"
 
-    training = [{"name": title(head), **history.iloc[-1].to_dict()} for head, history in histories.items()]
-    kinds = figure_kinds(figures, captions, path)
+    training = [{"name": title(head), **history.iloc[-1].to_dict()} for head, history in run.histories.items()]
+    kinds = figure_kinds(run.figures, run.captions, path)
     path.write_text(
         environment.get_template(template.name).render(
-            summary=summary_rows(summary),
-            merged=summary["merged_by_hand"].any(),
-            many_to_one=summary["many_to_one_accuracy"].notna().any(),
-            released=summary["released_accuracy"].notna().any(),
-            winners=winners(summary),
+            summary=summary_rows(run.summary),
+            merged=run.summary["merged_by_hand"].any(),
+            many_to_one=run.summary["many_to_one_accuracy"].notna().any(),
+            released=run.summary["released_accuracy"].notna().any(),
+            winners=winners(run.summary),
             class_header=header,
             class_rows=rows,
             training=training,
-            tables=[comparison(name, config["tables"][name], table) for name, table in tables.items()],
-            criteria={name: criteria_rows(table) for name, table in criteria.items()},
+            tables=[comparison(name, run.config["tables"][name], table) for name, table in run.tables.items()],
+            criteria={name: criteria_rows(table) for name, table in run.criteria.items()},
             kinds=[kind for kind in kinds if not kind.details],
             details=[kind for kind in kinds if kind.details],
-            times=times.to_dict("records"),
-            weights=weights,
-            facts=run_facts(config),
-            config=yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+            times=run.times.to_dict("records"),
+            weights=run.weights,
+            facts=run_facts(run.config),
+            config=yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True),
         ),
         "utf-8",
     )

@@ -2,12 +2,16 @@
 
 import ctypes
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 
+from .machine import usable_cores
+
 CPU = torch.device("cpu")
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1  # of glibc's mallopt
+MMAP_MAX, TRIM_THRESHOLD = 65536, 128 * 1024  # what glibc begins with
 
 
 def default_device(job: int = 0) -> torch.device:
@@ -47,8 +51,39 @@ def fetched(values: torch.Tensor) -> Callable[[], torch.Tensor]:
     return wait
 
 
-def keep_freed_memory() -> None:
-    """Let glibc keep what is freed: mapping fresh memory for every large tensor can cost a quarter of a step."""
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(M_MMAP_MAX, 0)
-        libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+@contextmanager
+def keep_freed_memory() -> Iterator[None]:
+    """Let glibc keep what is freed: mapping fresh memory for every large tensor can cost a quarter of a step.
+
+    Its own limits are back at the end.
+    """
+    if not (sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt")):
+        yield
+        return
+    libc.mallopt(M_MMAP_MAX, 0)
+    libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        libc.mallopt(M_MMAP_MAX, MMAP_MAX)
+        libc.mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD)
+
+
+@contextmanager
+def threads(number: int | None = None) -> Iterator[None]:
+    """Let torch take so many threads; with None, no more than this process may use: torch by itself knows no quota."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number or min(before, usable_cores()))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def own_randomness(seed: int | None = None) -> Iterator[None]:
+    """Torch's generators begin at a seed, or go on where they are, and are at the end where they were before."""
+    with torch.random.fork_rng(range(torch.cuda.device_count())):
+        if seed is not None:
+            torch.manual_seed(seed)
+        yield

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..errors import SmoosegError
 
+LOG = logging.getLogger(__name__)
 FOLDER = "SMOOSEG_RESULTS"  # environment variable that tells jobs which folder they work in
 
 
@@ -76,7 +77,7 @@ def share_folder(folder: Path, begin: bool) -> None:
             f"{folder}: another run is at work here, or a job of one that was killed; wait until it ends, or stop it"
         ) from None
     except OSError as error:  # some network disks have no locks
-        logging.warning("%s cannot be locked (%s): do not start a second run in it", folder, error.strerror)
+        LOG.warning("%s cannot be locked (%s): do not start a second run in it", folder, error.strerror)
 
 
 def require_text(name: str | Path) -> None:

@@ -10,7 +10,15 @@ from .files import scan
 
 PACKAGE = Path(__file__).parent.parent
 # modules that cannot alter a result
-INERT = {"errors", "running.files", "running.machine", "running.parallel", "running.plugins", "running.progress"}
+INERT = {
+    "errors",
+    "running.codes",
+    "running.files",
+    "running.machine",
+    "running.parallel",
+    "running.plugins",
+    "running.progress",
+}
 
 
 def module_file(module: str) -> Path | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from ..errors import SmoosegError
 from .files import FOLDER, share_folder
 
+OURS = {"root", "smooseg"}  # loggers whose messages the terminal shows; those of libraries stay in the log
 LEVEL = "SMOOSEG_LEVEL"  # environment variable: from which level on a stage says on the terminal what it logs
 FULL = {errno.ENOSPC, errno.EDQUOT}  # a disk, or a share of it
 DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT}  # closed to us, or gone
@@ -30,9 +31,9 @@ def job(log: str, threads: int) -> Iterator[None]:
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     to_file = logging.FileHandler(log, "w", "utf-8")
     logging.basicConfig(handlers=[to_file], level=logging.INFO, format="%(asctime)s %(message)s", force=True)
-    terminal = logging.StreamHandler()  # what the stage decided; warnings of libraries stay in the log
+    terminal = logging.StreamHandler()  # what the stage decided
     terminal.setLevel(os.environ.get(LEVEL, "INFO"))
-    terminal.addFilter(lambda record: record.name == "root" and record.levelno < logging.ERROR)
+    terminal.addFilter(lambda record: record.name.split(".")[0] in OURS and record.levelno < logging.ERROR)
     logging.getLogger().addHandler(terminal)
     logging.raiseExceptions = False  # a log on a full disk must not bury the error that says so
     limit_threads(threads)

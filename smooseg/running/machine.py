@@ -69,13 +69,6 @@ def usable_cores() -> int:
     return min(cpu_count(), int(os.environ.get("SLURM_CPUS_PER_TASK") or cpu_count()))
 
 
-def keep_to_usable_cores() -> None:
-    """Let torch take no more threads than :func:`usable_cores`: by itself it knows no quota."""
-    import torch
-
-    torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
-
-
 def devices() -> str:
     """Where tensors are computed.
 

@@ -1,48 +1,16 @@
-"""What config.yaml offers, what each entry needs on disk, and what of it is there. Nothing here needs torch."""
+"""What the configuration offers, what each entry needs on disk, and what of it is there. Nothing here needs torch."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
-import yaml
-
 from ..errors import SmoosegError
 from ..images.datasets import open_dataset
 from .config import dataset_root, plain_path, resolve
+from .files import over_catalogue, read_config
 from .heads import SUPERVISED, head_names, head_schema
 from .held import HELD
 from .schema import checked, load_schema
 from .shipped import shipped
-
-
-class UniqueKeys(yaml.SafeLoader):
-    """A YAML loader that refuses a key that stands twice in a mapping, of which others keep the last in silence."""
-
-    def construct_mapping(self, node, deep=False):
-        seen = {}
-        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            if first := seen.get(str(key.value)):
-                lines = f"lines {first.start_mark.line + 1} and {key.start_mark.line + 1}"
-                raise SmoosegError(f"{self.name}: the key {key.value} stands twice in one place, in {lines}; keep one")
-            seen[str(key.value)] = key
-        return super().construct_mapping(node, deep)
-
-
-def read_config(path: Path) -> dict:
-    """A configuration as its file has it.
-
-    Raises:
-        SmoosegError: If it cannot be read, does not parse, has a key twice or holds no configuration.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            config = yaml.load(file, UniqueKeys)
-    except OSError as error:
-        raise SmoosegError(f"{path}: cannot be read ({error.strerror}); give --config") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SmoosegError(f"{path}: does not parse ({' '.join(str(error).split())})") from error
-    if not isinstance(config, dict):
-        raise SmoosegError(f"{path}: holds no configuration")
-    return config
 
 
 def load_catalogue(path: Path | None = None, **changes: str | Path | None) -> dict:
@@ -55,8 +23,13 @@ def load_catalogue(path: Path | None = None, **changes: str | Path | None) -> di
     Raises:
         SmoosegError: If it is missing, does not parse or is wrong.
     """
-    path = path or (Path("config.yaml") if Path("config.yaml").is_file() else shipped("config.yaml"))
-    return resolve(read_config(path) | {key: str(value) for key, value in changes.items() if value is not None})
+    config = over_catalogue(read_config(path or catalogue_path()))
+    return resolve(config | {key: str(value) for key, value in changes.items() if value is not None})
+
+
+def catalogue_path() -> Path:
+    """config.yaml of this folder, else the one that smooseg comes with."""
+    return Path("config.yaml") if Path("config.yaml").is_file() else shipped("config.yaml")
 
 
 def absent(paths: Iterable[Path]) -> list[str]:
@@ -116,7 +89,10 @@ def weights_file(config: dict, backbone: str) -> Path:
 
 
 def heads() -> list[dict]:
-    """One row per head: what it is, whether it is trained with labels, and its settings with their defaults."""
+    """One row per head: what it is, whether it is trained with labels, and its settings: defaults, and what each means.
+
+    Of another package's head all settings are common, if it says of none that it is.
+    """
     schema, rows = load_schema(), []
     for name in head_names(schema):
         head = head_schema(schema, name)
@@ -126,9 +102,23 @@ def heads() -> list[dict]:
                 "labels": "of the training views" if name in SUPERVISED else "none",
                 "what": head["description"].removeprefix("Settings of "),
                 "settings": {key: part["default"] for key, part in head["properties"].items()},
+                "meanings": meanings(head["properties"]),
             }
         )
     return rows
+
+
+def meanings(properties: dict) -> dict[str, dict]:
+    """Title, description and whether people commonly change it, by setting."""
+    marked = any(part.get("common") for part in properties.values())
+    return {
+        key: {
+            "title": part.get("title", key),
+            "description": part.get("description", ""),
+            "common": part.get("common", not marked),
+        }
+        for key, part in properties.items()
+    }
 
 
 def experiments(config: dict) -> list[dict]:
@@ -156,10 +146,10 @@ def find_backbone(backbone: str | dict) -> tuple[str, dict]:
         settings = checked(backbone, schema["$defs"]["backbone"], schema, "backbone")
         settings["weights"]["path"] = plain_path(settings["weights"]["path"])
         return backbone["model"], settings
-    known = load_catalogue()["backbones"]
+    known = over_catalogue(read_config(catalogue_path()))["backbones"]
     if backbone not in known:
         raise SmoosegError(f"backbone {backbone!r} is none of {', '.join(known)}")
-    return backbone, known[backbone]
+    return backbone, find_backbone(known[backbone])[1]
 
 
 def stated_needs(backbone: dict, resample: str, precision: str) -> dict:

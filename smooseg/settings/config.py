@@ -8,8 +8,9 @@ from ..images.datasets import find_layout, open_dataset
 from ..images.datasets.labelfiles import VOID_NAME, plain_name
 from ..images.demo.scenes import CLASSES
 from ..running.files import is_url
-from .heads import SUPERVISED, check_backbone, check_bases, check_clusters, head_schema
-from .schema import checked, load_schema, require_known, require_text_keys
+from .heads import SUPERVISED, check_backbone, check_bases, check_clusters, head_names, head_schema
+from .renamed import renamed
+from .schema import checked, load_schema, require_known, require_text_keys, similar
 from .sweeps import grid, point_experiment, point_name
 from .taken import taken_names
 
@@ -30,8 +31,9 @@ def resolve(config: dict) -> dict:
     """
     require_text_keys(config, "")
     schema = load_schema()
-    resolved = checked(config, schema, schema, "")
+    resolved = checked(renamed(config), schema, schema, "")
     settle_paths(resolved)
+    check_presets(resolved, schema)
     experiments = resolved["experiments"]
     for name, sweep in resolved["sweeps"].items():
         require_known(f"sweeps.{name}.experiment", sweep["experiment"], experiments)
@@ -92,14 +94,15 @@ def complete_experiment(named: str, experiment: dict, config: dict, schema: dict
         require_known(f"{where}.{key}", experiment[key], config[f"{key}s"])
     name, backbone = experiment["head"], config["backbones"][experiment["backbone"]]
     head = head_schema(schema, name)
-    settings = checked(experiment["settings"], head, schema, f"{where}.settings")
+    given = preset_settings(where, name, experiment["preset"], config["presets"]) | experiment["settings"]
+    settings = checked(given, head, schema, f"{where}.settings")
     check_backbone(where, (name, head), settings, (experiment["backbone"], backbone))
     if settings.get("subtract_mean", False) is None:
         settings["subtract_mean"] = backbone["subtract_mean"]
     experiment["settings"] = settings
     classes = len(config["datasets"][experiment["dataset"]]["classes"])
     experiment["clusters"] = experiment["clusters"] or classes
-    check_clusters(where, name, experiment["clusters"], settings)
+    check_clusters(f"config: {where}", name, experiment["clusters"], settings)
     if experiment["head"] in SUPERVISED and experiment["clusters"] != classes:
         raise SmoosegError(
             f"config: {where}.clusters is {experiment['clusters']}, but a {experiment['head']} head "
@@ -109,6 +112,35 @@ def complete_experiment(named: str, experiment: dict, config: dict, schema: dict
         raise SmoosegError(
             f"config: {where}.names is for clusters, and outputs of a {experiment['head']} head are classes"
         )
+
+
+def preset_settings(where: str, head: str, preset: str | None, presets: dict) -> dict:
+    """Settings of a head under a name.
+
+    Args:
+        where: Key of what asks.
+        head: Its name.
+        preset: The name; None has no settings.
+        presets: By head, then by name.
+
+    Raises:
+        SmoosegError: If the head has no preset of that name.
+    """
+    if preset is None:
+        return {}
+    known = presets.get(head, {})
+    if preset not in known:
+        has = f"its presets are {', '.join(known)}{similar(preset, list(known))}" if known else "it has none"
+        raise SmoosegError(f"config: {where}.preset: head {head} has no preset {preset}; {has}")
+    return dict(known[preset])
+
+
+def check_presets(config: dict, schema: dict) -> None:
+    """Raise if presets are of no head, or have settings that their head does not take."""
+    for head, presets in config["presets"].items():
+        require_known("presets", head, dict.fromkeys(head_names(schema)))
+        for name, settings in presets.items():
+            checked(settings, head_schema(schema, head), schema, f"presets.{head}.{name}")
 
 
 def check_selections(config: dict) -> None:

@@ -67,16 +67,25 @@ def check_clusters(where: str, head: str, clusters: int | str, settings: dict) -
     """Raise if a head is to choose its number of clusters and cannot.
 
     Args:
-        where: Key of the experiment.
+        where: What has it, for the message.
         head: Its name.
         clusters: Number, or :data:`AUTO`.
         settings: Resolved.
     """
     if clusters == AUTO and not settings.get(CHOOSING.get(head, "")):
-        raise SmoosegError(
-            f"config: {where}.clusters is {AUTO}, but a {head} head of these settings cannot choose their number; give "
-            f"one, or take one of {', '.join(CHOOSING)}"
-        )
+        able = " or ".join(f"{name} with {setting}" for name, setting in CHOOSING.items())
+        raise SmoosegError(f"{where}: a {head} head cannot choose its number of clusters; give one, or take {able}")
+
+
+def proposal_settings(proposals: dict, backbone: dict) -> dict:
+    """What mask proposals depend on, apart from the cache and the CRF.
+
+    Args:
+        proposals: That part of the configuration.
+        backbone: Its entry.
+    """
+    chosen = proposals["subtract_mean"]
+    return proposals | {"subtract_mean": backbone["subtract_mean"] if chosen is None else chosen}
 
 
 def check_bases(experiments: dict) -> None:

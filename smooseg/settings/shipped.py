@@ -11,6 +11,7 @@ PARTS = (
     "Snakefile",
     "config.yaml",
     "profiles/default/config.yaml",
+    "workflow/catalogue",
     "workflow/logger",
     "workflow/report",
     "workflow/rules",

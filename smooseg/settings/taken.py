@@ -5,7 +5,7 @@ from functools import cache
 
 from .shipped import shipped
 
-RULE = re.compile(r"^[ \t]*(?:rule|checkpoint|use rule \w+ as)[ \t]+(\w+)[ \t]*(?:with[ \t]*)?:", re.MULTILINE)
+RULE = re.compile(r"^[ \t]*(?:rule|checkpoint|use rule \w+ as)[ \t]+(\w+)[ \t]*(?:(?:with[ \t]*)?:|$)", re.MULTILINE)
 TABLE = re.compile(r"<results>/(?:tables|sweeps)/(\w+)\.csv")  # files beside which those of tables and sweeps lie
 
 

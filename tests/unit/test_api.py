@@ -23,7 +23,7 @@ def test_extract_fit_segment(tmp_path, backbone):
     write_images(tmp_path, "photos", 4)  # images and labels, of which only the former are given
 
     features = extract(tmp_path / "images", tmp_path / "work", backbone, size=32)
-    head = fit(features, clusters=2, steps=3, batch=4)
+    head = fit(features, clusters=2, head="smooseg", steps=3, batch=4)
     outcome = segment(tmp_path / "images", head, tmp_path / "masks", size=64)
 
     assert features.store.shape == (20, 4, 64)  # five crops of each
@@ -46,7 +46,7 @@ def test_void_patches_of_deep_pictures_take_no_part_in_a_fit(tmp_path, backbone)
     np.testing.assert_array_equal(left, right)
     assert len(np.unique(left, axis=0)) == 2
     head = fit(features, 2, "kmeans", samples=1000)
-    assert (features.needs["bits"], smooseg.load_head(head)[1]["features"]["bits"]) == (12, 12)
+    assert (features.needs["bits"], smooseg.load_head(head.path)[1]["features"]["bits"]) == (12, 12)
 
 
 def test_a_second_call_continues(tmp_path, backbone):
@@ -54,12 +54,12 @@ def test_a_second_call_continues(tmp_path, backbone):
     first = extract(tmp_path / "images", tmp_path / "work", backbone, size=32)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "work").rglob("c.*.0")}
     assert before
-    assert extract(tmp_path / "images", tmp_path / "work", backbone, size=32) == first
+    assert extract(tmp_path / "images", tmp_path / "work", backbone, size=32).path == first.path
     assert before == {path: path.stat().st_mtime_ns for path in before}
     head = fit(first, 2, "kmeans", name="two", seed=5, samples=1000)
-    assert head == tmp_path / "work" / "experiments" / "two" / "5" / "head.safetensors"
-    assert head.with_name("history.parquet").is_file()
-    smooseg.load_head(head)
+    assert head.path == tmp_path / "work" / "results" / "library" / "two" / "5" / "head.safetensors"
+    assert head.path.with_name("history.parquet").is_file()
+    smooseg.load_head(head.path)
 
 
 def test_mistakes_are_one_sentence(tmp_path, backbone):
@@ -72,8 +72,10 @@ def test_mistakes_are_one_sentence(tmp_path, backbone):
     write_images(tmp_path, "photos", 1)
     features = extract(tmp_path / "images", tmp_path / "work", backbone, size=32)
     with pytest.raises(SmoosegError, match=r"smooseg\.step is unknown.*did you mean steps"):
-        fit(features, 2, step=1)
-    with pytest.raises(SmoosegError, match="head 'linear' is none of cause, eagle, equss, .*, stego"):
+        fit(features, 2, "smooseg", step=1)
+    with pytest.raises(
+        SmoosegError, match="head 'linear' is trained with labels.* one of cause, eagle, equss, .*, stego"
+    ):
         fit(features, 2, "linear")
     with pytest.raises(AttributeError, match="no attribute 'segmnt'"):
         _ = smooseg.segmnt

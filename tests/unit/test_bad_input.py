@@ -21,7 +21,6 @@ import pandas as pd
 import pytest
 import rasterio
 import torch
-import yaml
 from affine import Affine
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -40,9 +39,9 @@ from smooseg.images.indexing import index_raster, index_views
 from smooseg.images.manifests import manifest_sha256
 from smooseg.pictures.label_table import read_label_table
 from smooseg.running.jobs import job
-from smooseg.settings.catalogue import read_config
 from smooseg.settings.config import resolve
-from tests.conftest import ROOT, TINY_MODEL, file_source, make_store, write_images
+from smooseg.settings.files import over_catalogue, read_config
+from tests.conftest import TINY_MODEL, file_source, make_store, shipped_config, write_images
 from tests.deep import png, tiff
 from tests.unit.cli.test_cli_rasters import write
 from tests.workflow.project import Project
@@ -165,7 +164,7 @@ def predict(folder: Path) -> None:
 
 
 def configure(folder: Path) -> dict:
-    return resolve(read_config(folder / "config.yaml"))
+    return resolve(over_catalogue(read_config(folder / "config.yaml")))
 
 
 # ── images ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -617,7 +616,7 @@ CONFIGS = [
     Case("little", partial(write_text, text="run: a"), configure, "config: runs is missing"),
 ]  # fmt: skip
 
-SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text())
+SHIPPED = shipped_config()
 # (key of the shipped configuration, its value, the message without "config: ")
 SETTINGS = [
     ('rnu', 'demo', 'rnu is unknown, allowed here: … (did you mean run?)'),
@@ -630,7 +629,7 @@ SETTINGS = [
     ('experiments.demo_smooseg.settings', {'steps': True}, 'experiments.demo_smooseg.settings.steps must be integer; got True (bool)'),
     ('experiments.demo_kmeans.settings', {'b1': 0.5}, 'experiments.demo_kmeans.settings.b1 is unknown, allowed here: …'),
     ('experiments.demo_smooseg.head', 'smoseg', "experiments.demo_smooseg.head must be one of …, linear, …, stego (did you mean smooseg?); got 'smoseg' (str)"),
-    ('experiments.demo_smooseg.dataset', 'kitti', "experiments.demo_smooseg.dataset names 'kitti', known: demo, camvid, cityscapes, cocostuff27, potsdam3, potsdam3_320"),
+    ('experiments.demo_smooseg.dataset', 'kitti', "experiments.demo_smooseg.dataset names 'kitti', known: camvid, cityscapes, cocostuff27, demo, potsdam3, potsdam3_320"),
     ('experiments.demo_smooseg.backbone', 'vgg', "experiments.demo_smooseg.backbone names 'vgg', known: …"),
     ('experiments.demo_smooseg.clusters', 1, 'experiments.demo_smooseg.clusters breaks the rule minimum: 2; got 1 (int)'),
     ('experiments.demo_smooseg.clusters', 256, 'experiments.demo_smooseg.clusters breaks the rule maximum: 255; got 256 (int)'),
@@ -767,7 +766,7 @@ def repeat_key(project: Project) -> None:
 
 PICKLE = {"backbones": {"tiny": {"weights": {"path": "tiny.pth"}}}}
 THROUGH_SNAKEMAKE = [
-    (repeat_key, "all", {}, r"config\.yaml: the key results stands twice in one place, in lines 7 and \d+; keep one"),
+    (repeat_key, "all", {}, r"config\.yaml: the key results stands twice in one place, in lines 8 and \d+; keep one"),
     (lambda project: None, "all", {"experiments": {"tiny_smooseg": {"settings": {"b11": 0.1}}}}, r"config: experiments\.tiny_smooseg\.settings\.b11 is unknown, allowed here: b1, b2"),
     (lambda project: None, "all", {"tables": {"train_head": {"title": "a", "rows": [{"method": "a"}]}}}, r"config: a table or sweep cannot be called train_head: that target or file has another use"),
     (write_pickle, "results/weights/tiny.json", PICKLE, r"error: tiny\.pth: not a checkpoint that loads safely \("),

@@ -17,7 +17,7 @@ from smooseg.settings.catalogue import heads
 from smooseg.settings.config import resolve
 from smooseg.settings.heads import head_schema
 from smooseg.settings.schema import checked, load_schema
-from tests.conftest import ROOT, clustered_features, make_store
+from tests.conftest import clustered_features, make_store, shipped_config
 from tests.package import blocks, install
 
 
@@ -33,7 +33,7 @@ def package(tmp_path, monkeypatch):
 
 def shown(**changes) -> dict:
     """config.yaml with the entries that the page shows."""
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = shipped_config()
     for text in blocks("yaml"):
         for key, value in yaml.safe_load(text).items():
             config[key] |= value
@@ -91,7 +91,7 @@ def test_settings_of_a_layout_are_checked(package):
 
 
 def test_a_layout_without_settings_takes_none():
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = shipped_config()
     config["datasets"]["camvid"]["settings"] = {"step": 3}
     with pytest.raises(SmoosegError, match="datasets.camvid.settings.step is unknown"):
         resolve(config)

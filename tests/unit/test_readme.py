@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from smooseg.cli import main
 from smooseg.settings.config import resolve
-from tests.conftest import ROOT
+from tests.conftest import ROOT, shipped_config
 
 README = (ROOT / "README.md").read_text()
 
@@ -21,7 +21,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.mark.parametrize("text", blocks("yaml"))
 def test_settings_resolve(text):
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config = shipped_config()
     for key, value in yaml.safe_load(text).items():
         config[key] = config[key] | value if isinstance(value, dict) else value
     resolve(config)
@@ -37,7 +37,7 @@ def test_commands_exist():
 
 
 def test_targets_and_runs_exist():
-    config = resolve(yaml.safe_load((ROOT / "config.yaml").read_text()))
+    config = resolve(shipped_config())
     rules = "\n".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     known = {*config["tables"], *config["sweeps"], *re.findall(r"^rule (\w+):", rules, re.MULTILINE), "mine"}
     named = [word for line in re.findall(r"snakemake (?:-n|--cores all) ([\w ]+)", README) for word in line.split()]
@@ -52,4 +52,4 @@ def test_settings_on_the_command_line_resolve():
     for line in lines:
         words = shlex.split(line, comments=True)
         given = dict(word.split("=", 1) for word in words[words.index("--config") + 1 :] if "=" in word)
-        resolve(yaml.safe_load((ROOT / "config.yaml").read_text()) | given)  # snakemake passes nested values as text
+        resolve(shipped_config() | given)  # snakemake passes nested values as text

@@ -8,6 +8,7 @@ from io import StringIO
 
 import pandas as pd
 import pytest
+import yaml
 
 from smooseg.features.provenance import file_sha256
 from smooseg.features.store import Store
@@ -49,7 +50,7 @@ def test_one_command_gives_tables_figures_and_report(project):
     assert (results / "report.html").stat().st_size > 10_000
     figures = {kind.name: len(list(kind.glob("*.png"))) for kind in (results / "figures").iterdir()}
     assert figures == {
-        **dict.fromkeys(["fig3", "fig5", "fig8", "class_scores"], 1),
+        **dict.fromkeys(["side_by_side", "embeddings", "penalties", "class_scores"], 1),
         **{"segmentations": 2, "confusion": 2, "training_curves": 1},
     }
     assert all(figure.with_suffix(".csv").is_file() for figure in (results / "figures").rglob("*.png"))
@@ -100,7 +101,7 @@ def test_a_feature_layer_reruns_extraction_and_what_follows(project):
 
 def test_published_figures_rerun_their_table_only(project):
     row = {"method": "mine", "experiment": "tiny_smooseg", "published": {"raw": {"accuracy": 50, "miou": 10}}}
-    tables = {"mine": {"title": "Mine", "rows": [row], "postprocess": ["raw"]}}
+    tables = {"mine": {"title": "Mine", "rows": [row], "evaluate": ["raw"]}}
     planned = project.planned(tables=tables, runs={"tiny": {"tables": ["mine"]}})
     assert set(planned) == {"compare_methods", "make_report", "all"}
 
@@ -108,6 +109,25 @@ def test_published_figures_rerun_their_table_only(project):
 def test_speed_settings_rerun_nothing_but_the_report(project):
     planned = project.planned(extract={"workers": 1}, train={"threads": 2}, dask={"scheduler": "tcp://127.0.0.1:9"})
     assert set(planned) == {"make_report", "all"}
+
+
+def test_entries_of_the_catalogue_that_a_run_does_not_use_rerun_nothing(project):
+    path = project.folder / "workflow" / "catalogue" / "camvid.yaml"
+    text = path.read_text("utf-8")
+    try:
+        path.write_text(text.replace("size: 320", "size: 160").replace("CamVid, 11 classes", "CamVid"), "utf-8")
+        assert project.planned() == {}
+    finally:
+        path.write_text(text, "utf-8")
+
+
+def test_an_entry_of_config_yaml_stands_in_place_of_the_catalogues_and_one_of_a_configfile_is_merged(fresh):
+    change = {"experiments": {"demo_hp": {"clusters": 5}}}
+    assert fresh.planned("results/experiments/demo_hp/0/head.safetensors", **change)["train_head"] == 1
+    with open(fresh.folder / "config.yaml", "a", encoding="utf-8") as file:
+        file.write(yaml.safe_dump(change))
+    result = fresh.snakemake("--dry-run", "train")
+    assert "config: experiments.demo_hp.dataset is missing" in result.stdout + result.stderr
 
 
 def test_a_class_renamed_reruns_scores_and_no_training(project):
@@ -196,9 +216,9 @@ def test_a_table_a_sweep_and_a_reference_with_labels(project):
     rows.append({"method": "theirs", "published": {"raw": {"accuracy": 50, "miou": 10}}})
     changes = {
         "experiments": experiments,
-        "tables": {"mine": {"title": "Mine", "rows": rows, "postprocess": ["raw"]}},
+        "tables": {"mine": {"title": "Mine", "rows": rows, "evaluate": ["raw"]}},
         "sweeps": {"grid": {"experiment": "tiny_smooseg", "settings": {"b1": [0, 0.1]}}},
-        "postprocess": ["raw"],
+        "evaluate": ["raw"],
         "train": {"states": 2},
         "runs": {"tiny": {"experiments": [], "tables": ["mine"], "sweeps": ["grid"]}},
     }
@@ -359,7 +379,9 @@ def test_a_head_of_another_package_runs_to_the_report_and_its_code_counts(fresh)
     own["runs"] = {"tiny": {"experiments": ["own"]}}
     result = fresh.snakemake("all", **own)
     assert result.returncode == 0, result.stderr
-    assert {"fig3", "fig5", "fig8"} <= {kind.name for kind in (fresh.folder / "results/figures").iterdir()}
+    assert {"side_by_side", "embeddings", "penalties"} <= {
+        kind.name for kind in (fresh.folder / "results/figures").iterdir()
+    }
     assert fresh.planned("train", **own) == {}
     text = (package / "cosine.py").read_text()
     (package / "cosine.py").write_text(text.replace(".max(-1)", ".max(2)"))

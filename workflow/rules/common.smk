@@ -1,5 +1,6 @@
 """Configuration, paths and the functions that rules share. No heavy import: this runs at every parse."""
 
+import logging
 import os
 import re
 from functools import cache
@@ -9,24 +10,30 @@ from types import SimpleNamespace
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import available_cpu_count
 
-from smooseg.settings.catalogue import read_config, stated_needs
+from smooseg.settings.catalogue import stated_needs
 from smooseg.settings.config import compared, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
+from smooseg.settings.files import over_catalogue, read_config
 from smooseg.settings.schema import load_schema
-from smooseg.settings.heads import SUPERVISED, head_schema
+from smooseg.settings.heads import SUPERVISED, head_schema, proposal_settings
 from smooseg.images.datasets import open_dataset
-from smooseg.errors import SmoosegError, raise_listed
-from smooseg.running.files import FOLDER, share_folder
-from smooseg.running.fingerprint import source_hash, tree_state
+from smooseg.errors import SmoosegError
+from smooseg.running.codes import code, code_of_features, code_of_heads, code_of_maps, code_of_proposals
+from smooseg.running.files import FOLDER
+from smooseg.running.fingerprint import tree_state
 from smooseg.running.machine import interpreter_problem, usable_cores
 from smooseg.running.plugins import code_of, code_with_heads
 from smooseg.running.spreadsheets import read_table
 
 if problem := interpreter_problem():
     raise WorkflowError(problem)
+if not workflow.is_main_process:  # which says it once
+    logging.getLogger("smooseg.settings.renamed").setLevel(logging.ERROR)
 try:
     for path in workflow.configfiles:
         read_config(path)  # a key that stands twice is lost on Snakemake, which keeps the last
-    resolved = resolve(config)
+    # of a module the whole configuration is its user's, who may have left out ours
+    replaced = workflow.modifier.skip_configfile or workflow.config_settings.replace_workflow_config
+    resolved = resolve(over_catalogue(config, config if replaced else read_config(OWN_CONFIG)))
 except SmoosegError as error:
     raise WorkflowError(str(error)) from None
 config.clear()
@@ -131,13 +138,6 @@ def feature_needs(dataset, backbone):
     return stated_needs(config["backbones"][backbone], resample, precision)
 
 
-def mask_settings(backbone):
-    """What mask proposals depend on, apart from the cache and the CRF."""
-    chosen = config["masks"]["subtract_mean"]
-    subtract = config["backbones"][backbone]["subtract_mean"] if chosen is None else chosen
-    return config["masks"] | {"subtract_mean": subtract}
-
-
 def of_experiment(pattern, view="eval"):
     """Input function: a path pattern with the wildcards of an experiment's data set and backbone filled in."""
 
@@ -199,7 +199,8 @@ def training_inputs(wildcards):
     }
     further = {
         "weights": of_experiment(rules.fetch_weights.output.weights),
-        "masks": of_experiment(rules.propose_masks.output.complete),
+        "proposals": of_experiment(rules.propose_masks.output.complete),
+        "pictures": of_experiment(rules.index_views.output[0], "train"),
         "base": base_head,
     }
     head = head_schema(SCHEMA, config["experiments"][wildcards.experiment]["head"])
@@ -213,21 +214,21 @@ def base_head(wildcards):
     return base and rules.train_head.output.head.format(experiment=base, seed=wildcards.seed)
 
 
-def code(*modules):
-    """Hash of the library code behind a stage: a change that can alter its results makes it run again."""
-    return " ".join(source_hash(module) for module in modules)
-
-
-def code_of_head(experiment):
-    """Hash of the code behind an experiment's head and the head that it builds on, which no module of ours imports."""
+def heads_of(experiment):
+    """Names of an experiment's head, of the one that it is put on, and so on."""
     entry = config["experiments"][experiment]
     base = entry["settings"].get("base")
-    return code_of("heads", entry["head"]) + (f" {code_of_head(base)}" if base else "")
+    return [entry["head"], *(heads_of(base) if base else [])]
 
 
 def of_jobs(pattern, jobs, **values):
     """All files of a pattern for some (experiment, seed) pairs."""
     return [path for name, seed in jobs for path in expand(pattern, experiment=name, seed=seed, **values)]
+
+
+def entries(section, names):
+    """Entries of a section of the configuration that have some names, in the section's order."""
+    return {name: entry for name, entry in config[section].items() if name in names}
 
 
 def caption(kind):
@@ -238,70 +239,3 @@ def caption(kind):
 def is_supervised(experiment):
     """Whether an experiment's head is trained with labels."""
     return config["experiments"][experiment]["head"] in SUPERVISED
-
-
-def absent_sources(jobs):
-    """(data set, files and folders that jobs read and that are not there)."""
-    sources = {"index_part": "image_sources", "read_labels": "label_sources"}
-    for job in jobs:
-        if job.rule.name in sources and job.wildcards.dataset not in GENERATED:
-            settings = dataset_settings(job.wildcards.dataset)
-            list_sources = getattr(open_dataset(settings), sources[job.rule.name])
-            yield from (
-                (job.wildcards.dataset, path)
-                for path in list_sources(settings[job.wildcards.view]["split"])
-                if not path.exists()
-            )
-
-
-def needed_but_missing(jobs):
-    """What jobs read and is not there: a data set's folder or the parts of it, with where to get it; weights files."""
-    absent = sorted(set(absent_sources(jobs)))
-    for name in dict.fromkeys(name for name, _ in absent):
-        settings = dataset_settings(name)
-        parts = [str(path) for owner, path in absent if owner == name]
-        where = ", ".join(parts) if Path(settings["root"]).is_dir() else settings["root"]
-        yield f"{name} at {where}" + (f" ({settings['source']})" if settings["source"] else "")
-    for name in sorted({job.wildcards.backbone for job in jobs if job.rule.name == "fetch_weights"}):
-        path = config["backbones"][name]["weights"]["path"]
-        if path and not Path(path).is_file():
-            yield f"the weights of {name} at {path}"
-    for name in sorted({job.wildcards.experiment for job in jobs if job.rule.name == "score_labels"}):
-        path = config["experiments"][name]["names"]
-        if path and not Path(path).is_file():
-            yield f"the names of the clusters of {name} at {path}"
-
-
-def require_data(jobs):
-    """Say what is missing before anything is computed."""
-    missing = list(needed_but_missing(jobs))
-    if missing:
-        raise WorkflowError(
-            f"Missing data: {'; '.join(missing)}; the README says under 'Data sets' how each must lie below data_root, "
-            f"and under 'Backbones and weights' which checkpoints are files"
-        )
-    try:
-        require_labels(jobs)
-    except SmoosegError as error:
-        raise WorkflowError(str(error)) from None
-
-
-def require_labels(jobs):
-    """Name the images whose labels jobs read and that have none, before features are extracted."""
-    for job in jobs:
-        if job.rule.name == "read_labels" and job.wildcards.dataset not in GENERATED:
-            settings = dataset_settings(job.wildcards.dataset)
-            missing = open_dataset(settings).unlabelled(settings[job.wildcards.view]["split"])
-            raise_listed(f"{job.wildcards.dataset}: these images have no label", missing)
-
-
-def begin_run():
-    """Say that another run is at work on the same results, before anything is computed."""
-    try:
-        share_folder(Path(PLACED), begin=True)
-    except SmoosegError as error:
-        raise WorkflowError(str(error)) from None
-    except OSError as error:
-        raise WorkflowError(
-            f"{error.filename}: {error.strerror}; set results to a folder that can be written"
-        ) from None

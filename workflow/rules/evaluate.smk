@@ -28,7 +28,7 @@ rule predict_labels:
         store=store_of_experiment("eval"),
         needs=needs_of_experiment,
         named=names_rows,
-        code=lambda w: f"{code('evaluation.prediction')} {code_of_head(w.experiment)}",
+        code=lambda w: code_of_maps(*heads_of(w.experiment)),
         code_of_measures=code("evaluation.measures"),
     message:
         "Predict {wildcards.experiment}, seed {wildcards.seed}, and measure it without labels"
@@ -58,7 +58,7 @@ rule refine_crf:
         root=lambda w: dataset_settings(config["experiments"][w.experiment]["dataset"])["root"],
         crf=config["crf"],
         named=names_rows,
-        code=lambda w: f"{code('evaluation.prediction')} {code_of_head(w.experiment)}",
+        code=lambda w: code_of_maps(*heads_of(w.experiment)),
     message:
         "Refine {wildcards.experiment}, seed {wildcards.seed}, with the dense CRF"
     script:
@@ -94,9 +94,9 @@ rule score_labels:
 
 rule evaluate:
     input:
-        of_jobs(rules.score_labels.output[0], JOBS, postprocess=config["postprocess"]),
+        of_jobs(rules.score_labels.output[0], JOBS, postprocess=config["evaluate"]),
         [
-            of_jobs(rules.score_labels.output[0], sweep_jobs(sweep), postprocess=sweep["postprocess"])
+            of_jobs(rules.score_labels.output[0], sweep_jobs(sweep), postprocess=sweep["evaluate"])
             for sweep in map(config["sweeps"].get, RUN["sweeps"])
         ],
 
@@ -126,7 +126,7 @@ if KEPT_STATES:  # of the states that a training went through
             needs=needs_of_experiment,
             classes=lambda w: len(config["datasets"][config["experiments"][w.experiment]["dataset"]]["classes"]),
             matched=lambda w: not is_supervised(w.experiment),
-            code=lambda w: f"{code('evaluation.states')} {code_of_head(w.experiment)}",
+            code=lambda w: f"{code('evaluation.states')} {code_of_heads(*heads_of(w.experiment))}",
         message:
             "Score the states of {wildcards.experiment}, seed {wildcards.seed}"
         script:

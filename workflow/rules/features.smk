@@ -42,7 +42,7 @@ rule plan_features:
         store=store_path,
         needs=lambda w: feature_needs(w.dataset, w.backbone),
         codec=config["extract"]["codec"],
-        code=f"{code('features.backbones', 'images.imaging')} {source_hash('features.extraction', alone=True)}",
+        code=code_of_features(),
     message:
         "Plan the {wildcards.view} features of {wildcards.dataset} with {wildcards.backbone}"
     script:

@@ -15,20 +15,20 @@ def titles_of(dataset):
 
 
 def side_by_side(wildcards):
-    """Experiment and postprocessing of each segmentation of fig3: every method, and the last one also with the CRF."""
-    first, *others = config["postprocess"]
+    """Experiment and postprocessing of each segmentation of a figure side by side: every method, and the last one also with the CRF."""
+    first, *others = config["evaluate"]
     names = COMPARED[wildcards.dataset]
     return [(name, first) for name in names] + [(names[-1], postprocess) for postprocess in others]
 
 
 def titles_side_by_side(wildcards):
-    """What to call each segmentation of fig3."""
+    """What to call each segmentation of a figure side by side."""
     titles = titles_of(wildcards.dataset)
     return [titles[name] + (" + CRF" if kind == "crf" else "") for name, kind in side_by_side(wildcards)]
 
 
 def of_side_by_side(pattern):
-    """Input function: a file of each segmentation of fig3."""
+    """Input function: a file of each segmentation of a figure side by side."""
     return lambda w: [
         pattern.format(experiment=name, seed=SEEDS[name][0], postprocess=postprocess)
         for name, postprocess in side_by_side(w)
@@ -41,14 +41,14 @@ def compared_jobs(wildcards):
 
 
 def embedding_panels(wildcards):
-    """Spaces of fig5 and the files behind each: every backbone's features, every embedding that a head learned."""
+    """Spaces of the figure of embeddings and the files behind each: every backbone's features, every embedding that a head learned."""
     titles = titles_of(wildcards.dataset)
     names = COMPARED[wildcards.dataset]
     backbones = dict.fromkeys(config["experiments"][name]["backbone"] for name in names)
     panels = [(f"features of {backbone}", backbone, {}) for backbone in backbones]
     for name in names:
         if "dimensions" in config["experiments"][name]["settings"]:
-            job = {"experiment": name, "seed": SEEDS[name][0], "postprocess": config["postprocess"][0]}
+            job = {"experiment": name, "seed": SEEDS[name][0], "postprocess": config["evaluate"][0]}
             files = {"head": rules.train_head.output.head, "scores": rules.score_labels.output[0]}
             files = {kind: pattern.format(**job) for kind, pattern in files.items()}
             panels.append((titles[name], config["experiments"][name]["backbone"], files))
@@ -61,6 +61,6 @@ def embedding_panels(wildcards):
 
 
 def embedding_inputs(wildcards):
-    """Files behind the panels of fig5; the stores of features are finished where their labels are read."""
+    """Files behind the panels of the figure of embeddings; the stores of features are finished where their labels are read."""
     kinds = ("head", "scores", "labels")
     return sorted({path for panel in embedding_panels(wildcards) for kind, path in panel.items() if kind in kinds})

@@ -5,12 +5,12 @@ rule plot_segmentations:
     input:
         maps=expand(
             rules.score_labels.input.maps,
-            postprocess=config["postprocess"],
+            postprocess=config["evaluate"],
             allow_missing=True,
         ),
         scores=expand(
             rules.score_labels.output[0],
-            postprocess=config["postprocess"],
+            postprocess=config["evaluate"],
             allow_missing=True,
         ),
         labels=of_experiment(rules.read_labels.output.complete),
@@ -31,7 +31,7 @@ rule plot_segmentations:
     resources:
         mem_mb=1000,
     params:
-        titles=["with CRF" if postprocess == "crf" else "without CRF" for postprocess in config["postprocess"]],
+        titles=["with CRF" if postprocess == "crf" else "without CRF" for postprocess in config["evaluate"]],
         dataset=lambda w: reading_settings(config["experiments"][w.experiment]["dataset"], "eval"),
         code=code("results.plots.segmentations"),
     message:
@@ -42,7 +42,7 @@ rule plot_segmentations:
 
 rule plot_confusion:
     input:
-        expand(rules.score_labels.output[0], postprocess=config["postprocess"][0], allow_missing=True),
+        expand(rules.score_labels.output[0], postprocess=config["evaluate"][0], allow_missing=True),
     output:
         figure=report(
             "<results>/figures/confusion/{experiment}-{seed}.png",

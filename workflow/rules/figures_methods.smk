@@ -11,12 +11,12 @@ use rule plot_segmentations as plot_side_by_side with:
         manifest=lambda w: rules.index_views.output[0].format(dataset=w.dataset, view="eval"),
     output:
         figure=report(
-            "<results>/figures/fig3/{dataset}.png",
-            caption=caption("fig3"),
+            "<results>/figures/side_by_side/{dataset}.png",
+            caption=caption("side_by_side"),
             category="Methods",
             labels={"data set": "{dataset}", "figure": "segmentations"},
         ),
-        table="<results>/figures/fig3/{dataset}.csv",
+        table="<results>/figures/side_by_side/{dataset}.csv",
     log:
         "<logs>/plot_side_by_side/{dataset}.log",
     benchmark:
@@ -35,12 +35,12 @@ rule plot_embeddings:
         manifest=lambda w: rules.index_views.output[0].format(dataset=w.dataset, view="eval"),
     output:
         figure=report(
-            "<results>/figures/fig5/{dataset}.png",
-            caption=caption("fig5"),
+            "<results>/figures/embeddings/{dataset}.png",
+            caption=caption("embeddings"),
             category="Methods",
             labels={"data set": "{dataset}", "figure": "embeddings"},
         ),
-        table="<results>/figures/fig5/{dataset}.csv",
+        table="<results>/figures/embeddings/{dataset}.csv",
     log:
         "<logs>/plot_embeddings/{dataset}.log",
     benchmark:
@@ -63,12 +63,12 @@ rule plot_penalties:
         lambda w: of_jobs(rules.predict_labels.output.measures, compared_jobs(w)),
     output:
         figure=report(
-            "<results>/figures/fig8/{dataset}.png",
-            caption=caption("fig8"),
+            "<results>/figures/penalties/{dataset}.png",
+            caption=caption("penalties"),
             category="Methods",
             labels={"data set": "{dataset}", "figure": "label penalties"},
         ),
-        table="<results>/figures/fig8/{dataset}.csv",
+        table="<results>/figures/penalties/{dataset}.csv",
     log:
         "<logs>/plot_penalties/{dataset}.log",
     benchmark:
@@ -114,20 +114,30 @@ rule plot_scores:
 
 
 # what people type
-rule fig3:
+rule side_by_side:
     input:
         expand(rules.plot_side_by_side.output, dataset=COMPARED),
 
 
-rule fig5:
+rule embeddings:
     input:
         expand(rules.plot_embeddings.output, dataset=COMPARED),
 
 
-rule fig8:
+rule penalties:
     input:
         expand(rules.plot_penalties.output, dataset=COMPARED),
         expand(rules.collect_sweep.output.penalties, sweep=RUN["sweeps"]),
+
+
+# their earlier names
+use rule side_by_side as fig3
+
+
+use rule embeddings as fig5
+
+
+use rule penalties as fig8
 
 
 rule class_scores:

@@ -2,15 +2,25 @@
 
 # in the order of the report
 KINDS = [
-    "fig3",
+    "side_by_side",
     "class_scores",
     "sweeps",
     "sweep_penalties",
-    "fig8",
-    "fig5",
+    "penalties",
+    "embeddings",
     *("segmentations", "confusion", "training_curves"),
 ]
 USED = {key: {config["experiments"][name][key] for name in dict(JOBS + SWEPT)} for key in ("dataset", "backbone")}
+# what the run's page says of the configuration: no entry that the run does not use, so that those can change
+SAID = {
+    "runs": [config["run"]],
+    "experiments": [job for job, _ in JOBS + SWEPT],
+    "datasets": USED["dataset"],
+    "backbones": USED["backbone"],
+    "tables": RUN["tables"],
+    "sweeps": RUN["sweeps"],
+    "presets": [],
+}
 FIGURES = [
     *expand(rules.plot_side_by_side.output.figure, dataset=COMPARED),
     *expand(rules.plot_scores.output.figure, dataset=COMPARED),
@@ -49,7 +59,7 @@ rule make_report:
         mem_mb=1500,
     params:
         names=[*dict(JOBS + SWEPT), *USED["dataset"], *USED["backbone"], *RUN["tables"], *RUN["sweeps"]],
-        config=lambda w: config | {"results": PLACED},
+        config=lambda w: config | {"results": PLACED} | {key: entries(key, names) for key, names in SAID.items()},
         code=code("results.report", "results.timing"),
     message:
         "Write the report"

@@ -76,7 +76,7 @@ def crf_minutes(wildcards, input, threads, attempt):
     return minutes(CRF * store_shape(input.complete)[0] / 2 / threads, attempt)
 
 
-def masks_minutes(wildcards, input, threads, attempt):
+def proposal_minutes(wildcards, input, threads, attempt):
     """Time limit of proposing masks for training views on some cores."""
     views, *view = store_shape(input.complete)
     return minutes(MASKS * views * math.prod(view) / math.prod(VIT_S14) / threads, attempt)

@@ -3,7 +3,7 @@
 
 rule make_tables:
     input:
-        of_jobs(rules.score_labels.output[0], JOBS, postprocess=config["postprocess"]),
+        of_jobs(rules.score_labels.output[0], JOBS, postprocess=config["evaluate"]),
     output:
         scores="<results>/tables/scores.csv",
         classes="<results>/tables/class_iou.csv",
@@ -33,7 +33,7 @@ rule compare_methods:
         scores=lambda w: of_jobs(
             rules.score_labels.output[0],
             table_jobs(config["tables"][w.table]),
-            postprocess=config["tables"][w.table]["postprocess"],
+            postprocess=config["tables"][w.table]["evaluate"],
         ),
         histories=lambda w: of_jobs(rules.train_head.output.history, table_jobs(config["tables"][w.table])),
         states=lambda w: (
@@ -66,7 +66,7 @@ rule collect_sweep:
         scores=lambda w: of_jobs(
             rules.score_labels.output[0],
             sweep_jobs(config["sweeps"][w.sweep]),
-            postprocess=config["sweeps"][w.sweep]["postprocess"],
+            postprocess=config["sweeps"][w.sweep]["evaluate"],
         ),
         histories=lambda w: of_jobs(rules.train_head.output.history, sweep_jobs(config["sweeps"][w.sweep])),
         measures=lambda w: of_jobs(rules.predict_labels.output.measures, sweep_jobs(config["sweeps"][w.sweep])),

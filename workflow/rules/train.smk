@@ -28,7 +28,7 @@ rule train_head:
         memory_gb=config["train"]["memory_gb"],  # decides the order of views: held, or streamed
         store=store_of_experiment("train"),
         needs=needs_of_experiment,
-        code=lambda w: code_of_head(w.experiment),
+        code=lambda w: code_of_heads(*heads_of(w.experiment)),
     message:
         "Train {wildcards.experiment}, seed {wildcards.seed}"
     script:

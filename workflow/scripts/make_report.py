@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from smooseg.results.report import write_report
+from smooseg.results.report import Run, write_report
 from smooseg.results.timing import stage_times
 from smooseg.running.jobs import job
 
@@ -14,17 +14,16 @@ if __name__ == "__main__":
         inputs, params, output = snakemake.input, snakemake.params, snakemake.output
         times = stage_times(Path(params.config["results"]), set(params.names), params.config["experiments"])
         times.to_csv(output.times, index=False)
-        write_report(
-            Path(inputs.template),
-            pd.read_csv(inputs.summary),
-            pd.read_csv(inputs.classes),
-            {Path(path).parts[-3:-1]: pd.read_parquet(path) for path in inputs.histories},
-            {Path(path).stem: pd.read_csv(path) for path in inputs.tables},
-            {Path(path).stem.removesuffix("_criteria"): pd.read_csv(path) for path in inputs.criteria},
-            [Path(path) for path in inputs.figures],
-            [Path(path) for path in inputs.captions],
-            times,
-            {Path(path).stem: json.loads(Path(path).read_text("utf-8")) for path in inputs.weights},
-            params.config,
-            Path(output.page),
+        run = Run(
+            summary=pd.read_csv(inputs.summary),
+            classes=pd.read_csv(inputs.classes),
+            histories={Path(path).parts[-3:-1]: pd.read_parquet(path) for path in inputs.histories},
+            tables={Path(path).stem: pd.read_csv(path) for path in inputs.tables},
+            criteria={Path(path).stem.removesuffix("_criteria"): pd.read_csv(path) for path in inputs.criteria},
+            figures=list(map(Path, inputs.figures)),
+            captions=list(map(Path, inputs.captions)),
+            times=times,
+            weights={Path(path).stem: json.loads(Path(path).read_text("utf-8")) for path in inputs.weights},
+            config=params.config,
         )
+        write_report(Path(inputs.template), run, Path(output.page))

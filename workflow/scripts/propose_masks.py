@@ -17,7 +17,7 @@ if __name__ == "__main__":
             params.code,
             Path(inputs.manifest),
             Path(params.root),
-            params.masks,
+            params.proposals,
             params.crf,
             workers=snakemake.threads,
             scheduler=snakemake.config["dask"]["scheduler"],

@@ -15,9 +15,12 @@ from ...errors import SmoosegError
 from ...running.files import is_url
 from .array import COMPLETE, Store, backend
 
+LOG = logging.getLogger(__name__)
 CIRCUMSTANCES = "made_with"  # provenance that a finished store may differ in: versions, batch size
 # a chunk is one file; with "/" it would lie in two folders of its own
 FLAT: ChunkKeyEncodingParams = {"name": "default", "separator": "."}
+# names of the axes, by which xarray and others know them; of stores, by type and number of axes
+DIMENSIONS = {("float16", 3): ("views", "patches", "channels"), ("uint8", 3): ("images", "rows", "columns")}
 # compressors; docs/cache.md has what each costs and saves, and what was tried and dropped
 CODECS = {
     "raw": [],  # float16 as it is: features barely compress without loss, and raw chunks read fastest
@@ -70,6 +73,7 @@ def create_store(
         compressors=[*CODECS[codec], Crc32cCodec()],
         attributes={"provenance": provenance},
         chunk_key_encoding=FLAT,
+        dimension_names=DIMENSIONS.get((dtype, len(shape))),
     )
     return Store(path)
 
@@ -122,7 +126,7 @@ def require_space(path: str | Path, needed: int, freed: int) -> None:
     if is_url(path):
         return
     free = freed + shutil.disk_usage(next(p for p in Path(path).absolute().parents if p.exists())).free
-    logging.info("%s: %.2f GB to write, %.1f GB free", path, needed / 1e9, free / 1e9)
+    LOG.info("%s: %.2f GB to write, %.1f GB free", path, needed / 1e9, free / 1e9)
     if needed > free:
         raise SmoosegError(
             f"{path}: needs {needed / 1e9:.3g} GB and the disk has {free / 1e9:.3g} GB free; free some, or point "

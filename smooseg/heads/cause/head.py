@@ -73,12 +73,13 @@ class Network(nn.Module):
 
     Args:
         channels: Of the features.
-        settings: network, grid, dimensions and dropout of the head.
+        settings: network, dimensions and dropout of the head, and of a fitted one the side of its grid.
     """
 
     def __init__(self, channels: int, settings: dict):
         super().__init__()
-        side, decoder = settings["grid"] or 1, settings["network"] == "decoder"  # 1 until the training views are known
+        # a fitted head's settings say for which grid it has positions; 1 until the training views are known
+        side, decoder = settings.get("grid") or 1, settings["network"] == "decoder"
         self.decoder = Decoder(channels, side, settings["dropout"]) if decoder else None
         self.projector = Projector(channels, settings["dimensions"], nn.ReLU)
         self.dropout = nn.Dropout(settings["dropout"])
@@ -132,7 +133,7 @@ class CauseHead(Head):
         return history.assign(clusters=int(history["clusters"].iloc[-1]))
 
     def settle_grid(self, side: int) -> None:
-        """Check that views of this side will do, and give a decoder positions for them, unless the settings say which.
+        """Check that views of this side will do, and give a decoder positions for them.
 
         Raises:
             SmoosegError: If a block is larger than a view, or a batch has fewer patches than there are clusters.
@@ -145,7 +146,7 @@ class CauseHead(Head):
                 f"cause: {self.clusters} clusters cannot start from the {batch * side**2} patches of a batch; take a "
                 f"larger batch than {batch}"
             )
-        if self.network.decoder is not None and self.settings["grid"] is None:
+        if self.network.decoder is not None:
             self.settings = self.settings | {"grid": side}
             self.network.decoder.positions = nn.Parameter(torch.randn(side**2, self.channels), requires_grad=False)
 

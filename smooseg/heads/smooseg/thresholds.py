@@ -9,6 +9,7 @@ from ...errors import SmoosegError
 from ...features.reader import shuffled_batches
 from ...features.store import Store
 
+LOG = logging.getLogger(__name__)
 VIEWS, PATCHES = 256, 64  # that are looked at: a million pairs, read in a second
 LEVELS = {"b1": 0.25, "b2": 0.95}  # quantiles of the closeness within images; docs/thresholds.md says why these
 AUTO = "auto"
@@ -57,5 +58,5 @@ def choose_thresholds(settings: dict, store: Store, mean: torch.Tensor, seed: in
     if not closeness.numel():
         raise SmoosegError(f"{store.path}: views of one patch have no pairs to choose {' and '.join(chosen)} from")
     found = {key: float(closeness.kthvalue(max(1, round(LEVELS[key] * closeness.numel()))).values) for key in chosen}
-    logging.info("thresholds from %d pairs of patches: %s", closeness.numel(), found)
+    LOG.info("thresholds from %d pairs of patches: %s", closeness.numel(), found)
     return settings | found

@@ -11,10 +11,10 @@ from sklearn.cluster import KMeans
 
 GROUPS = 100  # small clusters of patches, which partitions are asked about and which are merged
 FINE = 32, 0.5  # directions and whitening of the space in which these lie
-SIZES = 2, 24  # clusters of a partition, drawn log-uniformly
+SIZES = 2, 32  # clusters of a partition, drawn log-uniformly
 WHITENINGS = 0, 0.5, 1  # of the partitions' spaces, by turns
 NARROW = 4  # directions of a partition's space at least; it has 2 K'
-PART = 8000  # patches that a partition is fitted on, drawn anew for each
+PART = 4000  # patches that a partition is fitted on, drawn anew for each
 STEPS = 30  # of k-means at most
 FINER, BREADTH = 1.5, 0.5  # a cut into k asks partitions into about FINER * k, within BREADTH in log K' (one sigma)
 EXPONENT = 0.75  # of clusters' sizes in what merging costs: 1 is Ward's criterion, less lets large clusters grow

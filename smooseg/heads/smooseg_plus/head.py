@@ -13,13 +13,13 @@ from ...running.progress import progress
 from ..base import FEWEST, Head
 from ..snapshot import Snapshot
 from .consensus import FINE, grown, unit
-from .directions import covariances, smooth_directions
+from .directions import covariances, smooth_directions, smoothed
 from .discriminant import discriminant
-from .stability import COLUMNS, COMPARED, agreement, cut_table, recommended, smoothness
+from .stability import COLUMNS, COMPARED, agreement, contents, recommended, smoothness, why
 from .tree import chain, finished, groups
 
 WIDE = 64  # directions of the discriminant
-FINEST = 24  # clusters that the discriminant tells apart; more where more are asked
+FINEST = 32  # clusters that the discriminant tells apart; more where more are asked
 SEEN = 200  # views, about, that the smoothness of cuts is measured on
 
 
@@ -29,7 +29,7 @@ class SmooSegPlusHead(Head):
     The classifier tells the finest clusters of a tree apart. A cut joins them into ``clusters``: a cluster's logit is
     the largest of its finest clusters', so the masks of a finer cut divide those of a coarser one. Clusters keep their
     numbers from cut to cut, see :func:`.tree.groups`. Heads of ``partitions: 0``, and those that earlier versions
-    saved, have no tree, and ``merges``, ``heights``, ``sizes`` and ``worth`` of theirs are None.
+    saved, have no tree, and ``merges`` and all that is of the tree is None.
     """
 
     projection: torch.Tensor
@@ -39,6 +39,7 @@ class SmooSegPlusHead(Head):
     heights: torch.Tensor | None  # float32 (finest - 1,), what each merge cost
     sizes: torch.Tensor | None  # float32 (finest,), share of the patches that each was fitted on
     chooses = False  # whether learn chooses the number of clusters
+    contents: torch.Tensor | None  # float32 (), see stability.contents
     worth: torch.Tensor | None  # float32 (finest - 1, 3), of each cut from two clusters on, see stability.COLUMNS
 
     def __init__(self, channels: int, clusters: int, settings: dict):
@@ -55,6 +56,7 @@ class SmooSegPlusHead(Head):
         self.register_buffer("merges", torch.from_numpy(chain(finest)) if tree else None)
         self.register_buffer("heights", torch.zeros(finest - 1) if tree else None)
         self.register_buffer("sizes", torch.full((finest,), 1 / finest) if tree else None)
+        self.register_buffer("contents", torch.zeros(()) if tree else None)
         self.register_buffer("worth", torch.zeros(finest - 1, len(COLUMNS)) if tree else None)
 
     def _load_from_state_dict(self, state_dict, prefix, *rest):
@@ -71,6 +73,10 @@ class SmooSegPlusHead(Head):
     def groups(self, clusters: int) -> np.ndarray:
         """Cluster of each finest cluster at a cut: int64 (finest,), see :func:`.tree.groups`."""
         return np.arange(self.finest) if self.merges is None else groups(self.merges.numpy(force=True), clusters)
+
+    @property
+    def advice(self) -> str:
+        return "" if self.contents is None else why(float(self.contents), self.finest)
 
     @property
     def cuts(self) -> range:
@@ -99,15 +105,27 @@ class SmooSegPlusHead(Head):
         directions = F.normalize(weights @ self.weights, dim=-1)
         return directions * directions.shape[1] ** 0.5
 
-    def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
-        """As :meth:`Head.learn`; it takes seconds, so there is no snapshot."""
+    def learn(  # type: ignore[override]  # what it is given beside the features
+        self,
+        store: Store,
+        *,
+        seed: int,
+        budget: int,
+        snapshot: Snapshot | None,
+        pictures: np.ndarray | None = None,
+    ) -> pd.DataFrame:
+        """As :meth:`Head.learn`; it takes seconds, so there is no snapshot.
+
+        Args:
+            pictures: Number of the picture that each view is of, ascending; None takes every view for a picture.
+        """
         began = time.perf_counter()
         signal, residual, sample = covariances(store, self.mean, self.settings, seed, budget)
         if self.merges is None:
             history = self.divide(signal, residual, sample, seed)
         else:
             self.agree(signal, residual, sample, seed)
-            history = self.weigh(store)
+            history = self.weigh(store, pictures)
         history["steps_per_second"] = history["step"] / (time.perf_counter() - began)
         return pd.DataFrame([history])
 
@@ -146,23 +164,43 @@ class SmooSegPlusHead(Head):
         weights, bias = discriminant(patches, tree.labels, self.finest)
         self.put(weights=weights, bias=bias)
 
-    def weigh(self, store: Store) -> dict:
+    def weigh(self, store: Store, pictures: np.ndarray | None) -> dict:
         """Measure every cut, choose one where that is asked, and say of it how much trees disagree (its loss)."""
-        self.worth[:, 1:] = torch.from_numpy(smoothness(self.finest_maps(store), self.merges.numpy()))
+        maps, counts = self.look(store, np.arange(store.views) if pictures is None else pictures)
+        merges = self.merges.numpy()
+        self.worth[:, 1:] = torch.from_numpy(smoothness(maps, merges))
+        self.contents.fill_(contents(counts, merges))
         if self.chooses:
-            self.clusters = recommended(cut_table(self.worth.numpy()))
+            self.clusters = recommended(float(self.contents), self.finest)
         used = torch.from_numpy(self.groups(self.clusters))[self.sizes > 0].unique()
         disagreement = 1 - float(self.worth[self.clusters - FEWEST, 0])
         return {"step": self.settings["partitions"], "loss": disagreement, "clusters": len(used)}
 
     @torch.inference_mode()
-    def finest_maps(self, store: Store) -> np.ndarray:
-        """Finest clusters of some views' patches: int64 (views, rows, columns)."""
-        side, found = round(store.shape[1] ** 0.5), []
-        for start, stop in list(store.blocks(store.chunk))[:: max(1, store.views // SEEN)]:
-            embeddings = F.normalize(self.embed(torch.from_numpy(store.read(start, stop))), dim=-1)
-            found.append((embeddings @ self.weights.T + self.bias).argmax(-1))
-        return torch.cat(found).unflatten(1, (side, side)).numpy()
+    def look(self, store: Store, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Finest clusters of some pictures' patches.
+
+        Args:
+            store: Training features.
+            pictures: Number of the picture that each view is of.
+
+        Returns:
+            int64 (views, rows, columns), the finest cluster of each patch; (pictures, finest), patches of each once
+            they are smoothed.
+        """
+        side, maps, counts = round(store.shape[1] ** 0.5), [], []
+        starts = np.flatnonzero(np.diff(pictures, prepend=-1))
+        spans = list(zip(starts.tolist(), [*starts[1:].tolist(), store.views], strict=True))
+        for start, stop in spans[:: -(-store.views // SEEN)]:
+            features = F.normalize(torch.from_numpy(store.read(start, stop)).float() - self.mean, dim=-1)
+            maps.append(self.tell(features).unflatten(1, (side, side)))
+            clusters = self.tell(smoothed(features, self.settings["temperature"]))
+            counts.append(clusters.flatten().bincount(minlength=self.finest))
+        return torch.cat(maps).numpy(), torch.stack(counts).numpy()
+
+    def tell(self, patches: torch.Tensor) -> torch.Tensor:
+        """Finest cluster of patches (..., channels) without their mean."""
+        return (F.normalize(patches @ self.projection, dim=-1) @ self.weights.T + self.bias).argmax(-1)
 
     def divide(self, signal: np.ndarray, residual: np.ndarray, sample: torch.Tensor, seed: int) -> dict:
         """k-means, the first recipe: half the negative squared distance to each centroid, up to a constant."""

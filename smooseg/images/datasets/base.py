@@ -12,6 +12,8 @@ from ...errors import SmoosegError, raise_listed
 from ..finding import find_pictures
 from .labelfiles import SAY, VOID, classes_of_colours, colour_number, meanings, one_channel, read_values, translated
 
+LOG = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -185,7 +187,7 @@ class Dataset(ABC):
             wanted = f" (*{end})" if end else ""
             raise SmoosegError(f"{folder} holds no image{wanted}; {found.summary()}".removesuffix("; "))
         if found.left_out:
-            logging.info("%s: %s", folder, found.summary())
+            LOG.info("%s: %s", folder, found.summary())
         return pictures
 
     def require(self, path: Path) -> Path:

@@ -9,7 +9,7 @@ from PIL import Image
 from ...errors import SmoosegError
 from ...images.datasets import VOID
 from ...running.files import whole
-from ..pipeline import LEGEND
+from ..output.tables import LEGEND
 from .folder import MaskFile, MaskFolder
 
 LIBRARY, FILES = None, ("gtFine", LEGEND)

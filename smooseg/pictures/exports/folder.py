@@ -14,7 +14,7 @@ from ...images.datasets import VOID
 from ...images.datasets.labelfiles import colour_number, colour_text
 from ...images.decoding import open_image
 from ...running.progress import progress
-from ..pipeline import LEGEND, SHARES, with_classes
+from ..output.tables import LEGEND, SHARES, with_classes
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from ...features.store import Store
 from ...images.datasets import VOID
 from ...results.plots.palette import as_classes, class_palette
 
+LOG = logging.getLogger(__name__)
 NOMINAL_SIZE = 320  # of an evaluation view (pixels), where a head was never evaluated
 
 
@@ -59,7 +60,7 @@ def evaluated(head: Path, sha256: str, postprocess: str) -> tuple[dict | None, i
         return scores, NOMINAL_SIZE
     made_from = Store(maps).provenance
     if made_from["head_sha256"] != sha256:
-        logging.warning("%s is of an earlier head: masks show clusters; run snakemake to score this one", maps)
+        LOG.warning("%s is of an earlier head: masks show clusters; run snakemake to score this one", maps)
         return None, made_from["size"]
     return scores, made_from["size"]
 

@@ -14,6 +14,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from ...errors import SmoosegError
+from ...images.sizes import without_limit
 from ...running.files import walk, whole
 from .legend import Legend
 
@@ -106,7 +107,9 @@ def read_record(path: Path) -> dict | None:
         SmoosegError: If another file lies there, which must not be overwritten.
     """
     try:
-        with Image.open(path) as mask:
+        with without_limit():
+            opened = Image.open(path)
+        with opened as mask:
             return json.loads(mask.info[RECORD] if path.suffix == ".png" else geotiff_tag(mask))
     except FileNotFoundError:
         return None

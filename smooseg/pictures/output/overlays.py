@@ -27,6 +27,13 @@ def save_overlay(photo: Image.Image, mask: Image.Image, legend: Legend, path: Pa
         legend: Of the ids.
         path: Of the mask.
     """
+    page = with_legend(photo, mask, legend)
+    with whole(overlay_path(path)) as aside:
+        page.save(aside, "JPEG", quality=JPEG_QUALITY)
+
+
+def with_legend(photo: Image.Image, mask: Image.Image, legend: Legend) -> Image.Image:
+    """What :func:`save_overlay` writes, and with the same arguments."""
     counts = np.array(mask.histogram())
     if max(photo.size) > SIDE:
         photo = photo.copy()
@@ -37,8 +44,7 @@ def save_overlay(photo: Image.Image, mask: Image.Image, legend: Legend, path: Pa
     page = Image.new("RGB", (blend.width, blend.height + key.height))
     page.paste(blend, (0, 0))
     page.paste(key, (0, blend.height))
-    with whole(overlay_path(path)) as aside:
-        page.save(aside, "JPEG", quality=JPEG_QUALITY)
+    return page
 
 
 @cache

@@ -8,6 +8,7 @@ from ..photos import Photo
 from ..segmenter import Segmenter
 from .masks import NAMES, masks_below, overlay_path
 
+LOG = logging.getLogger(__name__)
 MEANING = ("head_sha256", "assignment", "names")  # of what a mask was made from: what its ids depend on
 
 
@@ -40,4 +41,4 @@ def remove_other_masks(photos: list[Photo], out: Path) -> None:
         overlay_path(path).unlink(missing_ok=True)
         path.with_name(path.name + NAMES).unlink(missing_ok=True)
     if others:
-        logging.warning("%s: %d masks of pictures that are gone were removed", out, len(others))
+        LOG.warning("%s: %d masks of pictures that are gone were removed", out, len(others))

@@ -76,14 +76,21 @@ def read_penalties(paths: list[str], titles: dict[str, str], *, before: bool) ->
         title = titles[path.parts[-3]]
         states = {f"{title}, untrained": measured["start"]} if before and measured["start"] else {}
         for panel, state in (states | {title: measured}).items():
-            for pairs in PAIRS:
-                counts = np.array(state[f"penalties_{pairs}"])
-                edges = np.linspace(0, 1, len(counts), endpoint=False).round(4)
-                percent = 100 * counts / max(counts.sum(), 1)  # of one image there are no pairs across
-                frame = pd.DataFrame({"delta": edges, "percent": percent})
-                rows.append(frame.assign(panel=panel, pairs=pairs, bimodality=state[f"bimodality_{pairs}"]))
+            rows.append(penalty_rows(state).assign(panel=panel))
     groups = pd.concat(rows).groupby(["panel", "pairs", "delta"], sort=False)
     return groups[["percent", "bimodality"]].mean().reset_index()
+
+
+def penalty_rows(state: dict) -> pd.DataFrame:
+    """Columns pairs, delta, percent and bimodality of what was measured of one head."""
+    frames = []
+    for pairs in PAIRS:
+        counts = np.array(state[f"penalties_{pairs}"])
+        edges = np.linspace(0, 1, len(counts), endpoint=False).round(4)
+        percent = 100 * counts / max(counts.sum(), 1)  # of one image there are no pairs across
+        frame = pd.DataFrame({"delta": edges, "percent": percent})
+        frames.append(frame.assign(pairs=pairs, bimodality=state[f"bimodality_{pairs}"]))
+    return pd.concat(frames, ignore_index=True)
 
 
 def plot_penalties(rows: pd.DataFrame, title: str, path: Path, columns: int = PANEL_COLUMNS) -> None:

@@ -20,11 +20,14 @@ from PIL import Image
 from smooseg.cli import main
 from smooseg.images.datasets import Folder
 from smooseg.pictures import fit as fitting
-from smooseg.pictures.fit import pictures_of, write_config
+from smooseg.pictures import sets
+from smooseg.pictures.fit import write_config
 from smooseg.pictures.linking import check_pictures, find_labels, label_classes, place_pictures
 from smooseg.pictures.photos import find_photos
+from smooseg.pictures.sets import pictures_of
 from smooseg.settings import shipped
 from tests.conftest import write_images
+from tests.package import install
 from tests.unit.cli.test_cli_gallery import names_csv
 from tests.unit.cli.test_cli_segment import ids, picture
 from tests.workflow.project import TINY
@@ -262,7 +265,7 @@ BAD = [
         LABELS,
         r"labels: labels hold 0 and the void value 255 alone, so there is one class; a class that is saved",
     ),
-    (None, ("--steps", "5"), r"config: experiments\.kmeans\.settings\.steps is unknown"),
+    (None, ("--steps", "5"), r"config: kmeans\.steps is unknown"),
     (None, ("none.jpg",), r"These pictures cannot be used: none\.jpg: is missing"),
     (
         None,
@@ -323,7 +326,7 @@ import locale, sys
 from pathlib import Path
 from smooseg.cli import main
 from smooseg.pictures.fit import write_config
-from smooseg.settings.catalogue import read_config
+from smooseg.settings.files import read_config
 assert locale.getpreferredencoding(False) != "UTF-8"
 write_config({"classes": ["\u5929\u7a7a"]}, Path("out"))
 assert read_config(Path("out/config.yaml")) == {"classes": ["\u5929\u7a7a"]}
@@ -384,7 +387,7 @@ def test_stages_are_a_line_each_and_a_failed_one_names_its_log(place, capfd):
 def test_pictures_that_cannot_be_used_are_left_out_if_that_is_asked_for(place, monkeypatch):
     cut(place)
     placed = []
-    monkeypatch.setattr(fitting, "place_pictures", lambda photos, labels, root: placed.append((photos, labels)))
+    monkeypatch.setattr(sets, "place_pictures", lambda photos, labels, root: placed.append((photos, labels)))
     monkeypatch.setattr(fitting, "run_workflow", lambda *arguments: sys.exit())
     result = fit("photos", "--skip-bad", "--labels", "labels")
     assert re.search(r"^left out: photos/a\.v2\.jpg: image does not decode", result.stderr, re.MULTILINE)
@@ -414,3 +417,44 @@ def test_a_part_of_smooseg_that_is_missing_is_named_before_anything_is_written(t
     result = fit(tmp_path / "images", out=tmp_path / "out")
     assert result.stderr == f"Error: {tmp_path}/Snakefile: this part of smooseg is missing; install smooseg again\n"
     assert not (tmp_path / "out").exists()
+
+
+def test_every_head_is_offered_with_settings_presets_and_the_option_of_before(place, monkeypatch, tmp_path):
+    chosen = []
+    monkeypatch.setattr(
+        fitting, "fit_pictures", lambda pictures, choice, out, **how: chosen.append(choice) or sys.exit()
+    )
+    install(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    listed = json.loads(CliRunner().invoke(main, ["heads", "--json"]).stdout)
+    for name in [row["name"] for row in listed if row["labels"] == "none"]:
+        CliRunner().invoke(
+            main, ["fit", "photos", "--clusters", "3", "--backbone", "tiny", "--out", "out", "--head", name]
+        )
+        assert chosen[-1].head == name
+    assert "cosine" in [choice.head for choice in chosen] and len(chosen) == len(listed) - 1
+    assert "|cosine|eagle|" in CliRunner().invoke(main, ["fit", "--help"]).stdout.replace("\n", "").replace(" ", "")
+    given = ["--preset", "small", "--set", "b1=auto", "--set", "data_term=false"]
+    CliRunner().invoke(
+        main, ["fit", "photos", "--classes=3", "--backbone", "tiny", "--out", "out", "--head", "smooseg", *given]
+    )
+    settings = chosen[-1].settings
+    assert (settings["b1"], settings["data_term"], settings["steps"], chosen[-1].clusters) == ("auto", False, 600, 3)
+    for name in [name for name in sys.modules if name.startswith("mysegmentation")]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--set", "steps"], "--set 'steps': give a setting and its value"),
+        (["--set", "steps=[3"], "--set 'steps=\\[3': give a setting and its value"),
+        (["--set", "stps=3"], r"config: smooseg\.stps is unknown.*did you mean steps"),
+        (["--set", "steps=many"], r"config: smooseg\.steps must be integer; got 'many'"),
+        (["--preset", "tiny"], "head smooseg has the presets released, small, and not tiny"),
+    ],
+)
+def test_bad_settings_are_one_sentence(place, arguments, message):
+    result = fit("photos", *arguments, head="smooseg")
+    assert result.exit_code == 1 and re.match(f"Error: {message}", result.stderr), result.stderr
+    assert not (place / "out").exists()

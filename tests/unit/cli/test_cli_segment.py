@@ -20,7 +20,7 @@ from smooseg.features.store import open_store
 from smooseg.heads import Head, save_head
 from smooseg.heads.base import read_head
 from smooseg.heads.kmeans import KMeansHead
-from smooseg.pictures import pipeline
+from smooseg.pictures import writing
 from smooseg.pictures.output.legend import read_scores
 from smooseg.pictures.output.stale import remove_other_masks
 from smooseg.pictures.photos import find_photos
@@ -234,14 +234,14 @@ def test_a_second_run_keeps_what_is_finished(head, photos, tmp_path):
 
 
 def test_what_a_stopped_run_leaves_is_whole(head, photos, tmp_path, monkeypatch):
-    out, write, calls = tmp_path / "masks", pipeline.write_mask, count()  # several threads write
+    out, write, calls = tmp_path / "masks", writing.write_mask, count()  # several threads write
 
     def stop(*arguments):
         if next(calls):
             raise KeyboardInterrupt
         write(*arguments)
 
-    monkeypatch.setattr(pipeline, "write_mask", stop)
+    monkeypatch.setattr(writing, "write_mask", stop)
     assert segment(head, out, photos).exit_code == 1
     left = [path for path in out.rglob("*") if path.is_file()]
     assert [path.suffix for path in left if not path.name.endswith(".overlay.jpg")] == [".png"]
@@ -375,7 +375,7 @@ def test_defects_are_one_sentence_unless_verbose(head, photos, tmp_path, monkeyp
     def broken(*arguments):
         raise RuntimeError("it broke")
 
-    monkeypatch.setattr(pipeline, "scaled_ids", broken)
+    monkeypatch.setattr(writing, "scaled_ids", broken)
     result = segment(head, tmp_path / "masks", photos)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 2)  # and what was left out of the folder
     assert "RuntimeError: it broke; this is a defect, --verbose shows where" in result.stderr

@@ -170,7 +170,7 @@ def test_one_patch_of_every_block_is_drawn(patches, block, number):
 
 def stages(network: str, **changes) -> Stages:
     torch.manual_seed(0)
-    head = CauseHead(8, KINDS, settings("cause", network=network, grid=4, **changes))
+    head = CauseHead(8, KINDS, settings("cause", network=network, **changes) | {"grid": 4})
     return Stages(head, torch.Generator().manual_seed(0))
 
 

@@ -67,7 +67,7 @@ def demo(tmp_path_factory, tiny_checkpoint):
 def fitted(demo: Path, name: str):
     """A head trained on the scenes."""
     train, labels, masks = (open_store(demo / f"{store}.zarr", {}) for store in ("train", "train-labels", "masks"))
-    inputs = {"linear": {"labels": labels}, "ppap": {"weights": None}, "primaps": {"masks": masks}}.get(name, {})
+    inputs = {"linear": {"labels": labels}, "ppap": {"weights": None}, "primaps": {"proposals": masks}}.get(name, {})
     return HEADS[name].fit(train, len(CLASSES), settings(name, **QUICK[name]), seed=0, budget=10**9, **inputs)[0]
 
 

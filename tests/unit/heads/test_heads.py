@@ -146,7 +146,7 @@ def fit(request, data, labels, masks):
     """Name of a head and a function that fits it; every head is fitted the same way, one of them with labels."""
     supervision = {"labels": labels} if request.param in SUPERVISED else {}
     declared = load_schema()["$defs"]["heads"][request.param].get("inputs", [])
-    supervision |= {"masks": masks} if "masks" in declared else {}
+    supervision |= {"proposals": masks} if "proposals" in declared else {}
     supervision |= {"weights": None} if "weights" in declared else {}  # a projector reads none
 
     def fit(seed=0, **changes):

@@ -119,12 +119,14 @@ def test_principal_directions_are_those_of_the_covariance(data):
 
 def test_more_clusters_than_dimensions_are_one_sentence(data, masks):
     with pytest.raises(SmoosegError, match="33 clusters need embeddings of as many dimensions; these have 32"):
-        HEADS["primaps"].fit(data[0], 33, settings("primaps"), seed=0, budget=BUDGET, masks=masks)
+        HEADS["primaps"].fit(data[0], 33, settings("primaps"), seed=0, budget=BUDGET, proposals=masks)
 
 
 def test_k_means_comes_first_and_moves_directions_alone(data, masks):
     baseline, trained = (
-        HEADS["primaps"].fit(data[0], KINDS, settings("primaps", steps=steps), seed=0, budget=BUDGET, masks=masks)[0]
+        HEADS["primaps"].fit(data[0], KINDS, settings("primaps", steps=steps), seed=0, budget=BUDGET, proposals=masks)[
+            0
+        ]
         for steps in (0, 30)
     )
     for prototypes in (baseline.running, baseline.average):
@@ -154,8 +156,8 @@ def test_the_average_is_a_copy_then_a_mean_then_moves_slowly():
     assert seen[100] == pytest.approx(0.98 * seen[99] + 0.02 * 101)
 
 
-def test_both_sets_of_prototypes_can_predict(data, masks):
-    head, _ = HEADS["primaps"].fit(data[0], KINDS, settings("primaps"), seed=0, budget=BUDGET, masks=masks)
+def test_the_average_predicts_and_the_trained_prototypes_of_a_saved_head_that_says_so(data, masks):
+    head, _ = HEADS["primaps"].fit(data[0], KINDS, settings("primaps"), seed=0, budget=BUDGET, proposals=masks)
     averaged, _ = head.classifier()
     head.settings = head.settings | {"prototypes": "running"}
     running, bias = head.classifier()
@@ -175,7 +177,7 @@ def stego(data) -> Head:
 
 def test_on_another_head_it_begins_as_that_and_holds_it(data, masks, stego, tmp_path):
     before = {key: value.clone() for key, value in stego.state_dict().items()}
-    made = {"seed": 0, "budget": BUDGET, "masks": masks, "base": stego}
+    made = {"seed": 0, "budget": BUDGET, "proposals": masks, "base": stego}
     head, _ = HEADS["primaps"].fit(data[0], KINDS, settings("primaps", steps=1, lr=1e-9), **made)
     embeddings = stego.embed(data[1])
     torch.testing.assert_close(head.embed(data[1]), embeddings)
@@ -191,7 +193,7 @@ def test_on_another_head_it_begins_as_that_and_holds_it(data, masks, stego, tmp_
 
 def test_a_base_of_other_clusters_is_one_sentence(data, masks, stego):
     with pytest.raises(SmoosegError, match="a primaps head of 4 clusters cannot be put on one of 3"):
-        HEADS["primaps"].fit(data[0], 4, settings("primaps"), seed=0, budget=BUDGET, masks=masks, base=stego)
+        HEADS["primaps"].fit(data[0], 4, settings("primaps"), seed=0, budget=BUDGET, proposals=masks, base=stego)
 
 
 def test_masks_lead_where_k_means_does_not(tmp_path):
@@ -200,7 +202,7 @@ def test_masks_lead_where_k_means_does_not(tmp_path):
     features[..., :3] += 6 * np.random.default_rng(0).normal(size=(*truth.shape, 3)).astype(np.float16)  # of no kind
     make_store(tmp_path / "f.zarr", features)
     make_store(tmp_path / "m.zarr", truth.astype(np.uint8).reshape(-1, 4, 4), 8)
-    made = {"seed": 0, "budget": BUDGET, "masks": open_store(tmp_path / "m.zarr", {})}
+    made = {"seed": 0, "budget": BUDGET, "proposals": open_store(tmp_path / "m.zarr", {})}
     right = []
     for steps in (0, 300):
         changed = settings("primaps", steps=steps, batch=16, subtract_mean=True)
@@ -268,7 +270,7 @@ def test_ten_steps_of_em_are_the_released_ones(released, monkeypatch, start, fea
 
 def test_prototypes_that_begin_as_directions_alone_turn_slowly(data, masks, stego):
     """A base whose centres have no length of their own: ten steps turn them as little as released centres."""
-    made = {"seed": 0, "budget": BUDGET, "masks": masks, "base": stego}
+    made = {"seed": 0, "budget": BUDGET, "proposals": masks, "base": stego}
     head, _ = HEADS["primaps"].fit(data[0], KINDS, settings("primaps", steps=10), **made)
     cosines = F.cosine_similarity(head.running, stego.centroids)
     assert torch.rad2deg(cosines.clamp(max=1).arccos()).max() < 5

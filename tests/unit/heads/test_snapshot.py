@@ -37,7 +37,7 @@ class Case:
         make_store(folder / "s.zarr", features)
         make_store(folder / "l.zarr", truth.astype("uint8").reshape(-1, side, side))
         self.store, labels = open_store(folder / "s.zarr", {}), open_store(folder / "l.zarr", {})
-        inputs = {"linear": {"labels": labels}, "primaps": {"masks": labels}, "ppap": {"weights": None}}
+        inputs = {"linear": {"labels": labels}, "primaps": {"proposals": labels}, "ppap": {"weights": None}}
         self.supervision = inputs.get(name, {})
         self.name, self.path = name, folder / "heads" / "head.safetensors"
         self.budget = HELD if held else 4 * self.store.chunk * self.store.row_bytes

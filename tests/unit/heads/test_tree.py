@@ -98,7 +98,7 @@ def test_masks_of_all_cuts_nest(head, store):
 def test_a_cut_leaves_the_head_as_it_was(head):
     assert head.cut(7).clusters == 7
     assert head.clusters == KINDS
-    assert head.finest == 24
+    assert head.finest == 32
     assert head.sizes.sum() == pytest.approx(1)
 
 
@@ -107,19 +107,26 @@ def test_fits_of_one_seed_are_the_same_whatever_cut_is_asked(head, store):
     assert history["clusters"].tolist() == [5]
     for name, tensor in head.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name]), name
-    chosen, _ = HEADS["smooseg_plus"].fit(store, "auto", plus_settings(), seed=0, budget=BUDGET)
-    assert chosen.clusters == KINDS
+
+
+def test_auto_takes_what_pictures_show(store):
+    def chosen(**inputs):
+        return HEADS["smooseg_plus"].fit(store, "auto", plus_settings(repeats=1), seed=0, budget=BUDGET, **inputs)[0]
+
+    views, halves = chosen(), chosen(pictures=np.arange(16) // 8)
+    assert views.clusters == round(float(views.contents) + 1)
+    assert halves.contents > views.contents  # pictures of more views show more
 
 
 def test_more_clusters_than_the_finest_are_held(store):
-    head, _ = HEADS["smooseg_plus"].fit(store, 30, plus_settings(repeats=1), seed=0, budget=BUDGET)
-    assert head.finest == head.clusters == 30
+    head, _ = HEADS["smooseg_plus"].fit(store, 40, plus_settings(repeats=1), seed=0, budget=BUDGET)
+    assert head.finest == head.clusters == 40
 
 
 def test_what_a_head_does_not_hold_is_said(head, store):
     for one, clusters, message in (
-        (head, 25, "the head holds 2 to 24 clusters, not 25"),
-        (head, 1, "the head holds 2 to 24 clusters, not 1"),
+        (head, 33, "the head holds 2 to 32 clusters, not 33"),
+        (head, 1, "the head holds 2 to 32 clusters, not 1"),
         (HEADS["smooseg_plus"](8, 3, plus_settings(partitions=0)), 4, "holds 3 clusters, not 4; fit a smooseg_plus"),
     ):
         with pytest.raises(SmoosegError, match=message):

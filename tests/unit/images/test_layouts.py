@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-import yaml
 from PIL import Image
 from scipy.io import savemat
 
@@ -20,7 +19,7 @@ from smooseg.images.datasets import LAYOUTS, VOID, open_dataset
 from smooseg.images.imaging import decode, read_views
 from smooseg.images.indexing import index_views
 from smooseg.images.manifests import manifest_sha256
-from tests.conftest import ROOT, make_store
+from tests.conftest import ROOT, make_store, shipped_config
 
 COCO = ROOT.parent / "shared" / "data" / "cocostuff27"
 WIDTH, HEIGHT = 96, 80
@@ -238,7 +237,7 @@ def test_a_missing_data_set_points_to_the_readme(tmp_path):
 
 
 def test_configured_data_sets_have_the_classes_of_their_layout():
-    for name, dataset in yaml.safe_load((ROOT / "config.yaml").read_text())["datasets"].items():
+    for name, dataset in shipped_config()["datasets"].items():
         fixed = LAYOUTS[dataset["layout"]].CLASSES
         assert not fixed or fixed == tuple(dataset["classes"]), name
 

@@ -12,7 +12,7 @@ from smooseg.features.provenance import round_to_patch
 from smooseg.pictures.output.legend import Legend
 from smooseg.pictures.output.masks import palette_image, scaled_ids
 from smooseg.pictures.output.overlays import draw_legend, save_overlay
-from smooseg.pictures.pipeline import percents
+from smooseg.pictures.output.tables import percents
 from smooseg.pictures.shapes import LONGEST, ShapedBackbone, view_shape
 from tests.conftest import TINY_MODEL
 

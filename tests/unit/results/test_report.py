@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from smooseg.results.comparisons import comparison_table, read_best_states
-from smooseg.results.report import write_report
+from smooseg.results.report import Run, write_report
 from smooseg.results.tables import class_table, score_table, summary_table
 from smooseg.results.timing import stage_times
 from tests.browser import CHROMIUM, Browser, problems
@@ -21,7 +21,7 @@ METHODS = {"made_kmeans": "k-means", "made_smooseg": "SmooSeg"}
 TABLE = {
     "title": "Made up",
     "seeds": [0, 1],
-    "postprocess": ["raw", "crf"],
+    "evaluate": ["raw", "crf"],
     "rows": [
         {"method": method, "experiment": name, "published": {}, "labels": "unknown", "pixels": "all"}
         for name, method in METHODS.items()
@@ -52,7 +52,8 @@ def made_results(folder: Path) -> Path:
         for e, seed, p in places
     ]
     figures = [
-        folder / "figures" / kind for kind in ("fig3/d.png", "class_scores/d.png", "confusion/made_kmeans-0.png")
+        folder / "figures" / kind
+        for kind in ("side_by_side/d.png", "class_scores/d.png", "confusion/made_kmeans-0.png")
     ]
     figures += [folder / "figures" / "sweeps" / "grid.png", folder / "figures" / "training_curves" / "made_smooseg.png"]
     for path in figures:
@@ -80,16 +81,18 @@ def made_results(folder: Path) -> Path:
     }
     write_report(
         ROOT / "workflow/report/report.html.j2",
-        summary_table(table),
-        class_table(records),
-        {("made_smooseg", "0"): history},
-        {"mine": comparison_table(TABLE, table, training, read_best_states([]), [])},
-        {"grid": criteria},
-        figures,
-        sorted((ROOT / "workflow/report").glob("*.rst")),
-        times,
-        weights,
-        {"run": "made", "tables": {"mine": TABLE}, "long": "x" * 500},
+        Run(
+            summary_table(table),
+            class_table(records),
+            {("made_smooseg", "0"): history},
+            {"mine": comparison_table(TABLE, table, training, read_best_states([]), [])},
+            {"grid": criteria},
+            figures,
+            sorted((ROOT / "workflow/report").glob("*.rst")),
+            times,
+            weights,
+            {"run": "made", "tables": {"mine": TABLE}, "long": "x" * 500},
+        ),
         folder / "report.html",
     )
     return folder / "report.html"
@@ -161,7 +164,7 @@ def test_the_page_needs_nothing_else_and_its_links_lead_somewhere(page):
 def test_every_figure_says_how_to_read_it(page):
     shown = html.unescape(page.read_text())
     captions = {path.stem: path.read_text().split("\n\n", 1) for path in (ROOT / "workflow/report").glob("*.rst")}
-    for kind in ("fig3", "class_scores", "confusion", "sweeps", "training_curves"):
+    for kind in ("side_by_side", "class_scores", "confusion", "sweeps", "training_curves"):
         title, text = captions[kind]
         assert title in shown
         assert text.strip()[:40] in shown

@@ -18,7 +18,7 @@ from smooseg.results.comparisons import (
     sweep_table,
 )
 from smooseg.results.plots.sweeps import plot_sweep
-from smooseg.results.report import comparison, summary_rows, winners, write_report
+from smooseg.results.report import Run, comparison, summary_rows, winners, write_report
 from smooseg.results.tables import class_table, collect_scores, score_table, summary_table
 from tests.conftest import ROOT, make_store
 
@@ -45,7 +45,7 @@ PUBLISHED = {"crf": {"accuracy": 63.2, "miou": None}}
 TABLE = {
     "title": "Mine",
     "seeds": [0, 1],
-    "postprocess": ["crf"],
+    "evaluate": ["crf"],
     "rows": [
         {"method": "ours", "experiment": "e", "published": PUBLISHED, "labels": "checkpoint", "pixels": "all"},
         {"method": "theirs", "experiment": None, "published": PUBLISHED, "labels": "training", "pixels": "all"},
@@ -168,7 +168,7 @@ def test_a_run_of_sweeps_alone_has_empty_tables_and_a_report(tmp_path):
     config = {"run": "sensitivity", "tables": {}}
     page = tmp_path / "report.html"
     template, summary, classes = ROOT / "workflow/report/report.html.j2", summary_table(table), class_table([])
-    write_report(template, summary, classes, {}, {}, {}, [], [], pd.DataFrame(), {}, config, page)
+    write_report(template, Run(summary, classes, {}, {}, {}, [], [], pd.DataFrame(), {}, config), page)
     assert "sensitivity" in page.read_text()
 
 
@@ -181,16 +181,18 @@ def test_what_saw_labels_is_marked_and_no_competitor_in_the_report(records, tmp_
     compared = comparison_table(TABLE, table, pd.DataFrame(columns=["experiment", "training_seconds"]), BEST, ["e"])
     write_report(
         ROOT / "workflow/report/report.html.j2",
-        summary_table(table.assign(uses_labels=True)),
-        class_table(records),
-        {("e", "0"): history},
-        {"mine": compared},
-        {},
-        [figure],
-        [ROOT / "workflow/report/segmentations.rst"],
-        pd.DataFrame(),
-        {},
-        {"run": "<script>", "tables": {"mine": TABLE}},
+        Run(
+            summary_table(table.assign(uses_labels=True)),
+            class_table(records),
+            {("e", "0"): history},
+            {"mine": compared},
+            {},
+            [figure],
+            [ROOT / "workflow/report/segmentations.rst"],
+            pd.DataFrame(),
+            {},
+            {"run": "<script>", "tables": {"mine": TABLE}},
+        ),
         tmp_path / "report.html",
     )
     page = (tmp_path / "report.html").read_text()

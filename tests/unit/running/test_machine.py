@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from smooseg.running import machine
+from smooseg.running.device import threads as torch_threads
 from smooseg.running.machine import (
     cache_variables,
     fast_precision,
     interpreter_problem,
-    keep_to_usable_cores,
     usable_cores,
 )
 
@@ -57,11 +57,12 @@ def test_torch_takes_no_more_threads(eight, monkeypatch):
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        keep_to_usable_cores()
-        assert torch.get_num_threads() == 2
+        with torch_threads():
+            assert torch.get_num_threads() == 2
         monkeypatch.setenv("SLURM_CPUS_PER_TASK", "1")
-        keep_to_usable_cores()
-        assert torch.get_num_threads() == 1
+        with torch_threads():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
 

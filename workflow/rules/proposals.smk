@@ -9,7 +9,7 @@ rule propose_masks:
         manifest=lambda w: rules.index_views.output[0].format(dataset=w.dataset, view="train"),
         facts=rules.fetch_weights.output.facts,
     output:
-        complete="<results>/masks/{dataset}/{backbone}.zarr/complete.json",
+        complete="<results>/proposals/{dataset}/{backbone}.zarr/complete.json",
     log:
         "<logs>/propose_masks/{dataset}/{backbone}.log",
     benchmark:
@@ -17,14 +17,14 @@ rule propose_masks:
     threads: 1 if config["dask"]["scheduler"] else ALL_CORES
     resources:
         mem_mb=crf_memory,
-        runtime=masks_minutes,
+        runtime=proposal_minutes,
     params:
         store=lambda w: store_path(w, "train"),
         needs=lambda w: feature_needs(w.dataset, w.backbone),
         root=lambda w: dataset_settings(w.dataset)["root"],
-        masks=lambda w: mask_settings(w.backbone),
+        proposals=lambda w: proposal_settings(config["proposals"], config["backbones"][w.backbone]),
         crf=config["crf"],
-        code=code("evaluation.proposals"),
+        code=code_of_proposals(),
     message:
         "Propose masks for the training views of {wildcards.dataset} with {wildcards.backbone}"
     script:

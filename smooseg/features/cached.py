@@ -1,0 +1,136 @@
+"""Features as users hold them: an array that knows what it was made from."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import SmoosegError
+from .caching import Source
+from .store import CIRCUMSTANCES, Store, create_store, open_store
+
+OWN = "own"  # what data set and backbone of somebody's own features are called
+CHUNK = 16  # views
+LARGEST = float(np.finfo(np.float16).max)
+BESIDE = {"code", "codec", CIRCUMSTANCES, "precision"}  # of a store's provenance, what is no need
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Patch features of views: (views, patches, channels) float16, read from disk when asked for.
+
+    ``features[3]``, ``features[:8]`` and ``numpy.asarray(features)`` give NumPy arrays.
+
+    Args:
+        path: Folder of the store.
+        dataset, backbone: Names, as in a head's facts.
+        entry: The backbone's entry of the catalogue; None where the features are somebody's own.
+        source: What they were extracted from; None where that is not known.
+        held: A folder that goes when the features do.
+    """
+
+    path: Path
+    dataset: str
+    backbone: str
+    entry: dict | None = None
+    source: Source | None = None
+    held: tempfile.TemporaryDirectory | None = field(default=None, repr=False)
+
+    @cached_property
+    def store(self) -> Store:
+        """The store, checked."""
+        return open_store(self.path, self.source.needs if self.source else {})
+
+    @cached_property
+    def needs(self) -> dict:
+        """What they were made from."""
+        return {key: value for key, value in self.store.provenance.items() if key not in BESIDE}
+
+    @property
+    def results(self) -> Path:
+        """The folder of results that they lie in."""
+        return self.path.absolute().parents[3]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Views, patches, channels."""
+        return self.store.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float16."""
+        return self.store.dtype
+
+    @property
+    def ndim(self) -> int:
+        """3."""
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return self.store.views
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        views, rest = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
+        if isinstance(views, int | np.integer):
+            number = range(len(self))[views]
+            return self.store.read(number, number + 1)[0][rest]
+        if isinstance(views, slice):
+            start, stop, step = views.indices(len(self))
+            if step == 1:
+                return self.store.read(start, max(start, stop))[(slice(None), *rest)]
+        return np.asarray(self)[key]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.asarray(self.store.read(0, len(self)), dtype)
+
+    def __repr__(self) -> str:
+        made = self.store.provenance
+        facts = [f"{key}={made[key]!r}" for key in ("model", "block", "features", "precision", "size") if key in made]
+        shape = ", ".join(f"{n} {what}" for n, what in zip(self.shape, ("views", "patches", "channels"), strict=True))
+        return f"Features({shape}, {self.dtype}; {', '.join([self.dataset, self.backbone, *facts])}; {self.path})"
+
+
+def own_features(values: Any) -> Features:
+    """Somebody's own features, kept as caches keep them: float16, in a folder that goes with them.
+
+    Args:
+        values: NumPy array or torch tensor of real numbers, (views, patches, channels).
+
+    Raises:
+        SmoosegError: If they have another shape, are not finite, or too large for float16.
+    """
+    array = np.asarray(values.detach().cpu().float() if hasattr(values, "detach") else values)
+    if array.ndim != 3 or not array.size or array.dtype.kind not in "fiu":
+        raise SmoosegError(
+            f"features must be numbers of shape (views, patches, channels); these are {array.dtype} {array.shape}"
+        )
+    largest = np.abs(array).max()
+    if not largest <= LARGEST:
+        raise SmoosegError(f"features reach {largest}; they must be finite and at most {LARGEST:.0f}: scale them")
+    held = tempfile.TemporaryDirectory(prefix="smooseg-")
+    path = Path(held.name, "results", "features", OWN, OWN, "train.zarr")
+    store = create_store(path, array.shape, "float16", CHUNK, {"made": "from an array", "precision": "float16"}, "raw")
+    for start, stop in store.blocks(CHUNK):
+        store.write(start, array[start:stop].astype(np.float16))
+    store.finish()
+    return Features(path, OWN, OWN, held=held)
+
+
+def open_features(path: str | Path) -> Features:
+    """Features that the workflow or the library cached, ``RESULTS/features/DATASET/BACKBONE/VIEW.zarr``.
+
+    Raises:
+        SmoosegError: If there are none, or they are not complete.
+    """
+    path = Path(path).absolute()
+    features = Features(path, path.parts[-3], path.parts[-2])
+    if features.store.dtype != np.float16 or len(features.store.shape) != 3:
+        raise SmoosegError(f"{path}: holds no features, but {features.store.dtype} {features.store.shape}")
+    return features

@@ -1,0 +1,445 @@
+"""A user's script: arrays and paths in, arrays and tables out, and nobody else's settings changed."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import zarr
+from matplotlib.axes import Axes
+from PIL import Image
+
+import smooseg
+from smooseg.settings.choices import blind_heads, choose, fitting_backbone, presets_of
+from tests.conftest import ROOT, TINY_MODEL, clustered_features, write_images
+from tests.package import install
+
+# settings with which each head is fitted in a second; those of others are small already
+QUICK = {
+    "cause": {"steps": 3, "batch": 4, "codes": 8, "projection": 8, "bank": 2, "block": 2},
+    "eagle": {"steps": 3, "batch": 4, "warmup": 1, "patches": 4, "dimensions": 8},
+    "equss": {"steps": 3, "batch": 4, "books": 2, "words": 4, "dimensions": 8},
+    "hp": {"steps": 3, "batch": 4, "pool": 8, "warmup": 1, "dimensions": 8},
+    "kmeans": {"samples": 1000},
+    "ppap": {"steps": 3, "batch": 4},
+    "primaps": {"steps": 3, "batch": 4, "start_steps": 1},
+    "smooseg": {"steps": 3, "batch": 4},
+    "smooseg_plus": {"samples": 1000, "partitions": 2, "repeats": 1},
+    "stego": {"steps": 3, "batch": 4, "samples": 1000, "patches": 4, "neighbours": 2, "random_images": 1},
+}
+WITH_IMAGES = {"ppap": "the backbone's weights", "primaps": "masks of the images"}  # heads that features alone lack
+
+
+@pytest.fixture(scope="module")
+def backbone(tiny_checkpoint) -> dict:
+    """An entry as in the catalogue."""
+    return {"model": TINY_MODEL, "weights": {"source": "file", "path": str(tiny_checkpoint)}, "block": 3, "norm": False}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A folder of four pictures, and of their labels."""
+    root = tmp_path_factory.mktemp("user")
+    write_images(root, "photos", 4)
+    return root
+
+
+def opened(folder: Path) -> list[np.ndarray]:
+    """PNGs of a folder as arrays."""
+    return [np.asarray(Image.open(path)) for path in sorted(folder.rglob("*.png"))]
+
+
+@pytest.fixture(scope="module")
+def features(folder, backbone) -> smooseg.Features:
+    return smooseg.extract(folder / "images", folder / "work", backbone, size=32)
+
+
+@pytest.fixture(scope="module")
+def model(features) -> smooseg.Model:
+    return smooseg.fit(features, 2, "kmeans", samples=1000)
+
+
+# arrays in and out
+
+
+def test_paths_arrays_tensors_and_pillows_images_give_the_same_masks(folder, model):
+    arrays = opened(folder / "images")
+    outcome = smooseg.segment(folder / "images", model, folder / "masks", size=64)
+    expected = opened(folder / "masks" / "photos")
+    assert len(outcome.shares) == 4
+    given = {
+        "folder": folder / "images",
+        "text": str(folder / "images" / "**" / "*.png"),
+        "paths": sorted((folder / "images").rglob("*.png")),
+        "arrays": arrays,
+        "stack": np.stack(arrays),
+        "tensor": torch.from_numpy(np.stack(arrays)),
+        "Pillow": [Image.fromarray(array) for array in arrays],
+    }
+    for what, images in given.items():
+        masks = smooseg.segment(images, model, size=64)
+        for mask, ids in zip(masks, expected, strict=True):
+            assert isinstance(mask, np.ndarray) and mask.dtype == np.uint8, what
+            np.testing.assert_array_equal(mask, ids, what)
+    one = smooseg.segment(arrays[2], model, size=64)
+    np.testing.assert_array_equal(one, expected[2])
+
+
+def test_images_of_several_sizes_with_scores(folder, model):
+    large = opened(folder / "images")[0]
+    masks = smooseg.segment([large, large[:50], large[:, :70]], model, size=64, scores=True)
+    assert [mask.shape for mask in masks] == [(80, 96), (50, 96), (80, 70)]
+    assert [mask.scores.shape for mask in masks] == [(2, 80, 96), (2, 50, 96), (2, 80, 70)]
+    assert (masks[0].scores.argmax(0) == masks[0]).mean() > 0.95
+    refined = smooseg.refine(large, masks[0].scores)
+    assert (refined.shape, refined.dtype) == ((80, 96), np.uint8)
+    assert (refined == masks[0]).mean() > 0.7
+    alone = smooseg.refine(large, masks[0].scores, gaussian_weight=0, bilateral_weight=0)  # pixels without neighbours
+    assert (alone == masks[0].scores.argmax(0)).all()
+    with pytest.raises(smooseg.SmoosegError, match=r"crf\.iteration is unknown.*did you mean iterations"):
+        smooseg.refine(large, masks[0].scores, iteration=3)
+
+
+def test_arrays_are_fitted_as_their_files_are(folder, features, backbone):
+    arrays = opened(folder / "images")
+    of_arrays = smooseg.extract(arrays, None, backbone, size=32)
+    np.testing.assert_array_equal(of_arrays, features)
+    stack = smooseg.extract(torch.from_numpy(np.stack(arrays)), None, backbone, size=32)
+    np.testing.assert_array_equal(stack, features)
+
+
+def test_features_of_my_own_need_no_backbone():
+    values, truth = clustered_features(40)
+    model = smooseg.fit(values.astype(np.float32), 3, "kmeans", samples=1000)
+    ids = model.predict(values)
+    assert smooseg.score(ids, truth).accuracy > 95
+    same = smooseg.fit(torch.from_numpy(values), 3, "kmeans", samples=1000)
+    np.testing.assert_array_equal(same.predict(torch.from_numpy(values)), ids)
+    with pytest.raises(smooseg.SmoosegError, match=r"of shape \(views, patches, channels\); these are float64 \(3, 4"):
+        smooseg.fit(np.zeros((3, 4, 0)), 2)
+    with pytest.raises(smooseg.SmoosegError, match="at most 65504"):
+        smooseg.fit(np.full((3, 4, 8), 1e6), 2)
+    with pytest.raises(smooseg.SmoosegError, match="7 channels, and the head is of 32"):
+        model.predict(np.zeros((3, 4, 7), np.float32))
+
+
+def test_what_is_no_image_is_named(model):
+    for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3, 3, 3), np.uint8), [np.zeros((9, 9, 4), np.uint8)], 5):
+        with pytest.raises(
+            smooseg.SmoosegError, match="images are paths, uint8 arrays or tensors of height x width x 3"
+        ):
+            smooseg.segment(wrong, model)
+    with pytest.raises(smooseg.SmoosegError, match="no image was given"):
+        smooseg.segment([], model)
+
+
+def test_rasters_in_memory_show_the_bands_that_are_asked_for(folder, model, tmp_path):
+    rasterio = pytest.importorskip("rasterio")
+    pixels = np.moveaxis(opened(folder / "images")[0], 2, 0)
+    four = np.concatenate([pixels[::-1], pixels[:1]])
+    with rasterio.open(tmp_path / "four.tif", "w", driver="GTiff", width=96, height=80, count=4, dtype="uint8") as file:
+        file.write(four)
+    (as_asked,) = smooseg.segment(tmp_path / "four.tif", model, bands=(3, 2, 1), scale=1)
+    outcome = smooseg.segment(tmp_path / "four.tif", model, tmp_path / "out", bands=(3, 2, 1), scale=1)
+    with rasterio.open(tmp_path / "out" / outcome.shares["mask"][0]) as written:
+        np.testing.assert_array_equal(as_asked, written.read(1))
+    np.testing.assert_array_equal(as_asked.image, opened(folder / "images")[0])
+    with pytest.raises(smooseg.SmoosegError, match="polygons are files"):
+        smooseg.segment(tmp_path / "four.tif", model, polygons=True)
+    with pytest.raises(smooseg.SmoosegError, match="scores are arrays, and out is for files"):
+        smooseg.segment(tmp_path / "four.tif", model, tmp_path / "out", scores=True)
+
+
+def test_scores_are_the_workflows(folder, model):
+    masks, labels = smooseg.segment(folder / "images", model, size=64), opened(folder / "labels")
+    scored = smooseg.score(masks, labels, classes=["up", "down"])
+    assert scored.confusion.to_numpy().sum() == sum((label != 255).sum() for label in labels)
+    assert isinstance(scored.confusion, pd.DataFrame) and list(scored.confusion.columns) == ["up", "down"]
+    right = sum(scored.confusion.loc[cluster, name] for cluster, name in scored.matching.items())
+    assert scored.accuracy == pytest.approx(100 * right / scored.confusion.to_numpy().sum())
+    assert scored.miou == pytest.approx(scored.iou.mean()) and list(scored.iou.index) == ["up", "down"]
+    assert scored.accuracy > 90
+    classes = [np.array([list(scored.iou.index).index(scored.matching[i]) for i in range(2)])[mask] for mask in masks]
+    assert smooseg.score(classes, labels, matched=False).accuracy == pytest.approx(scored.accuracy)
+    with pytest.raises(smooseg.SmoosegError, match="4 maps and 1 labels were given"):
+        smooseg.score(masks, labels[0])
+    with pytest.raises(smooseg.SmoosegError, match="void: there is nothing to score"):
+        smooseg.score(masks[0], np.full((80, 96), 255))
+
+
+def test_pixels_without_a_cluster_count_as_wrong():
+    labels = np.array([[0, 0, 1, 1]])
+    scored = smooseg.score(np.array([[0, 0, 1, 255]], np.uint8), labels)
+    assert scored.accuracy == 75
+    with pytest.raises(smooseg.SmoosegError, match="ids of maps reach 5, and there are 2"):
+        smooseg.score(np.array([[0, 0, 1, 5]]), labels, clusters=2)
+
+
+# every head everywhere
+
+
+def test_every_head_that_is_listed_has_quick_settings_here():
+    assert set(QUICK) == set(blind_heads())
+
+
+@pytest.mark.parametrize("head", sorted(QUICK))
+def test_every_head_gets_what_it_needs_from_images(folder, backbone, head):
+    settings = QUICK[head]
+    model = smooseg.fit(folder / "images", 2, head, backbone=backbone, out=folder / "heads", **settings)
+    entry = model.experiment["features"]
+    assert entry["features"] == ("keys" if head == "eagle" else "tokens")
+    assert entry["prefix"] == (1 if head == "ppap" else 0)
+    assert model.predict(folder / "images", size=64)[0].max() <= 1
+    assert f"head={head!r}" in repr(model)
+
+
+@pytest.mark.parametrize("head", sorted(QUICK))
+def test_every_head_takes_bare_features_or_says_what_is_missing(head):
+    values, _ = clustered_features(32)
+    if head in WITH_IMAGES:
+        with pytest.raises(smooseg.SmoosegError, match=f"trained from {WITH_IMAGES[head]}.*give images"):
+            smooseg.fit(values, 2, head, **QUICK[head])
+        return
+    model = smooseg.fit(values, 2, head, **QUICK[head])
+    assert model.predict(values).shape == (32, 16)
+
+
+def test_a_head_of_another_package(tmp_path, monkeypatch):
+    install(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "cosine" in blind_heads()
+    values, _ = clustered_features(32)
+    assert smooseg.fit(values, 3, "cosine", steps=5).predict(values).shape == (32, 16)
+    for name in [name for name in sys.modules if name.startswith("mysegmentation")]:
+        del sys.modules[name]
+
+
+def test_presets_and_derived_backbones_are_the_catalogues():
+    assert choose("smooseg", 6, preset="released").settings["steps"] == 8000
+    assert choose("smooseg", 6, preset="small").settings["steps"] == 600
+    assert choose("smooseg", 6, preset="small", settings={"steps": 7}).settings["steps"] == 7
+    assert set(presets_of("eagle")) == {"released", "small"}
+    with pytest.raises(smooseg.SmoosegError, match="head hp has the presets released, small, and not tiny"):
+        choose("hp", 6, preset="tiny")
+    for head, name in (("eagle", "dino_b8_keys"), ("ppap", "dino_b8_entering"), ("smooseg", "dino_b8")):
+        chosen = choose(head, 6, "dino_b8")
+        assert (chosen.backbone, chosen.entry) == (name, choose("kmeans", 6, "dino_b8").entry | chosen.entry)
+    assert fitting_backbone({"features": ("keys", "")}, "own", {"block": [1, 2], "features": "tokens"})[0] == "own"
+
+
+def test_one_default_head_in_library_and_command():
+    import inspect
+
+    from smooseg.cli.fit import fit as command
+
+    defaults = {parameter.name: parameter.default for parameter in command.params}
+    assert defaults["head"] == inspect.signature(smooseg.fit).parameters["head"].default == "smooseg_plus"
+    assert defaults["backbone"] == inspect.signature(smooseg.fit).parameters["backbone"].default
+
+
+def test_scikit_learns_manners(folder, backbone):
+    from sklearn.base import clone
+
+    model = smooseg.Model(2, "kmeans", backbone=backbone, samples=1000)
+    assert model.get_params()["samples"] == 1000 and "not fitted" in repr(model)
+    assert clone(model).get_params() == model.get_params()
+    assert model.set_params(clusters=3, samples=2000).get_params()["samples"] == 2000
+    with pytest.raises(smooseg.SmoosegError, match="not fitted yet; call fit"):
+        model.predict(folder / "images")
+    masks = model.fit_predict(opened(folder / "images"))
+    assert len(masks) == 4 and model.history["step"].iloc[-1] > 0
+    saved = model.save(folder / "saved.safetensors")
+    again = smooseg.load(saved, weights=model.weights)
+    np.testing.assert_array_equal(again.predict(opened(folder / "images"))[1], masks[1])
+
+
+# objects that show themselves
+
+
+def test_features_are_an_array(features):
+    whole = np.asarray(features)
+    assert features.shape == whole.shape == (20, 4, 64) and features.dtype == whole.dtype == np.float16
+    assert (len(features), features.ndim) == (20, 3)
+    np.testing.assert_array_equal(features[3], whole[3])
+    np.testing.assert_array_equal(features[-1, 2], whole[-1, 2])
+    np.testing.assert_array_equal(features[2:7, :, 5], whole[2:7, :, 5])
+    np.testing.assert_array_equal(features[::7], whole[::7])
+    np.testing.assert_array_equal(np.stack(list(features)), whole)
+    assert repr(features).startswith("Features(20 views, 4 patches, 64 channels, float16; pictures, test_vit, model=")
+    array = zarr.open_array(features.path, mode="r")
+    assert array.metadata.dimension_names == ("views", "patches", "channels")
+    again = smooseg.open_features(features.path)
+    np.testing.assert_array_equal(again, whole)
+    assert smooseg.fit(again, 2, "kmeans", samples=1000).path.is_file()
+
+
+def test_masks_show_themselves(folder, model, tmp_path):
+    masks = smooseg.segment(folder / "images", model, size=64)
+    mask = masks[0]
+    assert mask._repr_png_().startswith(b"\x89PNG") and (mask == 0)._repr_png_() is None
+    shares = mask.shares()
+    assert list(shares.columns) == ["id", "name", "colour", "pixels", "percent"]
+    assert shares["percent"].sum() == pytest.approx(100) and shares["pixels"].sum() == mask.size
+    assert list(masks.shares()["image"]) == [f"photos/{i:03d}" for i in range(4)]
+    written = mask.save(tmp_path / "one.png")
+    np.testing.assert_array_equal(np.asarray(Image.open(written)), mask)
+    assert (tmp_path / "one.overlay.jpg").is_file()
+    masks.save(tmp_path / "all")
+    assert len(pd.read_csv(tmp_path / "all" / "shares.csv")) == 4
+    assert (tmp_path / "all" / "photos" / "003.png").is_file()
+
+
+def test_heads_and_scores_show_themselves(model):
+    assert repr(model.module).startswith("KMeansHead(clusters=2, channels=64, samples=1000")
+    assert (
+        repr(smooseg.score(np.array([[0, 1]]), np.array([[0, 1]]))) == "Scored(accuracy=100.00, miou=100.00, 2 classes)"
+    )
+
+
+def test_plots_return_axes(folder, model, features):
+    masks = smooseg.segment(folder / "images", model, size=64)
+    axes = smooseg.plot_segmentations({"k-means": masks, "again": masks})
+    assert axes.shape == (4, 3) and all(isinstance(axis, Axes) for axis in axes.flat)
+    penalties = smooseg.plot_penalties(model, features)
+    assert isinstance(penalties, Axes) and len(penalties.patches) == 2
+    assert smooseg.plot_penalties(model, features, penalties) is penalties
+
+
+# good manners
+
+
+def state() -> dict:
+    """What belongs to everybody in this process."""
+    return {
+        "torch": torch.random.get_rng_state().sum().item(),
+        "numpy": np.random.get_state()[1].sum(),
+        "threads": torch.get_num_threads(),
+        "pillow": Image.MAX_IMAGE_PIXELS,
+        "handlers": list(logging.getLogger().handlers),
+        "environment": dict(os.environ),
+        "grad": torch.is_grad_enabled(),
+    }
+
+
+def test_nothing_of_anybody_elses_is_changed(folder, backbone, caplog):
+    torch.manual_seed(7)
+    before = state()
+    with caplog.at_level(logging.INFO):
+        model = smooseg.fit(
+            folder / "images", 2, "smooseg", backbone=backbone, seed=3, name="quiet", **QUICK["smooseg"]
+        )
+        smooseg.segment(folder / "images", model, crf=True, size=64)
+    assert state() == before
+    assert Image.MAX_IMAGE_PIXELS is not None
+    names = {record.name for record in caplog.records}
+    assert "root" not in names and "smooseg.features.extraction" in names
+
+
+def test_a_killed_call_leaves_nothing_that_the_next_cannot_read(folder, backbone, tmp_path):
+    features = smooseg.extract(folder / "images", tmp_path, backbone, size=32)
+    model = smooseg.fit(features, 2, "kmeans", samples=1000)
+    head = model.path.read_bytes()
+    cut = [
+        tmp_path / "results" / "library" / "weights" / "test_vit.json",
+        tmp_path / "results" / "library" / "manifests" / "pictures" / "train.parquet",
+        features.path / "complete.json",
+        model.path,
+        model.path.with_name("history.parquet"),
+    ]
+    for path in cut:
+        assert path.is_file()
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    again = smooseg.extract(folder / "images", tmp_path, backbone, size=32)
+    assert smooseg.fit(again, 2, "kmeans", samples=1000).path.read_bytes() == head
+
+
+def test_a_finished_head_is_not_fitted_again_and_another_is(features, model, monkeypatch):
+    before = model.path.stat().st_mtime_ns
+    assert smooseg.fit(features, 2, "kmeans", samples=1000).path.stat().st_mtime_ns == before
+    monkeypatch.setattr("smooseg.heads.fitting.code_of_heads", lambda *names: "changed")
+    assert smooseg.fit(features, 2, "kmeans", samples=1000).path.stat().st_mtime_ns > before
+
+
+def test_a_cache_of_other_code_is_made_again(folder, backbone, tmp_path, monkeypatch):
+    first = smooseg.extract(folder / "images", tmp_path, backbone, size=32)
+    assert first.store.provenance["code"] == smooseg.features.caching.code_of_features()
+    monkeypatch.setattr("smooseg.features.caching.code_of_features", lambda: "changed cover_void")
+    assert smooseg.extract(folder / "images", tmp_path, backbone, size=32).store.provenance["code"] != "changed"
+    again = smooseg.extract(folder / "images", tmp_path, backbone, size=32)
+    assert again.store.provenance["code"] == "changed cover_void"
+
+
+def test_the_rules_ask_the_same_functions_for_the_code():
+    rules = {path.stem: path.read_text("utf-8") for path in (ROOT / "workflow" / "rules").glob("*.smk")}
+    assert "code=code_of_features()" in rules["features"] and "code=code_of_proposals()" in rules["proposals"]
+    assert "code_of_heads(*heads_of(w.experiment))" in rules["train"]
+    assert rules["evaluate"].count("code_of_maps(*heads_of(w.experiment))") == 2
+
+
+SCRIPT = """
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import smooseg
+
+features: smooseg.Features = smooseg.extract("photos", out="work", size=224)
+shape: tuple[int, ...] = features.shape
+model: smooseg.Model = smooseg.fit(features, 6, "smooseg", steps=10)
+path: Path | None = model.path
+history: pd.DataFrame = model.history
+masks = smooseg.segment("photos", model)
+ids: np.ndarray = smooseg.refine(np.zeros((8, 8, 3), np.uint8), np.zeros((2, 8, 8), np.float32))
+scored: smooseg.Scored = smooseg.score([ids], [ids])
+accuracy: float = scored.accuracy
+"""
+WRONG = """
+import smooseg
+
+number: int = smooseg.fit("photos", 6)
+smooseg.segmnt("photos")
+"""
+
+
+STRICT = """
+[[tool.mypy.overrides]]
+module = ["right", "wrong"]
+check_untyped_defs = true
+disallow_any_generics = true
+disallow_any_unimported = true
+disallow_incomplete_defs = true
+disallow_subclassing_any = true
+disallow_untyped_calls = true
+disallow_untyped_decorators = true
+disallow_untyped_defs = true
+strict_equality = true
+warn_return_any = true
+"""
+
+
+def test_a_users_file_passes_strict_types_and_a_wrong_one_does_not(tmp_path):
+    (tmp_path / "right.py").write_text(SCRIPT)
+    (tmp_path / "wrong.py").write_text(WRONG)
+    settings = (ROOT / "pyproject.toml").read_text("utf-8").replace('packages = ["smooseg"]', "")
+    (tmp_path / "pyproject.toml").write_text(settings + STRICT, "utf-8")  # what make lint checked is not checked again
+    files = [str(tmp_path / name) for name in ("right.py", "wrong.py")]
+    command = [sys.executable, "-m", "mypy", "--config-file", str(tmp_path / "pyproject.toml"), *files]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    errors = [line for line in result.stdout.splitlines() if ": error:" in line]
+    found = [(Path(line.split(":")[0]).name, line.rsplit("[", 1)[1].rstrip("]")) for line in errors]
+    assert found == [("wrong.py", "assignment"), ("wrong.py", "attr-defined")], result.stdout
+
+
+def test_importing_it_is_quick_and_light():
+    code = "import time; began = time.perf_counter(); import smooseg; print(time.perf_counter() - began); dir(smooseg)"
+    light = "import sys; print({'torch', 'pandas', 'zarr', 'matplotlib', 'PIL'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", f"{code}; {light}"], capture_output=True, text=True, cwd=ROOT)
+    seconds, loaded = result.stdout.splitlines()
+    assert float(seconds) < 0.3 and loaded == "set()"
+    assert set(dir(smooseg)) >= set(smooseg.__all__)
