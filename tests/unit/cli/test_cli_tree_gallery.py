@@ -13,8 +13,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from smooseg.cli import main
+from smooseg.evaluation.prediction import predict_labels
 from smooseg.features.backbones import Backbone
 from smooseg.features.provenance import file_sha256
+from smooseg.features.store import open_store
 from smooseg.heads import load_head, save_head
 from smooseg.heads.smooseg_plus import SmooSegPlusHead
 from smooseg.heads.smooseg_plus.tree import chain
@@ -22,7 +24,7 @@ from smooseg.pictures.output.gallery import shown, write_page
 from smooseg.pictures.output.typical import Example, Picture, Seen, indexed, jpeg
 from smooseg.results.plots.palette import class_palette
 from tests.browser import CHROMIUM, Browser, problems
-from tests.conftest import TINY_MODEL
+from tests.conftest import TINY_MODEL, make_store
 from tests.unit.cli.test_cli_gallery import data_of, names_csv
 from tests.unit.cli.test_cli_segment import NEEDS, PATCH, SIZE, ids, picture, run
 
@@ -275,6 +277,19 @@ def test_names_of_a_cut_do_as_well(head, tmp_path):
     assert (result.exit_code, said in result.stderr) == (1, True)
     data = data_of(make_page(head, tmp_path / "a.png", "--names", cut, "--out", tmp_path / "g.html"))
     assert (data["start"], data["names"]) == ([[0, 3], [1, 4], [2, 5]], list("abc"))
+
+
+def test_maps_of_the_workflow_are_of_the_clusters_that_have_names(head, tmp_path):
+    features = np.random.default_rng(0).normal(size=(4, (SIZE // PATCH) ** 2, 64)).astype(np.float32)
+    make_store(tmp_path / "f.zarr", features, size=SIZE, manifest_sha256="")
+    maps = {}
+    for named in (None, CLUSTERS, FINEST):
+        path = tmp_path / f"{named}.zarr"
+        predict_labels(open_store(tmp_path / "f.zarr", {}), head, path, code="", named=named)
+        maps[named] = open_store(path, {"named": named}).read(0, 2)
+    assert len(np.unique(maps[FINEST])) > CLUSTERS
+    for named in (None, CLUSTERS):
+        np.testing.assert_array_equal(maps[named], np.array([0, 1, 2, 0, 1, 2])[maps[FINEST]])
 
 
 @pytest.fixture
