@@ -48,13 +48,19 @@ def step_of(path: Path) -> int:
     return int(path.stem)
 
 
-@torch.inference_mode()
 def pixel_scores(head: Head, features: Store, labels: Store, classes: int, *, matched: bool = True) -> Scores:
     """Scores of a head's clusters, matched to classes one to one unless they are the classes; no label map is kept."""
+    total = pixel_confusion(head, features, labels, classes)
+    return score(total, match_clusters(total) if matched else np.arange(classes))
+
+
+@torch.inference_mode()
+def pixel_confusion(head: Head, features: Store, labels: Store, classes: int) -> np.ndarray:
+    """Pixels of each cluster of a head in each class: int64 (clusters, classes); no label map is kept."""
     total = np.zeros((head.clusters, classes), np.int64)
     for start, stop in labels.blocks(CHUNK):
         maps = labels.read(start, stop)
         logits = image_logits(head, features, 2 * start, 2 * stop, maps.shape[1])
         for label, image in zip(maps, logits, strict=True):
             total += confusion_matrix(image.argmax(0).numpy(), label, head.clusters, classes)
-    return score(total, match_clusters(total) if matched else np.arange(classes))
+    return total

@@ -14,7 +14,7 @@ from smooseg.settings.catalogue import stated_needs
 from smooseg.settings.config import compared, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
 from smooseg.settings.files import over_catalogue, read_config
 from smooseg.settings.schema import load_schema
-from smooseg.settings.heads import SUPERVISED, head_schema, proposal_settings
+from smooseg.settings.heads import CHOOSING, SUPERVISED, head_schema, proposal_settings
 from smooseg.images.datasets import open_dataset
 from smooseg.errors import SmoosegError
 from smooseg.running.codes import code, code_of_features, code_of_heads, code_of_maps, code_of_proposals

@@ -6,6 +6,12 @@ STEPPED = [name for name in SEEDS if "steps" in config["experiments"][name]["set
 COMPARED = compared(config)  # experiments side by side, by data set
 
 
+def holds_tree(experiment):
+    """Whether an experiment's head holds every number of clusters."""
+    entry = config["experiments"][experiment]
+    return bool(entry["settings"].get(CHOOSING.get(entry["head"])))
+
+
 def titles_of(dataset):
     """What to call the compared experiments of a data set: by their heads, where that tells them apart."""
     heads = {name: config["experiments"][name]["head"] for name in COMPARED[dataset]}

@@ -92,7 +92,52 @@ rule plot_training:
         "../scripts/plot_training.py"
 
 
+rule plot_cuts:
+    input:
+        head=rules.train_head.output.head,
+        complete=of_experiment(rules.finish_features.output.complete, "train"),
+        eval_complete=of_experiment(rules.finish_features.output.complete),
+        manifest=of_experiment(rules.index_views.output[0]),
+        train_manifest=of_experiment(rules.index_views.output[0], "train"),
+        labels=of_experiment(rules.read_labels.output.complete),
+        facts=of_experiment(rules.fetch_weights.output.facts),
+    output:
+        figure=report(
+            "<results>/figures/cuts/{experiment}-{seed}.png",
+            caption=caption("cuts"),
+            category="Numbers of clusters",
+            labels={"experiment": "{experiment}", "seed": "{seed}"},
+        ),
+        table="<results>/figures/cuts/{experiment}-{seed}.csv",
+    log:
+        "<logs>/plot_cuts/{experiment}/{seed}.log",
+    benchmark:
+        "<benchmarks>/plot_cuts/{experiment}/{seed}.tsv"
+    threads: config["train"]["threads"]
+    resources:
+        mem_mb=training_memory,
+        runtime=training_minutes,
+    params:
+        store=store_of_experiment("eval"),
+        train=store_of_experiment("train"),
+        needs=needs_of_experiment,
+        memory_gb=config["train"]["memory_gb"],
+        classes=lambda w: len(config["datasets"][config["experiments"][w.experiment]["dataset"]]["classes"]),
+        code=lambda w: " ".join(
+            [code("evaluation.cuts", "results.plots.cuts"), code_of_head(w.experiment), code_of("heads", "kmeans")]
+        ),
+    message:
+        "Score and draw every number of clusters of {wildcards.experiment}, seed {wildcards.seed}"
+    script:
+        "../scripts/plot_cuts.py"
+
+
 # what people type
+rule cuts:
+    input:
+        of_jobs(rules.plot_cuts.output, [job for job in FIRST if holds_tree(job[0])]),
+
+
 rule confusion:
     input:
         of_jobs(rules.plot_confusion.output, FIRST),

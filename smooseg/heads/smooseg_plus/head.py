@@ -75,6 +75,11 @@ class SmooSegPlusHead(Head):
         return np.arange(self.finest) if self.merges is None else groups(self.merges.numpy(force=True), clusters)
 
     @property
+    def recommended(self) -> int:
+        """Number of clusters to begin with; its own where there is no tree."""
+        return self.clusters if self.contents is None else recommended(float(self.contents), self.finest)
+
+    @property
     def advice(self) -> str:
         return "" if self.contents is None else why(float(self.contents), self.finest)
 
@@ -171,7 +176,7 @@ class SmooSegPlusHead(Head):
         self.worth[:, 1:] = torch.from_numpy(smoothness(maps, merges))
         self.contents.fill_(contents(counts, merges))
         if self.chooses:
-            self.clusters = recommended(float(self.contents), self.finest)
+            self.clusters = self.recommended
         used = torch.from_numpy(self.groups(self.clusters))[self.sizes > 0].unique()
         disagreement = 1 - float(self.worth[self.clusters - FEWEST, 0])
         return {"step": self.settings["partitions"], "loss": disagreement, "clusters": len(used)}

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -12,6 +13,7 @@ from smooseg.errors import SmoosegError
 from smooseg.evaluation.segmentation import averaged_embeddings, pixel_logits
 from smooseg.features.store import open_store
 from smooseg.heads import HEADS, load_head, save_head
+from smooseg.heads.inputs import picture_numbers
 from smooseg.heads.registry import build_head, head_facts
 from smooseg.heads.smooseg_plus.tree import chain, finished, groups, numbered
 from smooseg.settings.schema import checked, load_schema
@@ -159,3 +161,11 @@ def test_heads_of_earlier_versions_are_read_and_have_no_tree(tmp_path):
     assert torch.equal(loaded.logits(loaded.embed(features)), directions @ state["weights"].T + state["bias"])
     save_head(loaded, "smooseg_plus", {}, Path(tmp_path / "again.safetensors"))
     assert load_head(tmp_path / "again.safetensors")[0].merges is None
+
+
+def test_crops_of_a_picture_are_one_and_windows_of_a_raster_are_several(tmp_path):
+    rows = pd.DataFrame({"image": ["a", "a", "b", "c", "c"], "raster": ["", "", "", "{}", "{}"]})
+    rows.to_parquet(tmp_path / "mixed.parquet")
+    rows.drop(columns="raster").to_parquet(tmp_path / "plain.parquet")
+    assert picture_numbers(tmp_path / "mixed.parquet").tolist() == [0, 0, 1, 2, 3]
+    assert picture_numbers(tmp_path / "plain.parquet").tolist() == [0, 0, 1, 2, 2]
