@@ -157,7 +157,9 @@ def test_the_slider_goes_through_all_cuts_by_keys(reader, head):
 
 
 PAINTED = """(async () => {
-  const canvas = document.querySelector("#whole canvas"), map = await canvas.picture.map;
+  const canvas = document.querySelector("#whole canvas");
+  await paint(canvas);
+  const map = await canvas.picture.map;
   const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
   return [map.width, [...map.ids], [...pixels].filter((_, i) => i % 4 === 0)];
 })()"""
@@ -167,7 +169,6 @@ def test_whole_pictures_take_the_colours_of_the_clusters(reader, page):
     colours = np.array(data_of(page)["palette"])
     for cut, numbers in ((3, [0, 1, 2, 0, 1, 2]), (6, range(6)), (2, [0, 1, 0, 0, 1, 0])):
         reader.js(f"slide({cut})")
-        time.sleep(0.3)
         width, finest, red = reader.js(PAINTED)
         finest, red = (np.array(values).reshape(-1, width) for values in (finest, red))
         assert set(np.unique(finest)) <= set(range(FINEST)) and len(np.unique(finest)) > 2
@@ -280,7 +281,7 @@ def test_names_of_a_cut_do_as_well(head, tmp_path):
 
 
 def test_maps_of_the_workflow_are_of_the_clusters_that_have_names(head, tmp_path):
-    features = np.random.default_rng(0).normal(size=(4, (SIZE // PATCH) ** 2, 64)).astype(np.float32)
+    features = np.random.default_rng(0).normal(size=(4, (SIZE // PATCH) ** 2, 64)).astype(np.float16)
     make_store(tmp_path / "f.zarr", features, size=SIZE, manifest_sha256="")
     maps = {}
     for named in (None, CLUSTERS, FINEST):
