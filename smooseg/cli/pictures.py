@@ -100,11 +100,12 @@ def split_bands(text: str) -> tuple[int, ...]:
 @click.option("--weights", type=FILE, help="The backbone's weights; those in the head's results folder if not given.")
 @NAMES
 def gallery(head: Path, images: tuple[str, ...], out: Path | None, weights: Path | None, names: Path | None) -> None:
-    """Write an HTML page on which the clusters of HEAD are looked at and named.
+    """Write an HTML page on which you choose, split, merge and name the clusters of HEAD.
 
-    It shows of each cluster its colour, its share, typical patches and pictures, from IMAGES (files, folders, quoted
-    globs) or, after smooseg fit, those that HEAD was fitted on; up to 200 of them. There one types names, merges
-    clusters by equal names, marks void, and saves names.csv for --names of segment and fit. The page needs no server.
+    The page shows the colour, share, typical patches and pictures of each cluster. Pictures are IMAGES (files,
+    folders, quoted globs) or, after smooseg fit, those that HEAD was fitted on; up to 200 are looked at, and 100 are
+    shown whole. A slider sets the number of clusters where HEAD holds several (smooseg_plus). Save names.csv on the
+    page, and give it to --names of segment and fit. The page is one file and needs no server.
 
     Example: smooseg gallery work/results/experiments/smooseg_plus/0/head.safetensors
     """

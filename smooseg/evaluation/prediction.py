@@ -12,7 +12,7 @@ import torch
 from ..errors import SmoosegError
 from ..features.provenance import file_sha256
 from ..features.store import Store, open_store
-from ..heads import load_head
+from ..heads import Head, load_head
 from ..heads.base import read_head
 from ..images.imaging import read_views
 from ..images.manifests import read_rows
@@ -39,8 +39,26 @@ def require_same_precision(features: Store, head_path: Path) -> None:
         )
 
 
+def load_named(path: Path, named: int | None) -> Head:
+    """A saved head at the cut that names were given for: its finest one if there are as many, else its own.
+
+    Args:
+        path: Its file.
+        named: Rows of a table of names, see :func:`smooseg.evaluation.naming.read_names`; None if there is none.
+    """
+    head, _ = load_head(path)
+    return head.cut(named) if named == head.cuts[-1] else head
+
+
 def predict_labels(
-    features: Store, head_path: Path, path: Path, code: str, *, workers: int = 1, scheduler: str | None = None
+    features: Store,
+    head_path: Path,
+    path: Path,
+    code: str,
+    *,
+    named: int | None = None,
+    workers: int = 1,
+    scheduler: str | None = None,
 ) -> None:
     """Store the clusters that a head gives every pixel of the evaluation views.
 
@@ -49,12 +67,13 @@ def predict_labels(
         head_path: A fitted head.
         path: Store to write.
         code: Hash of the code that decides the result.
+        named: See :func:`load_named`.
         workers, scheduler: Where it is computed, see :func:`smooseg.running.parallel.compute`.
     """
-    facts = {"head_sha256": file_sha256(head_path), "code": code}
+    facts = {"head_sha256": file_sha256(head_path), "named": named, "code": code}
     output = create_label_store(features, features.views // 2, path, facts)
     inputs = place(features.path), place(head_path), place(path)
-    fill(output, predict_block, lambda start, stop: (*inputs, start, stop), workers, scheduler)
+    fill(output, predict_block, lambda start, stop: (*inputs, start, stop, named), workers, scheduler)
 
 
 def refine_labels(
@@ -66,34 +85,37 @@ def refine_labels(
     root: Path,
     crf: dict,
     *,
+    named: int | None = None,
     workers: int = 1,
     scheduler: str | None = None,
 ) -> None:
     """Store the clusters of every pixel after the dense CRF.
 
     Args:
-        features, head_path, path, code, workers, scheduler: As for :func:`predict_labels`.
+        features, head_path, path, code, named, workers, scheduler: As for :func:`predict_labels`.
         manifest: Parquet file of the evaluation views, for their pixels.
         root: The data set's folder.
         crf: Settings of :func:`smooseg.evaluation.refinement.refine`.
     """
     crf = crf | {"engine": find_engine(crf["engine"])}
-    facts = {"head_sha256": file_sha256(head_path), "crf": crf, "code": code}
+    facts = {"head_sha256": file_sha256(head_path), "named": named, "crf": crf, "code": code}
     output = create_label_store(features, features.views // 2, path, facts)
     inputs, views = (place(features.path), place(head_path), place(path)), (place(manifest), place(root))
     workers, threads = engine_workers(crf["engine"], workers, scheduler)
 
     def task(start: int, stop: int) -> tuple:
-        return *inputs, start, stop, *views, crf, threads
+        return *inputs, start, stop, *views, crf, threads, named
 
     fill(output, refine_block, task, workers, scheduler, CHUNK * -(-threads // 4))
 
 
 @torch_threads(1)  # processes share the cores
-def predict_block(features: str | Path, head_path: Path, path: Path, start: int, stop: int) -> None:
+def predict_block(
+    features: str | Path, head_path: Path, path: Path, start: int, stop: int, named: int | None = None
+) -> None:
     """Classify the pixels of images ``start`` to ``stop``, and write them to the label store at ``path``."""
     output, store = Store(path), open_store(features, {}, survey=False)
-    logits = image_logits(load_head(head_path)[0], store, 2 * start, 2 * stop, output.shape[1])
+    logits = image_logits(load_named(head_path, named), store, 2 * start, 2 * stop, output.shape[1])
     output.write(start, np.stack([image.argmax(0).to(torch.uint8).numpy() for image in logits]))
 
 
@@ -109,9 +131,10 @@ def refine_block(
     root: Path,
     crf: dict,
     threads: int,
+    named: int | None = None,
 ) -> None:
     """Refine images ``start`` to ``stop``, an image a thread, and write them to the label store at ``path``."""
-    output, store, head = Store(path), open_store(features, {}, survey=False), load_head(head_path)[0]
+    output, store, head = Store(path), open_store(features, {}, survey=False), load_named(head_path, named)
     size, resample = output.shape[1], store.provenance["resample"]
     grids = averaged_embeddings(head, torch.from_numpy(store.read(2 * start, 2 * stop)))
     rows = read_rows(manifest, 2 * start, 2 * stop).query("not mirror")

@@ -84,11 +84,12 @@ class Segmenter:
         self.scale = scale or (self.fitted_scale if tile else None)
         if tile and not self.scale:
             raise SmoosegError(f"{head}: does not say the scale of its training views; give --scale, or train it again")
-        if names:
-            self.legend = named_legend(read_names(Path(names), self.head.clusters, sha256))
-        else:
-            own = self.head.clusters == fitted.clusters
-            self.legend = make_legend(scores if own else None, self.head.clusters, head)
+        finest, own = self.head.cuts[-1], self.head.clusters == fitted.clusters
+        named = read_names(Path(names), self.head.clusters, sha256, finest) if names else None
+        scores = scores if own else None
+        if len(named or (scores or {}).get("assignment", ())) == finest:  # somebody named finest clusters
+            self.head = self.head.cut(finest)
+        self.legend = named_legend(named) if named else make_legend(scores, self.head.clusters, head)
         self.bits = self.needs.get("bits")  # as the head's training images were read
         self.device = default_device()
         self.made_from = {

@@ -22,6 +22,7 @@ from smooseg.running.files import FOLDER
 from smooseg.running.fingerprint import tree_state
 from smooseg.running.machine import interpreter_problem, usable_cores
 from smooseg.running.plugins import code_of, code_with_heads
+from smooseg.running.spreadsheets import read_table
 
 if problem := interpreter_problem():
     raise WorkflowError(problem)
@@ -178,6 +179,15 @@ def names_file(wildcards):
     """What somebody calls an experiment's clusters, where anybody does; an absent one is reported as above."""
     path = config["experiments"][wildcards.experiment]["names"]
     return [local(path)] if path and Path(path).exists() else []
+
+
+def names_rows(wildcards):
+    """Rows of that file where it names other clusters than the experiment's: its head's finest ones need other maps."""
+    try:
+        rows = sum(len(read_table(Path(path))) for path in names_file(wildcards))
+    except SmoosegError:
+        return None  # scoring says why
+    return rows if rows not in (0, config["experiments"][wildcards.experiment]["clusters"]) else None
 
 
 def training_inputs(wildcards):

@@ -27,6 +27,7 @@ rule predict_labels:
     params:
         store=store_of_experiment("eval"),
         needs=needs_of_experiment,
+        named=names_rows,
         code=lambda w: code_of_maps(*heads_of(w.experiment)),
         code_of_measures=code("evaluation.measures"),
     message:
@@ -56,6 +57,7 @@ rule refine_crf:
         needs=needs_of_experiment,
         root=lambda w: dataset_settings(config["experiments"][w.experiment]["dataset"])["root"],
         crf=config["crf"],
+        named=names_rows,
         code=lambda w: code_of_maps(*heads_of(w.experiment)),
     message:
         "Refine {wildcards.experiment}, seed {wildcards.seed}, with the dense CRF"

@@ -21,6 +21,7 @@ if __name__ == "__main__":
             Path(inputs.head),
             Path(output.complete).parent,
             params.code,
+            named=params.named,
             workers=snakemake.threads,
             scheduler=snakemake.config["dask"]["scheduler"],
         )

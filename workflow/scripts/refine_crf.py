@@ -20,6 +20,7 @@ if __name__ == "__main__":
             Path(snakemake.input.manifest),
             Path(snakemake.params.root),
             snakemake.params.crf,
+            named=snakemake.params.named,
             workers=snakemake.threads,
             scheduler=snakemake.config["dask"]["scheduler"],
         )

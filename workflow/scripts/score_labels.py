@@ -7,20 +7,20 @@ from smooseg.evaluation.naming import named_groups, read_names
 from smooseg.evaluation.scoring import score_labels
 from smooseg.features.provenance import file_sha256
 from smooseg.features.store import open_store
-from smooseg.heads.base import read_head
+from smooseg.heads import load_head
 from smooseg.images.manifests import listed_sha256
 from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         expect = {"manifest_sha256": listed_sha256(snakemake.input.manifest)}
-        head, names = Path(snakemake.input.head), snakemake.params.names
-        clusters = read_head(head)[0]["clusters"]
-        named = read_names(Path(names), clusters, file_sha256(head)) if names else None
+        path, names = Path(snakemake.input.head), snakemake.params.names
+        head, _ = load_head(path)
+        named = read_names(Path(names), head.clusters, file_sha256(path), head.cuts[-1]) if names else None
         scores = score_labels(
             open_store(Path(snakemake.input.maps).parent, expect),
             open_store(Path(snakemake.input.labels).parent, expect),
-            clusters,
+            len(named) if named else head.clusters,
             snakemake.params.classes,
             matched=snakemake.params.matched,
             groups=named and named_groups(named)[1],

@@ -1,53 +1,28 @@
-"""One HTML page on which a head's clusters are looked at and named: ``smooseg gallery``."""
+"""One HTML page on which a head's clusters are looked at, split, merged and named: ``smooseg gallery``."""
 
-import base64
-import io
-from dataclasses import dataclass, field
-from heapq import nlargest
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, select_autoescape
-from PIL import Image
+from markupsafe import Markup
 
 from ...errors import SmoosegError
 from ...evaluation.naming import HEAD, read_names
+from ...heads import Head
+from ...heads.smooseg_plus.tree import groups
+from ...results.plots.palette import class_palette
 from ...running.files import walk, whole
 from ...running.progress import progress
 from ...settings.shipped import shipped
-from ..photos import Photo, find_photos
+from ..photos import find_photos
 from ..segmenter import Segmenter
+from .legend import Legend
+from .typical import Seen, spread
 
 TEMPLATE = "workflow/report/gallery.html.j2"
-PATCHES, PICTURES = 12, 3  # of a cluster, that are shown
 MOST = 200  # pictures that are looked at, evenly spread over those given
-WINDOWS = 4  # along each axis of a picture that is seen in windows
-AROUND = 2  # patches on each side of a typical one that are shown with it
-PER_PICTURE = 2  # typical patches, at most, of one picture
-SIDE, DIMMED, QUALITY = 320, 0.25, 80  # of a shown picture: pixels, brightness elsewhere, of JPEG
-
-
-@dataclass(order=True)
-class Example:
-    """A picture of a cluster, and by what it was chosen: the larger the better."""
-
-    score: float
-    jpeg: str = field(compare=False)
-
-
-@dataclass
-class Shown:
-    """What is shown of a cluster; images are JPEGs in base64.
-
-    Args:
-        pixels: Of all views, that are the cluster's.
-        patches: Typical ones, with what is around them.
-        pictures: Those that hold most of it, the rest dimmed.
-    """
-
-    pixels: int = 0
-    patches: list[Example] = field(default_factory=list)
-    pictures: list[Example] = field(default_factory=list)
+PICTURES = 100  # views that are shown whole, evenly spread over those looked at
 
 
 def make_gallery(
@@ -59,7 +34,7 @@ def make_gallery(
         head, weights: See :class:`smooseg.pictures.segmenter.Segmenter`.
         images: Image files, folders or globs; those that the head was fitted on if empty.
         out: HTML file to write.
-        names: From which names are taken that the page begins with.
+        names: From which clusters and names are taken that the page begins with.
 
     Returns:
         A "path: problem" for every image that could not be used.
@@ -68,21 +43,46 @@ def make_gallery(
         SmoosegError: If the head or the names cannot be used, or no image can.
     """
     segmenter = Segmenter(head, weights)
-    sha256 = segmenter.made_from["head_sha256"]
-    given = read_names(names, segmenter.head.clusters, sha256) if names else first_names(segmenter)
+    sha256, finest = segmenter.made_from["head_sha256"], segmenter.head.cuts[-1]
+    given = read_names(names, segmenter.head.clusters, sha256, finest) if names else first_names(segmenter)
+    data = {
+        "head": sha256[:HEAD],
+        "merges": tree_of(segmenter.head).tolist(),
+        "palette": first_colours(segmenter.legend, finest),
+        "start": first_groups(given, segmenter.head),
+    }
+    data["names"] = [given[group[0]] for group in data["start"]]
+    segmenter.head = segmenter.head.cut(finest)
     photos, problems = find_photos(images or fitted_pictures(head))
-    shown = [Shown() for _ in range(segmenter.head.clusters)]
-    used = 0
+    seen, used = Seen(finest), 0
     for photo in progress(spread(photos, MOST), unit="image", desc="gallery"):
         try:
-            look(segmenter, photo, shown)
+            seen.look(segmenter, photo)
             used += 1
         except SmoosegError as error:
             problems.append(str(error))
     if not used:
         raise SmoosegError("; ".join(problems))
-    write_page(shown, given, segmenter, sha256[:HEAD], used, out)
+    write_page(data | shown(seen), used, out)
     return problems
+
+
+def shown(seen: Seen) -> dict:
+    """What the page shows of the finest clusters."""
+    return {
+        "pixels": seen.pixels.tolist(),
+        "patches": [[one.jpeg for one in patches] for patches in seen.patches],
+        "pictures": [asdict(picture) for picture in spread(seen.pictures, PICTURES)],
+    }
+
+
+def tree_of(head: Head) -> np.ndarray:
+    """Merges of a head's F finest clusters: int64 (F - 1, 2) of nodes; (0, 2) if it has no tree.
+
+    See :func:`smooseg.heads.smooseg_plus.tree.numbered`.
+    """
+    merges = getattr(head, "merges", None)
+    return np.empty((0, 2), np.int64) if merges is None else merges.numpy()
 
 
 def first_names(segmenter: Segmenter) -> list[str]:
@@ -90,6 +90,33 @@ def first_names(segmenter: Segmenter) -> list[str]:
     legend = segmenter.legend
     ids = legend.assignment or range(segmenter.head.clusters)
     return [legend.names.get(i, f"cluster {cluster}") for cluster, i in enumerate(ids)]
+
+
+def first_groups(names: list[str], head: Head) -> list[list[int]]:
+    """Clusters that the page begins with, each a list of finest clusters.
+
+    Args:
+        names: One for each cluster of the head's present cut; or one for each finest cluster, where those of one name
+            are one cluster.
+        head: At its present cut.
+    """
+    if len(names) == head.cuts[-1]:
+        belongs = np.unique(names, return_inverse=True)[1]
+    else:
+        belongs = groups(tree_of(head), head.clusters)
+    return [np.flatnonzero(belongs == group).tolist() for group in np.unique(belongs)]
+
+
+def first_colours(legend: Legend, finest: int) -> list[list[int]]:
+    """RGB of each finest cluster, no two alike; the first ones', which give cuts their colours, are as in masks."""
+    wanted = legend.assignment or list(range(finest))
+    given = dict[int, int]()  # place in the palette of each cluster
+    for cluster, place in enumerate(wanted):
+        if place >= 0 and place not in given.values():
+            given[cluster] = place
+    free = iter(sorted(set(range(finest)) - set(given.values())))
+    places = [given[cluster] if cluster in given else next(free) for cluster in range(finest)]
+    return class_palette(max(places) + 1)[places].tolist()
 
 
 def fitted_pictures(head: Path) -> list[Path]:
@@ -105,72 +132,11 @@ def fitted_pictures(head: Path) -> list[Path]:
     return sorted(walk(path))  # by name, which a VRT must be given by
 
 
-def look(segmenter: Segmenter, photo: Photo, shown: list[Shown]) -> None:
-    """Take from a picture what is typical of its clusters; of one that is seen in windows, from some of them."""
-    shape = segmenter.shape(*photo.size, photo.raster)
-    view, windows = segmenter.open(photo, shape), segmenter.windows(shape)
-    if windows is None:
-        return take(segmenter, view.read(slice(0, shape[0]), slice(0, shape[1])), shown)
-    for row in spread(windows.rows, WINDOWS):
-        for column in spread(windows.columns, WINDOWS):
-            take(segmenter, view.read(slice(row.start, row.stop), slice(column.start, column.stop)), shown)
-
-
-def spread(items: list, most: int) -> list:
-    """At most so many of some items, evenly spread."""
-    return items[:: -(-len(items) // most) or 1]
-
-
-def take(segmenter: Segmenter, view: np.ndarray, shown: list[Shown]) -> None:
-    """Take from a view what is typical of its clusters."""
-    (scores,) = segmenter.score(view[None])
-    clusters, patch = scores.argmax(0), segmenter.needs["patch"]
-    centres = scores[:, patch // 2 :: patch, patch // 2 :: patch]
-    for cluster, count in zip(*np.unique(clusters, return_counts=True), strict=True):
-        one = shown[cluster]
-        one.pixels += int(count)
-        own = np.where(centres.argmax(0) == cluster, centres[cluster], -np.inf)
-        best = [i for i in np.argsort(-own, axis=None)[:PER_PICTURE] if np.isfinite(own.flat[i])]
-        places = [divmod(int(i), own.shape[1]) for i in best]
-        one.patches = nlargest(
-            PATCHES, one.patches + [Example(float(own[at]), jpeg(cut(view, at, patch))) for at in places]
-        )
-        share = float(count / clusters.size)
-        one.pictures = nlargest(PICTURES, [*one.pictures, Example(share, jpeg(lit(view, clusters == cluster)))])
-
-
-def cut(view: np.ndarray, place: tuple[int, int], patch: int) -> np.ndarray:
-    """A patch of a view, and what is around it."""
-    top, left = ((at - AROUND) * patch for at in place)
-    side = (2 * AROUND + 1) * patch
-    top, left = (max(0, min(at, length - side)) for at, length in zip((top, left), view.shape, strict=False))
-    return view[top : top + side, left : left + side]
-
-
-def lit(view: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """A view whose other pixels are dimmed."""
-    return np.where(chosen[..., None], view, (view * DIMMED).astype(np.uint8))
-
-
-def jpeg(pixels: np.ndarray) -> str:
-    """Pixels as a small JPEG in base64."""
-    image, data = Image.fromarray(pixels), io.BytesIO()
-    image.thumbnail((SIDE, SIDE))
-    image.save(data, "JPEG", quality=QUALITY)
-    return base64.b64encode(data.getvalue()).decode()
-
-
-def write_page(shown: list[Shown], names: list[str], segmenter: Segmenter, head: str, used: int, out: Path) -> None:
-    """Write the page, the largest clusters first."""
-    total = sum(one.pixels for one in shown)
-    ids = segmenter.legend.ids(np.arange(len(shown), dtype=np.uint8))
-    colours = ["#{:02X}{:02X}{:02X}".format(*segmenter.legend.palette[i]) for i in ids]  # as masks show them
-    cards = [
-        {"cluster": i, "name": names[i], "colour": colours[i], "share": 100 * one.pixels / total, "shown": one}
-        for i, one in sorted(enumerate(shown), key=lambda pair: -pair[1].pixels)
-    ]
+def write_page(data: dict, used: int, out: Path) -> None:
+    """Write the page: one file, with the script, the styles and all pictures in it."""
     template = shipped(TEMPLATE)
     environment = Environment(loader=FileSystemLoader(template.parent), autoescape=select_autoescape(default=True))
-    page = environment.get_template(template.name).render(cards=cards, head=head, images=used)
+    parts = {kind: Markup(template.with_name(f"gallery.{kind}").read_text("utf-8")) for kind in ("css", "js")}
+    page = environment.get_template(template.name).render(data=data, images=used, **parts)
     with whole(out) as aside:
         aside.write_text(page, "utf-8")

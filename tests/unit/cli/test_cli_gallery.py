@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import json
 import re
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 
 from smooseg.cli import main
 from smooseg.features.provenance import file_sha256
+from smooseg.pictures.output.typical import indexed
 from tests.browser import CHROMIUM, Browser, problems
 from tests.unit.cli.test_cli_segment import SIZE, head, ids, photos, picture, run  # noqa: F401
 
@@ -27,21 +29,48 @@ def page(head, photos):
     return path
 
 
-def test_each_cluster_is_shown_by_its_patches_and_pictures(head, page):
-    text = page.read_text()
-    shares = [float(share) for share in re.findall(r"</b> ([\d.]+) %", text)]
-    assert len(shares) == 3 and shares == sorted(shares, reverse=True) and sum(shares) == pytest.approx(100, abs=0.2)
-    images = {
-        alt: Image.open(io.BytesIO(base64.b64decode(data)))
-        for alt, data in re.findall(r'alt="([^"]+)" src="data:image/jpeg;base64,([^"]+)"', text)
-    }
-    sizes = {image.size for alt, image in images.items() if alt.startswith("typical")}
-    assert sizes <= {(80, 80), (80, 64), (64, 64)} and text.count("typical of cluster 0") <= 12
-    yellow = [
-        np.asarray(image).reshape(-1, 3).mean(0) for alt, image in images.items() if alt == "typical of cluster 0"
-    ]
-    assert yellow and all(colour[0] > colour[2] for colour in yellow)  # cluster 0 is the bright corner's
-    assert "http" not in text
+def data_of(page):
+    """What a page's script works on."""
+    return json.loads(re.search(r'<script id="data" type="application/json">(.+?)</script>', page.read_text())[1])
+
+
+def image_of(url):
+    """An image from a data URL."""
+    return Image.open(io.BytesIO(base64.b64decode(url.split(",")[1])))
+
+
+def test_each_cluster_is_shown_by_its_patches(page):
+    data = data_of(page)
+    assert (len(data["pixels"]), data["merges"], data["start"]) == (3, [], [[0], [1], [2]])
+    assert data["names"] == ["cluster 0", "cluster 1", "cluster 2"]
+    patches = [[image_of(url) for url in patches] for patches in data["patches"]]
+    assert all(1 <= len(images) <= 12 for images in patches)
+    assert {image.size for images in patches for image in images} <= {(80, 80), (80, 64), (64, 64)}
+    colours = [np.asarray(image).reshape(-1, 3).mean(0) for image in patches[0]]
+    assert all(colour[0] > colour[2] for colour in colours)  # cluster 0 is the bright corner's
+    assert "http" not in page.read_text()
+
+
+def test_whole_pictures_come_with_their_clusters(page):
+    data = data_of(page)
+    assert [one["name"] for one in data["pictures"]][:2] == ["a.png", "b.v2.jpg"]
+    assert np.sum([one["pixels"] for one in data["pictures"]], axis=0).tolist() == data["pixels"]
+    for one in data["pictures"]:
+        seen, ids = image_of(one["jpeg"]), image_of(one["ids"])
+        assert (ids.mode, ids.size) == ("P", seen.size) and max(ids.size) <= 320
+        grey = np.asarray(ids.convert("RGB"))
+        np.testing.assert_array_equal(grey, np.asarray(ids)[..., None].repeat(3, 2))
+        shares = np.bincount(np.asarray(ids).ravel(), minlength=3) / np.asarray(ids).size
+        np.testing.assert_allclose(shares, np.array(one["pixels"]) / sum(one["pixels"]), atol=0.02)
+
+
+@pytest.mark.parametrize("clusters", [2, 4, 16, 24, 255])
+def test_ids_are_the_greys_of_an_indexed_png(clusters):
+    ids = np.random.default_rng(0).integers(0, clusters, (61, 90))
+    image = image_of(indexed(ids, clusters))
+    np.testing.assert_array_equal(np.asarray(image), ids)
+    np.testing.assert_array_equal(np.asarray(image.convert("RGB"))[..., 0], ids)
+    assert max(image_of(indexed(ids.repeat(6, 0).repeat(6, 1), clusters)).size) == 320
 
 
 def names_csv(path, names, head):
@@ -123,13 +152,13 @@ def test_a_head_that_no_fit_wrote_needs_pictures(head, photos, tmp_path):
 TYPE = """(() => {
   const card = i => document.querySelector(`section[data-cluster="${i}"]`);
   const type = (i, name) => { const t = card(i).querySelector("input[type=text]"); t.value = name; t.dispatchEvent(new Event("input", {bubbles: true})); };
-  type(0, " VOID "); const one = document.getElementById("said").value;
+  type(0, " VOID "); const one = document.getElementById("classes").value;
   type(0, 'a "b", c'); type(2, "");
   card(1).querySelector("input[type=checkbox]").click();
   const first = document.querySelector("input[type=text]:not(:disabled)");
   first.focus();
   first.dispatchEvent(new KeyboardEvent("keydown", {key: "Enter", bubbles: true}));
-  return [table(), document.getElementById("said").value, document.activeElement === first, one];
+  return [table(), document.getElementById("classes").value, document.activeElement === first, one];
 })()"""
 
 
