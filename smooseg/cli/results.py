@@ -48,13 +48,14 @@ def clusters(path: str, first: int, last: int | None, out: Path | None) -> None:
     Example: smooseg clusters work/results/experiments/smooseg_plus/0/head.safetensors --to 12 --out clusters.png
     """
     from ..heads import load_head
+    from ..heads.smooseg_plus import SmooSegPlusHead
     from ..heads.smooseg_plus.stability import cut_table
     from ..results.plots.sweeps import plot_cuts
 
     if last is not None and last < first:
         raise SmoosegError(f"--from {first} is above --to {last}")
     head = load_head(Path(path))[0] if Path(path).is_file() else head_of_features(path, last)
-    if len(head.cuts) == 1:
+    if not isinstance(head, SmooSegPlusHead) or head.worth is None:
         raise SmoosegError(
             f"{path}: the head holds {head.clusters} clusters alone; give one of smooseg_plus, or features"
         )

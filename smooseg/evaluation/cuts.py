@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from ..features.store import Store
-from ..heads import HEADS, Head
+from ..heads import HEADS
+from ..heads.smooseg_plus import SmooSegPlusHead
 from ..running.progress import progress
 from ..settings.schema import checked, load_schema
 from .metrics import joined_rows, majority_classes, match_clusters, score
@@ -16,7 +17,7 @@ KMEANS = 2, 3, 4, 6, 8, 12, 16, 24  # clusters; the number of classes is added
 COLUMNS = ["method", "clusters", "accuracy", "miou", "many_to_one_accuracy", "many_to_one_miou"]
 
 
-def score_cuts(head: Head, features: Store, labels: Store, classes: int) -> pd.DataFrame:
+def score_cuts(head: SmooSegPlusHead, features: Store, labels: Store, classes: int) -> pd.DataFrame:
     """Scores of all cuts of a head, from one count of its finest clusters' pixels, without the CRF.
 
     Args:

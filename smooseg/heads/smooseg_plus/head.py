@@ -164,6 +164,7 @@ class SmooSegPlusHead(Head):
         tree = trees[alike[[k - 2 for k in COMPARED if k in cuts]].sum((0, 2)).argmax()]
         pairs = max(len(trees) * (len(trees) - 1), 1)
         self.put(merges=tree.merges, heights=tree.heights, sizes=tree.sizes)
+        assert self.worth is not None  # heads with a tree alone come here
         self.worth[:, 0] = torch.from_numpy(alike.sum((1, 2)) / pairs)
         patches = unit(projections[:, : self.projection.shape[1]])
         weights, bias = discriminant(patches, tree.labels, self.finest)
@@ -172,9 +173,10 @@ class SmooSegPlusHead(Head):
     def weigh(self, store: Store, pictures: np.ndarray | None) -> dict:
         """Measure every cut, choose one where that is asked, and say of it how much trees disagree (its loss)."""
         maps, counts = self.look(store, np.arange(store.views) if pictures is None else pictures)
+        assert self.merges is not None and self.sizes is not None and self.worth is not None  # learn has asked
         merges = self.merges.numpy()
         self.worth[:, 1:] = torch.from_numpy(smoothness(maps, merges))
-        self.contents.fill_(contents(counts, merges))
+        self.put(contents=np.array(contents(counts, merges), np.float32))
         if self.chooses:
             self.clusters = self.recommended
         used = torch.from_numpy(self.groups(self.clusters))[self.sizes > 0].unique()
