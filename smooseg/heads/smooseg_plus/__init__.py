@@ -1,4 +1,4 @@
-"""SmooSeg+: the smoothness prior in closed form, and a consensus of clusterings."""
+"""SmooSeg+: the smoothness prior in closed form, and one tree of clusters for every number of them."""
 
 from .head import SmooSegPlusHead
 
