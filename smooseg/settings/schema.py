@@ -14,7 +14,7 @@ from ..images.datasets import layout_names
 from .heads import head_names
 from .shipped import shipped
 
-NO_BRACES, NOT_EMPTY = "^[^{}]+$", r"\S"  # patterns in the schema, of paths and of names
+NO_BRACES, NOT_EMPTY, ONLY_AUTO = "^[^{}]+$", r"\S", "^auto$"  # patterns in the schema
 
 # YAML has .nan and .inf, and JSON Schema takes 3.0 for an integer: neither is of use to any setting
 TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
@@ -101,6 +101,8 @@ def explain(error, where: str) -> str:
         allowed = "must hold no { and no }, which Snakemake takes for wildcards"
     elif error.validator == "pattern" and rule == NOT_EMPTY:
         allowed = "must not be empty"
+    elif error.validator == "pattern" and rule == ONLY_AUTO:
+        allowed = "must be a number or auto"
     elif error.validator == "enum":
         allowed = f"must be one of {', '.join(map(str, rule))}{similar(error.instance, rule)}"
     else:
