@@ -232,7 +232,7 @@ def test_presets_and_derived_backbones_are_the_catalogues():
     assert choose("smooseg", 6, preset="released").settings["steps"] == 8000
     assert choose("smooseg", 6, preset="small").settings["steps"] == 600
     assert choose("smooseg", 6, preset="small", settings={"steps": 7}).settings["steps"] == 7
-    assert set(presets_of("eagle")) == {"released", "small"}
+    assert set(presets_of("eagle")) == {"released", "small", "cityscapes"}
     with pytest.raises(smooseg.SmoosegError, match="head hp has the presets released, small, and not tiny"):
         choose("hp", 6, preset="tiny")
     for head, name in (("eagle", "dino_b8_keys"), ("ppap", "dino_b8_entering"), ("smooseg", "dino_b8")):
