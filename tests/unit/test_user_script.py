@@ -233,7 +233,9 @@ def test_presets_and_derived_backbones_are_the_catalogues():
     assert choose("smooseg", 6, preset="small").settings["steps"] == 600
     assert choose("smooseg", 6, preset="small", settings={"steps": 7}).settings["steps"] == 7
     assert set(presets_of("eagle")) == {"released", "small", "cityscapes"}
-    with pytest.raises(smooseg.SmoosegError, match="head hp has the presets released, small, and not tiny"):
+    with pytest.raises(
+        smooseg.SmoosegError, match="head hp has the presets small, released, cityscapes, potsdam3, and not tiny"
+    ):
         choose("hp", 6, preset="tiny")
     for head, name in (("eagle", "dino_b8_keys"), ("ppap", "dino_b8_entering"), ("smooseg", "dino_b8")):
         chosen = choose(head, 6, "dino_b8")
@@ -394,7 +396,6 @@ SCRIPT = """
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 import smooseg
 
@@ -402,7 +403,6 @@ features: smooseg.Features = smooseg.extract("photos", out="work", size=224)
 shape: tuple[int, ...] = features.shape
 model: smooseg.Model = smooseg.fit(features, 6, "smooseg", steps=10)
 path: Path | None = model.path
-history: pd.DataFrame = model.history
 masks = smooseg.segment("photos", model)
 ids: np.ndarray = smooseg.refine(np.zeros((8, 8, 3), np.uint8), np.zeros((2, 8, 8), np.float32))
 scored: smooseg.Scored = smooseg.score([ids], [ids])
