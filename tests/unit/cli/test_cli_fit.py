@@ -451,7 +451,10 @@ def test_every_head_is_offered_with_settings_presets_and_the_option_of_before(pl
         (["--set", "steps=[3"], "--set 'steps=\\[3': give a setting and its value"),
         (["--set", "stps=3"], r"config: smooseg\.stps is unknown.*did you mean steps"),
         (["--set", "steps=many"], r"config: smooseg\.steps must be integer; got 'many'"),
-        (["--preset", "tiny"], "head smooseg has the presets small, released, cityscapes, potsdam3, potsdam3_dinov2, and not tiny"),
+        (
+            ["--preset", "tiny"],
+            "head smooseg has the presets small, released, cityscapes, potsdam3, potsdam3_dinov2, and not tiny",
+        ),
     ],
 )
 def test_bad_settings_are_one_sentence(place, arguments, message):
