@@ -1,4 +1,4 @@
-"""What there is, and whether it works here."""
+"""Data sets, backbones, heads and experiments that exist, and whether smooseg works on this machine."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from .group import show_table
 CONFIG = click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="A configuration; config.yaml of this folder, else smooseg's own, if not given.",
+    help="Configuration file. Default: config.yaml in this folder, or the one that smooseg comes with.",
 )
 DATA_ROOT = click.option("--data-root", type=click.Path(path_type=Path), help="Folder that holds the data sets.")
 RESULTS = click.option("--results", type=click.Path(path_type=Path), help="The workflow's results folder.")
@@ -32,7 +32,7 @@ def show(rows: list[dict], columns: list[str], as_json: bool) -> None:
 @RESULTS
 @JSON
 def datasets(config: Path | None, data_root: Path | None, results: Path | None, as_json: bool) -> None:
-    """List the data sets: which are there, which files the others lack, and where those come from.
+    """List the data sets: which ones are present, and which files the others lack and where to get them.
 
     Example: smooseg datasets --data-root ../data
     """
@@ -86,7 +86,7 @@ def heads(every: bool, as_json: bool) -> None:
 @RESULTS
 @JSON
 def experiments(config: Path | None, results: Path | None, as_json: bool) -> None:
-    """List the experiments, without the points of sweeps: which seeds of each are trained and scored.
+    """List the experiments, without those of sweeps, and which of their seeds are trained and scored.
 
     Example: smooseg experiments --results results
     """
@@ -98,9 +98,10 @@ def experiments(config: Path | None, results: Path | None, as_json: bool) -> Non
 @CONFIG
 @click.pass_context
 def doctor(context: click.Context, config: Path | None) -> None:
-    """Look at this machine: versions, device, memory, disk, CRF, weights; one line each, with the remedy.
+    """Check this machine: versions, device, memory, disk, CRF and weights.
 
-    A line begins with ok, note (it works, with a limit) or fail; the exit code is 1 if anything fails.
+    Each line begins with ok, note (it works, with a limit) or fail, and says what to do. The exit code is 1 if a line
+    says fail.
 
     Example: smooseg doctor
     """

@@ -44,19 +44,29 @@ class Renamed(click.Command):
 @click.option(
     "--clusters",
     type=click.IntRange(2, 255),
-    help="Clusters to find: what the masks tell apart; chosen from the pictures if not given.",
+    help="How many clusters to find. Default: chosen from the pictures.",
 )
 @OUT
-@click.option("--labels", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of label files.")
-@click.option("--label-table", type=FILE, help="CSV of what ids or colours in --labels mean: name, id, colour.")
-@click.option("--class-names", help="Names of the label ids 0, 1, …, with commas between them.")
+@click.option(
+    "--labels",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of labels, for scores only.",
+)
+@click.option("--label-table", type=FILE, help="CSV of what ids or colours in --labels are: name, id, colour.")
+@click.option("--class-names", help="Names of the label ids 0, 1, …, separated by commas.")
 @click.option(
     "--void", type=click.IntRange(0, 255), default=255, show_default=True, help="Label id that is not scored."
 )
-@click.option("--head", type=HeadName(), default=HEAD, show_default=True, help="One of smooseg heads.")
+@click.option(
+    "--head",
+    type=HeadName(),
+    default=HEAD,
+    show_default=True,
+    help="Method; smooseg heads lists them.",
+)
 @click.option(
     "--preset",
-    help="Settings of the head under a name: released, the authors', or small, for a few minutes of a CPU.",
+    help="A named set of settings: released (the authors') or small (a few minutes on a CPU).",
 )
 @click.option(
     "--set",
@@ -64,42 +74,52 @@ class Renamed(click.Command):
     multiple=True,
     metavar="KEY=VALUE",
     callback=lambda context, option, texts: dict(map(split_setting, texts)),
-    help="A setting of the head, as smooseg heads lists them; again for others.",
+    help="A setting of the head; smooseg heads lists them. Repeat the option for more settings.",
 )
-@click.option("--steps", type=click.IntRange(1), help="Training steps, as --set steps=…; not all heads have some.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the training.")
-@click.option("--backbone", default=BACKBONE, show_default=True, help="One of smooseg backbones.")
+@click.option("--steps", type=click.IntRange(1), help="Training steps; short for --set steps=…. Some heads have none.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the training.")
+@click.option(
+    "--backbone",
+    default=BACKBONE,
+    show_default=True,
+    help="Frozen network; smooseg backbones lists them.",
+)
 @NAMES
 @click.option(
     "--scale",
     type=click.FloatRange(0, 8, min_open=True),
-    help="Of rasters: pixels the backbone sees for one of theirs; 1, or what makes 500 training views, if not given.",
+    help="Rasters only: pixels that the backbone sees for one pixel. Default: 1, or less for large rasters.",
 )
 @BANDS
 @click.option("--crf", is_flag=True, help="Refine masks by the dense CRF: edges follow the image.")
 @click.option(
-    "--skip-bad", is_flag=True, help="Leave out pictures that cannot be used; without it, any stops the command."
+    "--skip-bad",
+    is_flag=True,
+    help="Leave out pictures that cannot be used. Without it, one stops the command.",
 )
-@click.option("--cores", type=click.IntRange(1), help="Processor cores to use; all that it may if not given.")
+@click.option("--cores", type=click.IntRange(1), help="Processor cores to use. Default: all.")
 @click.pass_context
 def fit(context: click.Context, images: tuple[str, ...], out: Path, **options) -> None:
-    """Learn clusters from IMAGES (files, folders, quoted globs) without any label, and write their masks.
+    """Find clusters in IMAGES without labels, and write a mask for each image.
 
-    OUT gets config.yaml, pictures (links to yours), results of the workflow, and masks as smooseg segment writes them.
-    Printed are the folder of masks and overlays, the head, which smooseg segment takes for other images, and with
-    --labels the report. The same command goes on where it was stopped; with other options, what they change is done
-    again. Said meanwhile is one line for each stage, with bars on a terminal; with --verbose, all that Snakemake says.
+    IMAGES are files, folders or quoted globs. The command writes below OUT: config.yaml, pictures (links to yours),
+    results (of the workflow) and masks (as smooseg segment writes them). It prints the folder of masks, the file of
+    the head, and with --labels the report. Give the head to smooseg segment for other images.
 
-    Rasters (as smooseg segment says) are cut into windows at --scale, without a copy of their pixels.
+    The same command continues where it was stopped. With other options, it repeats only what they change. While it
+    runs, it prints one line for each stage; with --verbose, it prints everything that Snakemake says.
 
-    With --labels, a PNG, TIFF or BMP of class ids of the same name (below subfolders as the masks are) and size as its
-    upright image, classes are scored where there is one, and masks show classes: those of --class-names, else the ids
-    that the labels hold. With --label-table, a CSV with the columns name and id, colour (#RRGGBB) or r, g and b, other
-    ids and colours are classes; rows of one name are one class, and those called void are not scored. There may be
-    more or fewer classes than clusters. No label is used in training.
+    Without --clusters, a smooseg_plus head chooses a number, and a line says why. smooseg segment --clusters shows
+    other numbers of the same head, without a new fit.
 
-    Without --clusters, a smooseg_plus head takes a number that the pictures suggest, and a line says why; smooseg
-    segment --clusters cuts it elsewhere.
+    With --labels, images that have a label are scored, and masks show classes instead of clusters. Labels take no part
+    in training. A label is a PNG, TIFF or BMP of class ids, with the name and the size of its image. Images in
+    subfolders have their labels in the same subfolders. There may be more classes than clusters, or fewer.
+
+    A label table is a CSV with a column name and either id, colour (#RRGGBB), or r, g and b. Rows with the same name
+    are one class. Rows with the name void are not scored.
+
+    Rasters (see smooseg segment) are read in windows at --scale. Their pixels are not copied.
 
     Example: smooseg fit photos --clusters 6 --out work
     """

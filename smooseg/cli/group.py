@@ -33,8 +33,8 @@ def volume(name: str, letter: str, text: str) -> click.Option:
 
 
 VOLUME = (
-    volume("quiet", "q", "Say nothing but results and errors."),
-    volume("verbose", "v", "Say what is done; show the traceback of a defect."),
+    volume("quiet", "q", "Print only results and errors."),
+    volume("verbose", "v", "Print what is done, and the traceback of a defect."),
 )
 
 

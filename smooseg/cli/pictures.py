@@ -11,41 +11,45 @@ OUT = click.option("--out", required=True, type=click.Path(file_okay=False, path
 BANDS = click.option(
     "--bands",
     callback=lambda context, option, text: split_bands(text) if text else None,
-    help="Of rasters: numbers of one band or three, as 4,3,2; if not given, the head's, or red, green and blue.",
+    help="Rasters only: the numbers of one band or three, as 4,3,2. Default: the head's bands, or red, green and blue.",
 )
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-NAMES = click.option("--names", type=FILE, help="CSV of what the clusters are called, as smooseg gallery saves it.")
+NAMES = click.option("--names", type=FILE, help="CSV of names for the clusters, as smooseg gallery saves it.")
 
 
 @click.command()
 @IMAGES
-@click.option("--head", required=True, type=FILE, help="A fitted head: results/experiments/NAME/SEED/head.safetensors.")
+@click.option("--head", required=True, type=FILE, help="Fitted head: results/experiments/NAME/SEED/head.safetensors.")
 @OUT
-@click.option("--weights", type=FILE, help="The backbone's weights; those in the head's results folder if not given.")
+@click.option("--weights", type=FILE, help="Weights of the backbone. Default: those in the results folder of the head.")
 @NAMES
-@click.option("--crf", is_flag=True, help="Refine by the dense CRF: edges follow the image, in 0.1 s of a core each.")
+@click.option(
+    "--crf",
+    is_flag=True,
+    help="Refine masks by the dense CRF: edges follow the image (0.1 s each).",
+)
 @click.option(
     "--size",
     type=click.IntRange(16, 4096),
-    help="Shorter side the backbone sees (pixels); the head's evaluation's if not given (320: 0.4 s, 644: 3.5 s).",
+    help="Shorter side that the backbone sees (pixels). Default: the head's. 320 takes 0.4 s, 644 takes 3.5 s.",
 )
 @click.option(
     "--scale",
     type=click.FloatRange(0, 8, min_open=True),
-    help="Pixels the backbone sees for one of the image (1: all of them), in windows; one view of --size if not given.",
+    help="Pixels that the backbone sees for one pixel of the image, in windows. Default: one view of --size.",
 )
 @click.option(
     "--tile",
     type=click.IntRange(16, 4096),
-    help="Side of a window (pixels), --size if not given; without --scale, at the scale of the head's training views.",
+    help="Side of a window (pixels). Default: --size. Without --scale, it has the scale of training views.",
 )
 @click.option(
     "--clusters",
     type=click.IntRange(2, 255),
-    help="Clusters to cut a smooseg_plus head into; the number that it was fitted for if not given.",
+    help="How many clusters of a smooseg_plus head to show. Default: the number that it was fitted with.",
 )
 @BANDS
-@click.option("--polygons", is_flag=True, help="Write outlines of rasters' masks as GeoPackages, too.")
+@click.option("--polygons", is_flag=True, help="Rasters only: also write the outlines of the masks as GeoPackages.")
 @click.option(
     "--batch", type=click.IntRange(1), default=8, show_default=True, help="Images or windows in a forward pass."
 )
@@ -53,20 +57,22 @@ NAMES = click.option("--names", type=FILE, help="CSV of what the clusters are ca
 def segment(context: click.Context, images: tuple[str, ...], out: Path, **options) -> None:
     """Write masks for IMAGES: files, folders (with all below them) or quoted globs.
 
-    For each image OUT/NAME.png is a mask of its size, whose palette shows the ids, and OUT/NAME.overlay.jpg shows it
-    over the image; where IMAGES have equal names, NAME begins with their folders. OUT/legend.csv names the ids:
-    classes where the head was scored, else clusters. OUT/shares.csv has the percent of each in each image; its path
-    is printed. Images whose mask is finished are skipped, so the same command goes on where it was stopped.
-    Images that cannot be used are named, the others are done, and the exit code is 1.
+    For each image, OUT/NAME.png is a mask of the same size, with a palette. OUT/NAME.overlay.jpg shows the mask over
+    the image. Where several images have the same name, NAME begins with their folders. OUT/legend.csv names the ids:
+    classes if the head was scored, clusters otherwise. OUT/shares.csv has the percent of each id in each image; the
+    command prints its path.
 
-    A smooseg_plus head holds every number of clusters: --clusters cuts it without a new fit. Masks of another number
-    than it was fitted for show clusters, not the classes of its scores.
+    The same command continues where it was stopped: images with a finished mask are skipped. Images that cannot be
+    used are named, and the exit code is then 1; all other images are done.
 
-    An image is seen as one view, whatever its pixels. With --scale or --tile, and where it is longer than three times
-    its shorter side or has more than 100 megapixels, it is seen in overlapping windows.
+    A smooseg_plus head holds every number of clusters; --clusters shows another one without a new fit. Such masks show
+    clusters, not the classes of the head's scores.
 
-    Of rasters (georeferenced, or more than Pillow reads; with the extra raster installed) the mask is OUT/NAME.tif, a
-    GeoTIFF in the same place.
+    The backbone sees an image as one view. It sees overlapping windows with --scale or --tile, where one side is more
+    than three times the other, and above 100 megapixels.
+
+    For rasters (georeferenced files, or what Pillow cannot read), the mask is OUT/NAME.tif, a GeoTIFF of the same
+    place. This needs the extra raster.
 
     Example: smooseg segment photos --head results/experiments/camvid_smooseg/0/head.safetensors --out masks
     """
@@ -95,17 +101,21 @@ def split_bands(text: str) -> tuple[int, ...]:
 @click.argument("head", type=FILE)
 @click.argument("images", nargs=-1)
 @click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="HTML file; gallery.html beside HEAD if not given."
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="HTML file. Default: gallery.html beside HEAD.",
 )
-@click.option("--weights", type=FILE, help="The backbone's weights; those in the head's results folder if not given.")
+@click.option("--weights", type=FILE, help="Weights of the backbone. Default: those in the results folder of the head.")
 @NAMES
 def gallery(head: Path, images: tuple[str, ...], out: Path | None, weights: Path | None, names: Path | None) -> None:
     """Write an HTML page on which you choose, split, merge and name the clusters of HEAD.
 
-    The page shows the colour, share, typical patches and pictures of each cluster. Pictures are IMAGES (files,
-    folders, quoted globs) or, after smooseg fit, those that HEAD was fitted on; up to 200 are looked at, and 100 are
-    shown whole. A slider sets the number of clusters where HEAD holds several (smooseg_plus). Save names.csv on the
-    page, and give it to --names of segment and fit. The page is one file and needs no server.
+    The page shows the colour, share, typical patches and pictures of each cluster. It takes the pictures from IMAGES
+    (files, folders, quoted globs). After smooseg fit, it can take those that HEAD was fitted on. It looks at no more
+    than 200 pictures and shows no more than 100 of them whole.
+
+    A slider sets the number of clusters if HEAD holds several (smooseg_plus). Save names.csv on the page, and give it
+    to --names of segment and fit. The page is one file and needs no server.
 
     Example: smooseg gallery work/results/experiments/smooseg_plus/0/head.safetensors
     """
@@ -127,12 +137,15 @@ def gallery(head: Path, images: tuple[str, ...], out: Path | None, weights: Path
 )
 @OUT
 def export(masks: Path, to: str, out: Path) -> None:
-    """Write the MASKS of a folder, as smooseg segment and fit leave it, for annotation tools and training code.
+    """Convert the folder MASKS, as smooseg segment and fit write it, for annotation tools and training code.
 
-    coco: annotations.json with a run-length mask for each class in each picture. cvat: annotations.xml (CVAT for images
-    1.1) and labels.json, a task's raw labels. labelstudio: tasks.json with predictions, and labels.xml, the labeling
-    interface. cityscapes: PNGs of ids and of colours below gtFine/train. Names and colours are those of legend.csv,
-    void is no class. What was written is printed.
+    \b
+    coco         annotations.json: a run-length mask for each class in each picture
+    cvat         annotations.xml (CVAT for images 1.1), and labels.json: a task's raw labels
+    labelstudio  tasks.json with predictions, and labels.xml: the labeling interface
+    cityscapes   PNGs of ids and of colours below gtFine/train
+
+    Names and colours are those of legend.csv. Void is not a class. The command prints what it wrote.
 
     Example: smooseg export work/masks --to cvat --out cvat
     """

@@ -1,4 +1,4 @@
-"""What a workflow run left: scores, caches."""
+"""Results of a workflow run: scores, clusters, caches."""
 
 import json
 from pathlib import Path
@@ -14,7 +14,7 @@ from .group import Commands
 @click.option(
     "--results",
     type=click.Path(path_type=Path),
-    help="The workflow's results folder; as in config.yaml where not given.",
+    help="The workflow's results folder. Default: as in config.yaml.",
 )
 def scores(results: Path | None) -> None:
     """Print the score table of the last run, and where its report is.
@@ -35,15 +35,21 @@ def scores(results: Path | None) -> None:
 @click.command()
 @click.argument("path")
 @click.option("--from", "first", type=click.IntRange(2), default=2, show_default=True, help="Fewest clusters to show.")
-@click.option("--to", "last", type=click.IntRange(2, 255), help="Most clusters to show; the finest of the head.")
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="PNG of the curves to write.")
+@click.option("--to", "last", type=click.IntRange(2, 255), help="Most clusters to show. Default: all.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="PNG file to write, with the curves.")
 def clusters(path: str, first: int, last: int | None, out: Path | None) -> None:
-    """Show what each number of clusters gains and loses, without labels: of a smooseg_plus head, or of features.
+    """Compare the numbers of clusters that a head or a cache of features allows, without labels.
 
-    PATH is a head's file, whose clusters can be cut into any number, or a train.zarr of features, to which a head is
-    fitted here. Printed as CSV for each number: how well several trees of clusters agree at it (1 is fully, 0 as by
-    chance), the share of neighbouring patches that are of one cluster, that of any two patches, and how far the first
-    is above the second (0 to 1). The last line, on standard error, recommends a number to begin with, and says why.
+    PATH is the file of a smooseg_plus head, or a train.zarr of features; the command then fits a head. It prints one
+    row of CSV for each number of clusters:
+
+    \b
+    agreement  how well several trees of clusters agree: 1 is fully, 0 is chance
+    within     share of neighbouring patches that are in the same cluster
+    between    share of any two patches that are in the same cluster
+    smooth     how far within is above between, from 0 to 1
+
+    The last line, on standard error, recommends a number to begin with and says why.
 
     Example: smooseg clusters work/results/experiments/smooseg_plus/0/head.safetensors --to 12 --out clusters.png
     """

@@ -11,7 +11,9 @@ from ..settings.shipped import shipped
 @click.command()
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED, metavar="[-- ARGUMENTS OF SNAKEMAKE]")
 def workflow(arguments: tuple[str, ...]) -> None:
-    """Run snakemake on the workflow that smooseg comes with, in this folder, and with its config.yaml if there is one.
+    """Run the workflow that smooseg comes with, in this folder.
+
+    If the folder has a config.yaml, that is used. Everything after -- goes to snakemake.
 
     Example: smooseg workflow -- --cores all --config run=camvid data_root=../data
     """

@@ -16,13 +16,18 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from ..features.store import Store
+from ..features.store import CIRCUMSTANCES, Store
 from ..running.device import default_device
 from ..running.files import whole
 from ..running.machine import fast_precision
 
 LOG = logging.getLogger(__name__)
 EVERY = 30.0  # seconds of work that a kill can cost; writing takes milliseconds
+
+
+def decisive_provenance(store: Store) -> dict:
+    """A store's provenance without the circumstances, in which stores of the same features may differ."""
+    return {key: value for key, value in store.provenance.items() if key != CIRCUMSTANCES}
 
 
 class Snapshot:
@@ -41,7 +46,7 @@ class Snapshot:
         self.head: nn.Module | None = None  # that is trained, and of which states are kept
         # each decides the last bits, or a precision that was left to the machine
         machine = [torch.__version__, torch.get_num_threads(), default_device().type, fast_precision()]
-        decisive = [facts, [(store.provenance, store.listed) for store in stores]]
+        decisive = [facts, [(decisive_provenance(store), store.listed) for store in stores]]
         self.made_from, self.owner = (
             hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()
             for what in (decisive, [*decisive, machine])
