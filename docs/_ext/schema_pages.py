@@ -66,7 +66,11 @@ def rows(part: dict, root: dict, prefix: str):
     for key, entry in sorted(part.get("properties", {}).items(), key=lambda item: not item[1].get("common", False)):
         entry = follow_reference(entry, root) | entry  # what stands beside a reference counts
         default = (
-            "required" if key in part.get("required", ()) else show_default(entry["default"]) if "default" in entry else ""
+            "required"
+            if key in part.get("required", ())
+            else default_text(entry["default"])
+            if "default" in entry
+            else ""
         )
         mark = " •" if entry.get("common") else ""
         title, text = (cell(entry.get(name, "")) for name in ("title", "description"))
@@ -75,7 +79,7 @@ def rows(part: dict, root: dict, prefix: str):
             yield from rows(entry, root, f"{prefix}{key}.")
 
 
-def show_default(value) -> str:
+def default_text(value) -> str:
     """A default as YAML has it."""
     if value in ({}, []):
         return ""
