@@ -65,13 +65,8 @@ def rows(part: dict, root: dict, prefix: str):
     """A table's rows: a key each, those of a mapping below it."""
     for key, entry in sorted(part.get("properties", {}).items(), key=lambda item: not item[1].get("common", False)):
         entry = follow_reference(entry, root) | entry  # what stands beside a reference counts
-        default = (
-            "required"
-            if key in part.get("required", ())
-            else default_text(entry["default"])
-            if "default" in entry
-            else ""
-        )
+        default = default_text(entry["default"]) if "default" in entry else ""
+        default = "required" if key in part.get("required", ()) else default
         mark = " •" if entry.get("common") else ""
         title, text = (cell(entry.get(name, "")) for name in ("title", "description"))
         yield f"| `{prefix}{key}`{mark} | {title} | {values(entry)} | {default} | {text} |"

@@ -53,7 +53,7 @@ def pad_tree(steps: np.ndarray, sizes: np.ndarray, finest: int) -> tuple[np.ndar
 def groups(merges: np.ndarray, clusters: int) -> np.ndarray:
     """Cluster of each finest cluster at a cut: the smallest number of a finest cluster that it holds.
 
-    In a tree that :func:`number_clusters` made, these are 0 to ``clusters - 1``, and a cut into one more cluster changes
+    In a tree that :func:`number_clusters` made, these are 0 to ``clusters - 1``, and a cut into one more cluster alters
     a single one of them: its smaller part gets the number ``clusters``.
 
     Args:
