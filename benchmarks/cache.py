@@ -15,7 +15,7 @@ from smooseg.features.reader import shuffled_batches
 from smooseg.features.store import create_store, open_store
 from smooseg.heads import HEADS
 from smooseg.heads.smooseg import head as smooseg_head
-from smooseg.settings.schema import checked, load_schema
+from smooseg.settings.schema import load_schema, validate
 
 PATCHES, CHANNELS = 256, 384  # ViT-S/14 at 224
 VIEW_BYTES = 2 * PATCHES * CHANNELS
@@ -66,7 +66,7 @@ def read_rates(folder: Path) -> list[dict]:
 def settings(**changes) -> dict:
     """SmooSeg's settings with every default."""
     schema = load_schema()
-    return checked({"subtract_mean": True, **changes}, schema["$defs"]["heads"]["smooseg"], schema, "settings")
+    return validate({"subtract_mean": True, **changes}, schema["$defs"]["heads"]["smooseg"], schema, "settings")
 
 
 def waiting(path: Path, steps: int) -> tuple[float, float]:
@@ -88,7 +88,7 @@ def waiting(path: Path, steps: int) -> tuple[float, float]:
     return waited, time.perf_counter() - began
 
 
-def bounded(path: Path, steps: int) -> int:
+def measure_bounded(path: Path, steps: int) -> int:
     """Bytes by which training with a budget raises this process's peak memory over a training on little data."""
     small = open_store(path.parent / "camvid.zarr", {})
     HEADS["smooseg"].fit(small, 11, settings(steps=3), seed=0, budget=20_000_000)
@@ -110,7 +110,7 @@ def run() -> list[dict]:
         share = waited / total
         rows.append(row("training streamed: seconds waiting for data, of all", waited, total, share, "lower", 0.05))
         synthetic_store(folder / "large.zarr", LARGE_VIEWS)
-        peak, _ = in_process(bounded, folder / "large.zarr", LARGE_VIEWS // BATCH)
+        peak, _ = in_process(measure_bounded, folder / "large.zarr", LARGE_VIEWS // BATCH)
         metric = "an epoch of 4 GB: added peak memory against a budget of 400 MB (MB)"
         rows.append(row(metric, peak / 1e6, BUDGET / 1e6, peak / BUDGET, "lower", 1.25))
     return rows

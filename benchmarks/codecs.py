@@ -21,7 +21,7 @@ from smooseg.evaluation.metrics import confusion_matrix, match_clusters, score
 from smooseg.evaluation.segmentation import image_logits
 from smooseg.features.store import create_store, open_store
 from smooseg.heads import HEADS
-from smooseg.settings.schema import checked, load_schema
+from smooseg.settings.schema import load_schema, validate
 
 FEATURES = Path("results/features/camvid/dinov2_s14_focus")
 LABELS = Path("results/labels/camvid/dinov2_s14_focus/eval.zarr")
@@ -41,7 +41,7 @@ def bfloat16(x: np.ndarray, limit: np.ndarray) -> np.ndarray:
     return torch.from_numpy(x).bfloat16().half().numpy()
 
 
-def bit_rounded(bits: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def round_bits(bits: int) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """Keep some of float16's ten fraction bits."""
     codec = numcodecs.BitRound(keepbits=bits)
     return lambda x, limit: codec.decode(codec.encode(x.copy())).view(np.float16).reshape(x.shape)
@@ -54,10 +54,10 @@ VARIANTS = {
     "blosc lz4 bitshuffle": ([], [blosc("lz4", 5, "bitshuffle")], None),
     "blosc zstd-1 bitshuffle": ([], [SHUFFLED], None),
     "blosc zstd-5 bitshuffle": ([], [blosc("zstd", 5, "bitshuffle")], None),
-    "7 bits kept, zstd-1 bitshuffle": ([BitRound(keepbits=7)], [SHUFFLED], bit_rounded(7)),
-    "5 bits kept, zstd-1 bitshuffle": ([BitRound(keepbits=5)], [SHUFFLED], bit_rounded(5)),
-    "3 bits kept, zstd-1 bitshuffle": ([BitRound(keepbits=3)], [SHUFFLED], bit_rounded(3)),
-    "2 bits kept, zstd-1 bitshuffle": ([BitRound(keepbits=2)], [SHUFFLED], bit_rounded(2)),
+    "7 bits kept, zstd-1 bitshuffle": ([BitRound(keepbits=7)], [SHUFFLED], round_bits(7)),
+    "5 bits kept, zstd-1 bitshuffle": ([BitRound(keepbits=5)], [SHUFFLED], round_bits(5)),
+    "3 bits kept, zstd-1 bitshuffle": ([BitRound(keepbits=3)], [SHUFFLED], round_bits(3)),
+    "2 bits kept, zstd-1 bitshuffle": ([BitRound(keepbits=2)], [SHUFFLED], round_bits(2)),
     "bfloat16": (None, None, bfloat16),
     "int8 for each channel": (None, None, int8_channels),
 }
@@ -89,7 +89,7 @@ def scores(views: list[np.ndarray], labels: np.ndarray, folder: Path, head: str)
         store.finish()
     features, evaluation = open_store(folder / "t.zarr", {}), open_store(folder / "e.zarr", {})
     schema, results = load_schema(), []
-    chosen = settings(steps=STEPS) if head == "smooseg" else checked({}, schema["$defs"]["heads"][head], schema, "")
+    chosen = settings(steps=STEPS) if head == "smooseg" else validate({}, schema["$defs"]["heads"][head], schema, "")
     for seed in SEEDS:
         fitted, _ = HEADS[head].fit(features, CLASSES, chosen, seed=seed, budget=10**10)
         size = labels.shape[1]

@@ -26,7 +26,7 @@ from smooseg.images.imaging import read_views
 from smooseg.pictures.segmenter import crf_defaults
 from smooseg.running.device import keep_freed_memory
 from smooseg.running.machine import usable_cores
-from smooseg.settings.schema import checked, load_schema
+from smooseg.settings.schema import load_schema, validate
 
 DATA = Path("../shared/data/camvid")
 FEATURES = Path("results/features/camvid/dinov2_s14_focus")
@@ -51,7 +51,7 @@ def fit(kind: str, clusters: int, path: Path) -> None:
     """Train a head: k-means, which spreads every image over most clusters, or SmooSeg, which does not."""
     schema = load_schema()
     settings = {} if kind == "kmeans" else {"steps": STEPS, "subtract_mean": True, "precision": "bfloat16"}
-    settings = checked(settings, schema["$defs"]["heads"][kind], schema, kind)
+    settings = validate(settings, schema["$defs"]["heads"][kind], schema, kind)
     head, _ = HEADS[kind].fit(open_store(FEATURES / "train.zarr", {}), clusters, settings, seed=0, budget=10**9)
     save_head(head, kind, {}, path)
 

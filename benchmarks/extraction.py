@@ -65,7 +65,7 @@ def rate(model: Backbone, pixels: torch.Tensor, batch: int) -> float:
     return len(pixels) / (time.perf_counter() - began)
 
 
-def whole(manifest, root: Path, weights: Path, folder: Path, precision: str) -> float:
+def time_whole(manifest, root: Path, weights: Path, folder: Path, precision: str) -> float:
     """Views per second of an extraction, from image files to a finished store; model construction left out."""
     path = folder / "features.zarr"
     shutil.rmtree(path, ignore_errors=True)
@@ -101,7 +101,7 @@ def run() -> list[dict]:
         rates = {}
         for precision in ("float32", "bfloat16"):
             rates[precision], alone = alternate(
-                partial(whole, manifest, dataset.root, weights, folder, precision),
+                partial(time_whole, manifest, dataset.root, weights, folder, precision),
                 partial(bare, pixels, weights, precision, BATCH),
             )
             metric = f"extraction against the bare backbone, {precision} (views/s)"

@@ -35,7 +35,7 @@ from smooseg.images.datasets.base import VOID
 from smooseg.images.datasets.cocostuff27 import SPLITS
 from smooseg.results.timing import stage_times
 from smooseg.settings.files import read_catalogue
-from smooseg.settings.shipped import shipped
+from smooseg.settings.shipped import shipped_path
 
 IMAGES, EVALUATED = COCOSTUFF.values()
 PHOTOGRAPHS = Path("../shared/data/landcover")
@@ -128,7 +128,7 @@ def snakemake(folder: Path, *arguments: str) -> tuple[float, pd.DataFrame]:
     Returns:
         Seconds it took; by rule, and for "snakemake" itself, cpu_s (of all its jobs) and memory_mb (of the largest).
     """
-    command = [sys.executable, "-m", "snakemake", "--snakefile", shipped("Snakefile"), "--quiet", *arguments]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", shipped_path("Snakefile"), "--quiet", *arguments]
     began, seen = time.perf_counter(), {}
     process = psutil.Popen(list(map(str, command)), cwd=folder)
     while process.poll() is None:
@@ -174,13 +174,13 @@ def measure(folder: Path, images: int, photographs: Path, extra: list[str]) -> p
     stages = stages.set_index("rule").rename_axis("stage")[["jobs", "seconds", "amount", "unit"]]
     stages = stages.join(pd.concat(usage).groupby("stage").agg({"cpu_s": "sum", "memory_mb": "max"}))
     stages["rate"] = (stages["amount"] / stages["cpu_s"]).where(stages["unit"] != "")
-    stages["files"] = pd.Series({stage: written(results, pattern) for stage, pattern in FILES.items()})
+    stages["files"] = pd.Series({stage: count_files(results, pattern) for stage, pattern in FILES.items()})
     found = pd.concat([pd.DataFrame(walls).set_index("stage"), stages])
     found.to_csv(table)
     return found
 
 
-def written(results: Path, pattern: str) -> int:
+def count_files(results: Path, pattern: str) -> int:
     """Files and folders at and below what a pattern finds."""
     found = list(results.glob(pattern))
     return len(found) + sum(len(names) for path in found for _, *kinds in os.walk(path) for names in kinds)

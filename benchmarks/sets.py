@@ -15,7 +15,7 @@ from smooseg.images.datasets.base import VOID
 from smooseg.images.demo.drawing import draw_kinds
 from smooseg.images.demo.scenes import CLASS_OF, KINDS
 from smooseg.settings.catalogue import load_catalogue
-from smooseg.settings.shipped import shipped
+from smooseg.settings.shipped import shipped_path
 
 BACKBONE, VIEWS = "dinov2_s14_focus", ("train", "eval")
 SCENES = {"scenes": 120, "few_scenes": 10}  # training scenes of the data sets that are drawn
@@ -118,7 +118,9 @@ def make_caches(datasets: dict[str, dict], data: Path, out: Path, precision: str
     folders = [out.absolute() / "labels" / name / BACKBONE for name in datasets]
     wanted = [folder / f"{view}.zarr/complete.json" for folder, view in product(folders, VIEWS)]
     options = ["--cores", "all", "--quiet", "--configfile", listed.absolute(), "--", *wanted]
-    subprocess.run([sys.executable, "-m", "snakemake", *map(str, options)], cwd=shipped("Snakefile").parent, check=True)
+    subprocess.run(
+        [sys.executable, "-m", "snakemake", *map(str, options)], cwd=shipped_path("Snakefile").parent, check=True
+    )
 
 
 def find_cases(data: Path, out: Path, precision: str) -> list[Case]:

@@ -18,7 +18,7 @@ def inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return features, assignments, random_partners(BATCH, generator)
 
 
-def closed(features: torch.Tensor, assignments: torch.Tensor, partner: torch.Tensor) -> torch.Tensor:
+def from_moments(features: torch.Tensor, assignments: torch.Tensor, partner: torch.Tensor) -> torch.Tensor:
     """Both terms from one set of moments."""
     moments = image_moments(features, assignments)
     return smoothness(moments, None, B1)[0] + smoothness(moments, partner, B2)[0]

@@ -16,7 +16,7 @@ import yaml
 from benchmarks.common import row
 from benchmarks.sets import folder_entry
 from smooseg.running.fingerprint import tree_state
-from smooseg.settings.shipped import shipped
+from smooseg.settings.shipped import shipped_path
 
 IMAGES = {"train": 118_287, "val": 2_175}  # of COCO-Stuff
 FEW = dict.fromkeys(IMAGES, 10)
@@ -53,7 +53,7 @@ def python(code: str) -> None:
 
 def imports(script: str) -> str:
     """What a workflow script imports before its work begins."""
-    text = shipped(f"workflow/scripts/{script}.py").read_text("utf-8")
+    text = shipped_path(f"workflow/scripts/{script}.py").read_text("utf-8")
     return text.split("\nif __name__")[0] + "\nfrom smooseg import heads\n"
 
 
@@ -69,7 +69,7 @@ def write_files(folder: Path, images: dict[str, int]) -> None:
 
 def dry_run(folder: Path) -> None:
     """``snakemake -n`` in a folder with a data set."""
-    command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "--snakefile", str(shipped("Snakefile"))]
+    command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "--snakefile", str(shipped_path("Snakefile"))]
     command += ["--configfile", "large.yaml"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
 

@@ -22,7 +22,7 @@ from smooseg.running.fingerprint import source_hash
 from smooseg.running.progress import progress
 from smooseg.settings.catalogue import load_catalogue
 from smooseg.settings.heads import SUPERVISED
-from smooseg.settings.schema import checked, load_schema
+from smooseg.settings.schema import load_schema, validate
 
 CEILING, KEY, BUDGET = "linear", ["set", "head", "seed", "code"], 4 * 10**9
 
@@ -30,13 +30,13 @@ CEILING, KEY, BUDGET = "linear", ["set", "head", "seed", "code"], 4 * 10**9
 def settings_of(name: str, changes: dict) -> dict:
     """A head's settings, the rest being defaults."""
     schema = load_schema()
-    settings = checked(changes, schema["$defs"]["heads"][name], schema, name)
+    settings = validate(changes, schema["$defs"]["heads"][name], schema, name)
     if settings["subtract_mean"] is None:
         settings["subtract_mean"] = load_catalogue()["backbones"]["dinov2_s14_focus"]["subtract_mean"]
     return settings
 
 
-def parsed_head(spec: str) -> tuple[str, dict]:
+def parse_head(spec: str) -> tuple[str, dict]:
     """Name and changed settings of "name:setting=value,setting=value"."""
     name, _, settings = spec.partition(":")
     return name, {key: yaml.safe_load(value) for key, value in (s.split("=") for s in settings.split(",") if s)}
@@ -45,7 +45,7 @@ def parsed_head(spec: str) -> tuple[str, dict]:
 def fitted_scores(case: Case, spec: str, seed: int) -> dict:
     """One row of scores.csv."""
     torch.set_num_threads(1)
-    name, changes = parsed_head(spec)
+    name, changes = parse_head(spec)
     supervision = {"labels": case.labels("train")} if name in SUPERVISED else {}
     head, _ = HEADS[name].fit(
         case.features("train"), case.classes, settings_of(name, changes), seed=seed, budget=BUDGET, **supervision
@@ -58,7 +58,7 @@ def fitted_scores(case: Case, spec: str, seed: int) -> dict:
 def run_all(cases: list[Case], specs: list[str], seeds: list[int], path: Path, workers: int) -> pd.DataFrame:
     """Rows of every set, head and seed, in that order; those that the file lacks are fitted and added to it."""
     rows = pd.read_csv(path).to_dict("records") if path.exists() else []
-    codes = {spec: source_hash(f"heads.{parsed_head(spec)[0]}") for spec in specs}
+    codes = {spec: source_hash(f"heads.{parse_head(spec)[0]}") for spec in specs}
     wanted = {(c.name, spec, seed, codes[spec]): (c, spec, seed) for spec, c, seed in product(specs, cases, seeds)}
     lacking = wanted.keys() - {tuple(row[key] for key in KEY) for row in rows}
     with ProcessPoolExecutor(workers) as pool:

@@ -34,10 +34,10 @@ def step_times(patches: int, precision: str) -> tuple[float, float]:
             embeddings = head.projector(inputs, inputs)
         F.normalize(embeddings.float(), dim=-1).sum().backward()
 
-    def repeated(function):
+    def repeat(function):
         return best_time(lambda: [function() for _ in range(STEPS)], 2) / STEPS
 
-    times = [(repeated(step), repeated(projector)) for _ in range(2)]
+    times = [(repeat(step), repeat(projector)) for _ in range(2)]
     return tuple(map(min, zip(*times, strict=True)))
 
 

@@ -22,13 +22,13 @@ class SmoosegError(Exception):
         super().__init__(" ".join(filter(None, map(str.strip, text.splitlines()))))  # some libraries say several
 
 
-def listed(names: list[str], between: str = ", ") -> str:
+def list_some(names: list[str], between: str = ", ") -> str:
     """The first 20 of some names, and how many more there are."""
     more = len(names) - MAX_LISTED
     return between.join([*names[:MAX_LISTED], *([f"and {more} more"] if more > 0 else [])])
 
 
-def raise_listed(summary: str, problems: list[str]) -> None:
+def raise_problems(summary: str, problems: list[str]) -> None:
     """Raise one error that names every problem, or return when there is none.
 
     Args:
@@ -40,4 +40,4 @@ def raise_listed(summary: str, problems: list[str]) -> None:
     """
     if not problems:
         return
-    raise SmoosegError(f"{summary}: {listed(problems, '; ')}")
+    raise SmoosegError(f"{summary}: {list_some(problems, '; ')}")

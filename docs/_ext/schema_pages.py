@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from smooseg.settings.schema import load_schema, referred
+from smooseg.settings.schema import follow_reference, load_schema
 
 INTRODUCTION = """# Configuration
 
@@ -64,10 +64,9 @@ def section(title: str, text: str, part: dict, root: dict):
 def rows(part: dict, root: dict, prefix: str):
     """A table's rows: a key each, those of a mapping below it."""
     for key, entry in sorted(part.get("properties", {}).items(), key=lambda item: not item[1].get("common", False)):
-        entry = referred(entry, root) | entry  # what stands beside a reference counts
-        default = (
-            "required" if key in part.get("required", ()) else shown(entry["default"]) if "default" in entry else ""
-        )
+        entry = follow_reference(entry, root) | entry  # what stands beside a reference counts
+        default = default_text(entry["default"]) if "default" in entry else ""
+        default = "required" if key in part.get("required", ()) else default
         mark = " •" if entry.get("common") else ""
         title, text = (cell(entry.get(name, "")) for name in ("title", "description"))
         yield f"| `{prefix}{key}`{mark} | {title} | {values(entry)} | {default} | {text} |"
@@ -75,7 +74,7 @@ def rows(part: dict, root: dict, prefix: str):
             yield from rows(entry, root, f"{prefix}{key}.")
 
 
-def shown(value) -> str:
+def default_text(value) -> str:
     """A default as YAML has it."""
     if value in ({}, []):
         return ""

@@ -117,7 +117,7 @@ def verify(path: str) -> None:
     from ..running.progress import progress
 
     store = Store(path)
-    store.listed = store.recorded()
+    store.listed = store.listed_checksums()
     problems = store.problems()
     store.listed = None  # reading is to find damage inside chunks
     for start, stop in progress(store.blocks(store.chunk), unit="chunk", desc="verify"):

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from ..settings.shipped import shipped
+from ..settings.shipped import shipped_path
 
 
 @click.command()
@@ -17,5 +17,5 @@ def workflow(arguments: tuple[str, ...]) -> None:
 
     Example: smooseg workflow -- --cores all --config run=camvid data_root=../data
     """
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(shipped("Snakefile")), *arguments]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(shipped_path("Snakefile")), *arguments]
     os.execv(sys.executable, command)  # its exit code and signals are the command's

@@ -9,8 +9,8 @@ from ..features.store import Store
 from ..heads import HEADS
 from ..heads.smooseg_plus import SmooSegPlusHead
 from ..running.progress import progress
-from ..settings.schema import checked, load_schema
-from .metrics import joined_rows, majority_classes, match_clusters, score
+from ..settings.schema import load_schema, validate
+from .metrics import join_rows, majority_classes, match_clusters, score
 from .states import pixel_confusion
 
 KMEANS = 2, 3, 4, 6, 8, 12, 16, 24  # clusters; the number of classes is added
@@ -30,7 +30,7 @@ def score_cuts(head: SmooSegPlusHead, features: Store, labels: Store, classes: i
         Columns as in :data:`COLUMNS`, in percent; method is "one tree".
     """
     counted = pixel_confusion(head.cut(head.cuts[-1]), features, labels, classes)
-    rows = [scores_of("one tree", k, joined_rows(counted, head.groups(k).tolist())) for k in head.cuts]
+    rows = [scores_of("one tree", k, join_rows(counted, head.groups(k).tolist())) for k in head.cuts]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -50,7 +50,7 @@ def score_kmeans(
         As :func:`score_cuts`; method is "k-means".
     """
     schema, rows = load_schema(), []
-    complete = checked(settings, schema["$defs"]["heads"]["kmeans"], schema, "settings")
+    complete = validate(settings, schema["$defs"]["heads"]["kmeans"], schema, "settings")
     for clusters in progress(sorted(numbers), unit="K", desc="k-means"):
         head, _ = HEADS["kmeans"].fit(train, clusters, complete, **fitting)
         rows.append(scores_of("k-means", clusters, pixel_confusion(head, features, labels, classes)))

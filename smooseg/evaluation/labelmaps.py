@@ -50,7 +50,7 @@ def fill(
         images: In a block, whole chunks.
     """
     blocks = output.blocks(images)
-    lacking = [limits for limits in blocks if not output.written(*limits)]
+    lacking = [limits for limits in blocks if not output.is_written(*limits)]
     place_of_work = scheduler or f"{workers} processes"
     LOG.info("%s: %d of %d blocks to do, on %s", output.path, len(lacking), len(blocks), place_of_work)
     compute(block, [task(*limits) for limits in lacking], workers, scheduler, block.__name__)

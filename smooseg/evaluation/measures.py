@@ -18,7 +18,7 @@ BINS = 40  # of the distributions of the label penalty
 
 def head_measures(head: Head, store: Store, seed: int) -> dict:
     """What :func:`measure_head` finds, and as ``start`` the same of the head as its training began, or None."""
-    start = untrained(head, seed)
+    start = build_untrained(head, seed)
     return measure_head(head, store) | {"start": None if start is None else measure_head(start, store)}
 
 
@@ -70,7 +70,7 @@ def measure_head(head: Head, store: Store, seed: int = 0) -> dict:
     }
 
 
-def untrained(head: Head, seed: int) -> Head | None:
+def build_untrained(head: Head, seed: int) -> Head | None:
     """A head as its training began: initialised with the same seed, the mean feature being known by then.
 
     Returns:

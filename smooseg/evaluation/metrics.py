@@ -59,7 +59,7 @@ def majority_classes(confusion: np.ndarray) -> np.ndarray:
     return np.where(confusion.any(1), confusion.argmax(1), UNMATCHED)
 
 
-def joined_rows(confusion: np.ndarray, groups: list[int]) -> np.ndarray:
+def join_rows(confusion: np.ndarray, groups: list[int]) -> np.ndarray:
     """A confusion matrix whose clusters are joined in groups 0, 1, …; those of :data:`VOID` are left out."""
     joined = np.zeros((max((g + 1 for g in groups if g != VOID), default=0), confusion.shape[1]), np.int64)
     kept = np.array(groups) != VOID

@@ -47,7 +47,7 @@ def read_names(path: Path, clusters: int, sha256: str, finest: int | None = None
     return [found[i] for i in range(len(rows))]
 
 
-def named_groups(names: list[str]) -> tuple[list[str], list[int]]:
+def group_names(names: list[str]) -> tuple[list[str], list[int]]:
     """Classes that names of clusters make, and the number of each cluster's: those of one name are one class.
 
     Returns:

@@ -18,7 +18,7 @@ from ..images.imaging import read_views
 from ..images.manifests import read_rows
 from ..running.device import keep_freed_memory
 from ..running.device import threads as torch_threads
-from ..running.parallel import in_threads, place
+from ..running.parallel import absolute, in_threads
 from .labelmaps import CHUNK, create_label_store, engine_workers, fill
 from .refinement import find_engine, refine
 from .segmentation import averaged_embeddings, image_logits, pixel_logits
@@ -72,7 +72,7 @@ def predict_labels(
     """
     facts = {"head_sha256": file_sha256(head_path), "named": named, "code": code}
     output = create_label_store(features, features.views // 2, path, facts)
-    inputs = place(features.path), place(head_path), place(path)
+    inputs = absolute(features.path), absolute(head_path), absolute(path)
     fill(output, predict_block, lambda start, stop: (*inputs, start, stop, named), workers, scheduler)
 
 
@@ -100,7 +100,7 @@ def refine_labels(
     crf = crf | {"engine": find_engine(crf["engine"])}
     facts = {"head_sha256": file_sha256(head_path), "named": named, "crf": crf, "code": code}
     output = create_label_store(features, features.views // 2, path, facts)
-    inputs, views = (place(features.path), place(head_path), place(path)), (place(manifest), place(root))
+    inputs, views = (absolute(features.path), absolute(head_path), absolute(path)), (absolute(manifest), absolute(root))
     workers, threads = engine_workers(crf["engine"], workers, scheduler)
 
     def task(start: int, stop: int) -> tuple:
@@ -139,8 +139,8 @@ def refine_block(
     grids = averaged_embeddings(head, torch.from_numpy(store.read(2 * start, 2 * stop)))
     rows = read_rows(manifest, 2 * start, 2 * stop).query("not mirror")
 
-    def refined(i: int) -> np.ndarray:
+    def refine_view(i: int) -> np.ndarray:
         (view,) = read_views(root, rows[i : i + 1], size, resample)
         return refine(pixel_logits(head, grids[i], size), view, crf, head.sharpness)
 
-    output.write(start, np.stack(in_threads(refined, range(len(rows)), threads)))
+    output.write(start, np.stack(in_threads(refine_view, range(len(rows)), threads)))

@@ -22,7 +22,7 @@ from ..images.imaging import read_views
 from ..images.manifests import read_rows
 from ..running.device import keep_freed_memory
 from ..running.device import threads as torch_threads
-from ..running.parallel import in_threads, place
+from ..running.parallel import absolute, in_threads
 from .labelmaps import CHUNK, create_label_store, engine_workers, fill
 from .refinement import find_engine, refine
 
@@ -59,7 +59,7 @@ def propose_masks(
     crf = crf | {"engine": find_engine(crf["engine"])}
     output = create_label_store(features, features.views, path, {"masks": settings, "crf": crf, "code": code})
     mean = mean_feature(features).numpy() if settings["subtract_mean"] else np.zeros(features.shape[-1], np.float32)
-    inputs, views = (place(features.path), place(path)), (place(manifest), place(root))
+    inputs, views = (absolute(features.path), absolute(path)), (absolute(manifest), absolute(root))
     workers, threads = engine_workers(crf["engine"], workers, scheduler)
 
     def task(start: int, stop: int) -> tuple:
@@ -133,9 +133,9 @@ def proposals(features: np.ndarray, threshold: float, covered: float, ends: str)
     free, masks = np.ones(len(features), bool), list[np.ndarray]()
     while 1 - free.mean() < covered and len(masks) < VOID - 1:
         along = units @ principal_direction(features[free])
-        mask = grown_mask(units, free, first_patch(along, free, ends), threshold)
+        mask = grow_mask(units, free, first_patch(along, free, ends), threshold)
         if not mask.any():  # it began at a covered patch that no free one is like, and would do so again
-            mask = grown_mask(units, free, first_patch(along, free, "both"), threshold)
+            mask = grow_mask(units, free, first_patch(along, free, "both"), threshold)
         masks.append(mask)
         free &= mask == 0
     return np.array(masks, np.float32)
@@ -153,7 +153,7 @@ def first_patch(along: np.ndarray, free: np.ndarray, ends: str) -> int:
     return int((np.where(free, along, 0) if ends == "positive" else np.where(free, np.abs(along), -1)).argmax())
 
 
-def grown_mask(units: np.ndarray, free: np.ndarray, first: int, threshold: float) -> np.ndarray:
+def grow_mask(units: np.ndarray, free: np.ndarray, first: int, threshold: float) -> np.ndarray:
     """Free patches' cosines to the first patch (patches,), as shares of the largest; 0 below the threshold."""
     cosines = np.where(free, units @ units[first], 0)
     cosines[first] = free[first]  # also where its feature is 0, so that a mask takes the free patch that it begins at

@@ -48,23 +48,23 @@ def refine(logits: torch.Tensor, image: np.ndarray, settings: dict, sharpness: f
     Raises:
         SmoosegError: If the settings' kernels are too narrow for the image.
     """
-    present, labels = inferred(logits, image, settings, sharpness, marginals=False)
+    present, labels = infer_present(logits, image, settings, sharpness, marginals=False)
     return present.astype(np.uint8)[labels]
 
 
-def refined_marginals(logits: torch.Tensor, image: np.ndarray, settings: dict, sharpness: float) -> np.ndarray:
+def refine_marginals(logits: torch.Tensor, image: np.ndarray, settings: dict, sharpness: float) -> np.ndarray:
     """What :func:`refine` takes the largest of: marginals of clusters that some pixel prefers, of the others 0.
 
     Returns:
         float32 (clusters, height, width).
     """
-    present, marginals = inferred(logits, image, settings, sharpness, marginals=True)
+    present, marginals = infer_present(logits, image, settings, sharpness, marginals=True)
     result = np.zeros(logits.shape, np.float32)
     result[present] = marginals
     return result
 
 
-def inferred(
+def infer_present(
     logits: torch.Tensor, image: np.ndarray, settings: dict, sharpness: float, *, marginals: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Clusters that some pixel prefers, int64 (present,), and labels or marginals whose numbers count those."""

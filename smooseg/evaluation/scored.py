@@ -10,7 +10,7 @@ import pandas as pd
 from ..errors import SmoosegError
 from ..images.datasets.base import VOID
 from .metrics import UNMATCHED, confusion_matrix
-from .scoring import summarised
+from .scoring import summarise
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,11 +65,11 @@ def score_maps(
     if len(found) != len(true):
         raise SmoosegError(f"{len(found)} maps and {len(true)} labels were given")
     pairs = list(zip(found, true, strict=True))
-    names = classes or [f"class {i}" for i in range(1 + largest(true))]
-    number = clusters or (len(names) if not matched else 1 + largest(found))
-    confusions = np.stack([counted(one, label, number, len(names)) for one, label in pairs])
+    names = classes or [f"class {i}" for i in range(1 + largest_id(true))]
+    number = clusters or (len(names) if not matched else 1 + largest_id(found))
+    confusions = np.stack([count_pixels(one, label, number, len(names)) for one, label in pairs])
     assigned = [*range(number), VOID]  # the last row: pixels of no cluster
-    said = summarised(confusions, names, matched, assigned)
+    said = summarise(confusions, names, matched, assigned)
     assignment = said["assignment"][:number]
     return Scored(
         said["accuracy"],
@@ -81,7 +81,7 @@ def score_maps(
     )
 
 
-def counted(found: np.ndarray, label: np.ndarray, clusters: int, classes: int) -> np.ndarray:
+def count_pixels(found: np.ndarray, label: np.ndarray, clusters: int, classes: int) -> np.ndarray:
     """Confusion matrix of an image: int64 (clusters + 1, classes), the last row of pixels without a cluster.
 
     Raises:
@@ -107,7 +107,7 @@ def arrays(given: Any, what: str) -> list[np.ndarray]:
     return found
 
 
-def largest(maps: Iterable[np.ndarray]) -> int:
+def largest_id(maps: Iterable[np.ndarray]) -> int:
     """The largest id that is not void.
 
     Raises:

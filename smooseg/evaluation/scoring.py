@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..errors import SmoosegError, raise_listed
+from ..errors import SmoosegError, raise_problems
 from ..features.store import Store, open_store
 from ..images.datasets.base import VOID, Dataset
 from ..images.imaging import label_view
 from ..images.labels import doubts
 from ..images.manifests import listed_sha256, manifest_parts
-from ..running.parallel import compute, place
+from ..running.parallel import absolute, compute
 from ..running.progress import progress
 from .labelmaps import CHUNK, create_label_store
-from .metrics import confusion_matrix, joined_rows, majority_classes, match_clusters, of_groups, released_scores, score
+from .metrics import confusion_matrix, join_rows, majority_classes, match_clusters, of_groups, released_scores, score
 
 LOG = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def read_labels(manifest: Path, dataset: Dataset, split: str, features: str, pat
     """
     views = pd.read_parquet(manifest, columns=["image", "mirror"]).query("not mirror")["image"]
     labels = {entry.image: entry.label for entry in dataset.entries(split) if entry.label is not None}
-    raise_listed("These images have no label", [image for image in views.unique() if image not in labels])
+    raise_problems("These images have no label", [image for image in views.unique() if image not in labels])
     source = open_store(features, {"manifest_sha256": listed_sha256(manifest)})
     store = create_label_store(source, len(views), path, {"code": code})
     problems: list[str] = []
@@ -58,7 +58,7 @@ def read_labels(manifest: Path, dataset: Dataset, split: str, features: str, pat
                 problems.append(str(error))
         store.write(start, maps)
         counts += np.bincount(maps.ravel(), minlength=len(counts))
-    raise_listed("These labels cannot be used", list(dict.fromkeys(problems)))
+    raise_problems("These labels cannot be used", list(dict.fromkeys(problems)))
     LOG.info("%d views of %d images have a label", len(views), views.nunique())
     for doubt in doubts(counts, dataset.classes):
         LOG.warning("%s", doubt)
@@ -83,7 +83,7 @@ def score_labels(
         clusters: Number of clusters.
         classes: Class names.
         matched: Whether clusters are matched to classes; the supervised reference's are classes already.
-        groups: Of each cluster, see :func:`smooseg.evaluation.naming.named_groups`: a group is matched as one cluster
+        groups: Of each cluster, see :func:`smooseg.evaluation.naming.group_names`: a group is matched as one cluster
             would be, and void's clusters count as wrong; None makes each cluster one of its own.
         scheduler: Where pixels are counted, see :func:`smooseg.running.parallel.compute`; None counts in this process.
 
@@ -95,12 +95,12 @@ def score_labels(
         assignment (class id of each cluster, -1 unmatched); confusion (clusters x classes);
         image_accuracy (percent, one per image, None where all is void).
     """
-    inputs = place(maps.path), place(labels.path), clusters, len(classes)
+    inputs = absolute(maps.path), absolute(labels.path), clusters, len(classes)
     tasks = [(*inputs, start, stop) for start, stop in maps.blocks(CHUNK)]
-    return summarised(np.concatenate(compute(count_block, tasks, 1, scheduler, "count")), classes, matched, groups)
+    return summarise(np.concatenate(compute(count_block, tasks, 1, scheduler, "count")), classes, matched, groups)
 
 
-def summarised(confusions: np.ndarray, classes: list[str], matched: bool, groups: list[int] | None = None) -> dict:
+def summarise(confusions: np.ndarray, classes: list[str], matched: bool, groups: list[int] | None = None) -> dict:
     """What :func:`score_labels` returns.
 
     Args:
@@ -111,7 +111,7 @@ def summarised(confusions: np.ndarray, classes: list[str], matched: bool, groups
     total = confusions.sum(0)
     released = released_scores(total) if matched and groups is None else None
     groups = list(range(clusters)) if groups is None else groups
-    joined = joined_rows(total, groups)
+    joined = join_rows(total, groups)
     assignment = of_groups(match_clusters(joined) if matched else np.arange(len(joined)), groups)
     scores = score(total, assignment)
     many = score(total, of_groups(majority_classes(joined), groups)) if len(joined) > len(classes) else None

@@ -51,15 +51,15 @@ def load_strictly(model: nn.Module, state: dict[str, torch.Tensor], source: str 
         ],
     }
     if any(problems.values()):
-        what = "; ".join(f"{kind}: {some(names)}" for kind, names in problems.items() if names)
+        what = "; ".join(f"{kind}: {name_some(names)}" for kind, names in problems.items() if names)
         raise SmoosegError(f"{source}: weights do not fit the model ({what})")
     model.load_state_dict(state)
     broken = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
     if broken:
-        raise SmoosegError(f"{source}: weights hold NaN or infinite values in {some(broken)}")
+        raise SmoosegError(f"{source}: weights hold NaN or infinite values in {name_some(broken)}")
 
 
-def some(names: list[str]) -> str:
+def name_some(names: list[str]) -> str:
     """The first names, and how many more there are."""
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 

@@ -8,7 +8,7 @@ import pandas as pd
 from ..errors import SmoosegError
 from ..running.codes import code_of_features
 from .extraction import extract_features
-from .planning import finished_store, plan_features
+from .planning import find_finished, plan_features
 from .store import Store, open_store
 
 PLAN = "plan.json"  # beside the chunks of a store that the workflow planned
@@ -44,9 +44,9 @@ def cache_features(source: Source, path: Path, *, codec: str, batch: int, worker
         SmoosegError: If the workflow planned a store of something else there, or images are bad (all are named).
     """
     code = code_of_features()
-    if finished := finished_store(path, source.needs | {"code": code}):
+    if finished := find_finished(path, source.needs | {"code": code}):
         return finished
-    if (path / PLAN).is_file() and finished_store(path, {}) is not None:
+    if (path / PLAN).is_file() and find_finished(path, {}) is not None:
         raise SmoosegError(
             f"{path}: the workflow's features of other images, settings or code lie here; give another out, or run the "
             f"workflow again"

@@ -49,7 +49,7 @@ def to_timm(checkpoint: dict, model: nn.Module, source: str | Path) -> StateDict
     state = without_classifier(unwrap(checkpoint, source), model)
     if "embeddings.patch_embeddings.projection.weight" in state:
         state = from_hugging_face(state)
-    return state if state.keys() == model.state_dict().keys() else filtered(state, model)
+    return state if state.keys() == model.state_dict().keys() else filter_state(state, model)
 
 
 def unwrap(checkpoint: dict, source: str | Path) -> StateDict:
@@ -87,7 +87,7 @@ def from_hugging_face(state: StateDict) -> StateDict:
     return renamed
 
 
-def filtered(state: StateDict, model: nn.Module) -> StateDict:
+def filter_state(state: StateDict, model: nn.Module) -> StateDict:
     """A checkpoint through the filter that timm has for the model's family.
 
     The filters also fit sizes to the model, and drop biases that the model has no place for. Such tensors are put
@@ -101,10 +101,10 @@ def filtered(state: StateDict, model: nn.Module) -> StateDict:
             converted = convert(dict(state), model)  # a copy: they also take tensors out
     except Exception:  # they count on tensors of their own family; a strict load names those that do not fit
         return state
-    return converted | {name: state[name] for name in state if damaged(name, state, converted)}
+    return converted | {name: state[name] for name in state if is_damaged(name, state, converted)}
 
 
-def damaged(name: str, state: StateDict, converted: StateDict) -> bool:
+def is_damaged(name: str, state: StateDict, converted: StateDict) -> bool:
     """Whether a tensor of the checkpoint was resampled, or dropped although it matters."""
     tensor = state[name]
     if name == "pos_embed" and "register_tokens" in state:  # the class position went into the class token

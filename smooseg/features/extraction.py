@@ -17,7 +17,7 @@ from scipy.ndimage import distance_transform_edt
 from ..errors import SmoosegError
 from ..images.imaging import read_views_and_void
 from ..images.manifests import part_of, read_rows
-from ..running.device import default_device, fetched, ready_for
+from ..running.device import default_device, fetch_ahead, ready_for
 from ..running.progress import progress
 from .backbones import Backbone
 from .store import Store
@@ -52,7 +52,7 @@ def extract_features(
     """
     needs, device = store.provenance, default_device(part - 1)
     mine = part_of(store.blocks(batch), part, parts)
-    blocks = [block for block in mine if not store.written(*block)]
+    blocks = [block for block in mine if not store.is_written(*block)]
     total, left = (sum(stop - start for start, stop in some) for some in (mine, blocks))
     LOG.info("%s: part %d of %d, %d views on %s, %d done before", store.path, part, parts, total, device, total - left)
     if not blocks:
@@ -65,10 +65,10 @@ def extract_features(
         progress(total=total, initial=total - left, unit="view", desc="extract") as bar,
     ):
         writing: Future | None = None
-        for (start, stop), (pixels, void) in decoded_blocks(
+        for (start, stop), (pixels, void) in decode_blocks(
             rows, root, blocks, needs["size"], needs["resample"], workers, device
         ):
-            features = fetched(model(pixels))
+            features = fetch_ahead(model(pixels))
             if writing is not None:
                 writing.result()
             writing = writer.submit(write_block, store, start, features, void, rows)
@@ -77,7 +77,7 @@ def extract_features(
             writing.result()
 
 
-def decoded_blocks(
+def decode_blocks(
     manifest: pd.DataFrame,
     root: Path,
     blocks: list[tuple[int, int]],
@@ -88,17 +88,17 @@ def decoded_blocks(
 ) -> Iterator[tuple[tuple[int, int], tuple[torch.Tensor, np.ndarray | None]]]:
     """Yield (block, (uint8 pixels, void)) in order, decoding a bounded number of blocks ahead in threads."""
 
-    def decoded(block: tuple[int, int]) -> tuple[torch.Tensor, np.ndarray | None]:
+    def decode_block(block: tuple[int, int]) -> tuple[torch.Tensor, np.ndarray | None]:
         pixels, void = read_views_and_void(root, manifest.loc[block[0] : block[1] - 1], size, resample)
         return ready_for(device, torch.from_numpy(pixels)), void
 
     with ThreadPoolExecutor(workers) as pool:
         remaining = iter(blocks)
-        ahead = [(block, pool.submit(decoded, block)) for block in islice(remaining, AHEAD * workers)]
+        ahead = [(block, pool.submit(decode_block, block)) for block in islice(remaining, AHEAD * workers)]
         while ahead:
             block, pixels = ahead.pop(0)
             yield block, pixels.result()
-            ahead += [(following, pool.submit(decoded, following)) for following in islice(remaining, 1)]
+            ahead += [(following, pool.submit(decode_block, following)) for following in islice(remaining, 1)]
 
 
 def cover_void(features: np.ndarray, void: np.ndarray, patch: int) -> None:

@@ -48,7 +48,7 @@ def earlier_precision(path: str | Path, facts: dict) -> str | None:
     return before.get("precision") if all(before.get(key) == value for key, value in facts.items()) else None
 
 
-def finished_store(path: str | Path, facts: dict) -> Store | None:
+def find_finished(path: str | Path, facts: dict) -> Store | None:
     """The store that lies at a path, if it is complete and of these facts; nothing of it is touched."""
     try:
         return open_store(path, facts)

@@ -31,7 +31,7 @@ def read_chunks(store: Readable, chunks: np.ndarray, order: np.ndarray, space: n
     return torch.from_numpy(space[:end])
 
 
-def empty(store: Readable, views: int) -> np.ndarray:
+def allocate(store: Readable, views: int) -> np.ndarray:
     """Room for some views of a store."""
     return np.empty((views, *store.shape[1:]), store.dtype)
 
@@ -57,7 +57,7 @@ def buffer_orders(store: Readable, budget: int, seed: int) -> Orders:
         yield chunks, rng.permutation(sum(map(store.length, chunks)))
 
 
-def skipped(orders: Orders, skip: int, units: Callable[[int], int]) -> tuple[Orders, int]:
+def skip_units(orders: Orders, skip: int, units: Callable[[int], int]) -> tuple[Orders, int]:
     """Orders from the buffer that holds unit ``skip``, and how many units of that buffer come before it."""
     for order in orders:
         number = units(len(order[1]))
@@ -91,13 +91,13 @@ def buffers(
         skip: Units that the caller has had before; ``passed`` of them are in this buffer.
         units: How many of them a buffer of some views holds.
     """
-    orders, passed = skipped(buffer_orders(store, budget, seed), skip, units)
+    orders, passed = skip_units(buffer_orders(store, budget, seed), skip, units)
     size, fits = store.views * store.row_bytes, fits_budget(store, budget)
     on_device = fits and fits_device(size, device)
     how = f"held in {device if on_device else 'memory'}" if fits else f"streamed through {BUFFERS} buffers"
     LOG.info("%s: %s, %.2f GB with a budget of %.2f GB", store.path, how, size / 1e9, budget / 1e9)
     if fits:
-        held = read_chunks(store, np.arange(store.chunks), np.arange(store.views), empty(store, store.views))
+        held = read_chunks(store, np.arange(store.chunks), np.arange(store.views), allocate(store, store.views))
         held = held.to(device) if on_device else held
         for _, order in orders:
             yield held, torch.from_numpy(order).to(held.device), passed
@@ -107,7 +107,7 @@ def buffers(
         reading = None
         for number, (chunks, order) in enumerate(orders):
             if len(spaces) < BUFFERS:
-                spaces.append(empty(store, (len(chunks) + 1) * store.chunk))
+                spaces.append(allocate(store, (len(chunks) + 1) * store.chunk))
             following = pool.submit(read_chunks, store, chunks, order, spaces[number % BUFFERS])
             if reading is not None:
                 yield reading.result(), None, passed

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save
 
 from ..errors import SmoosegError
 from ..running.device import own_randomness
-from ..running.files import whole
+from ..running.files import write_whole
 from ..running.machine import home_cache
 from .backbones import create_model, load_strictly
 from .checkpoints import StateDict, to_timm
@@ -40,7 +40,7 @@ def fetch_weights(model: str, weights: dict, output: Path) -> dict:
     """
     network, source = create_model(model), weights["path"] or weights["requirement"] or model
     load_strictly(network, to_timm(SOURCES[weights["source"]](model, weights), network, source), source)
-    with whole(output) as aside:
+    with write_whole(output) as aside:
         # not save_file, whose files are closed to everybody else
         aside.write_bytes(save({name: tensor.contiguous() for name, tensor in network.state_dict().items()}))
         if weights["source"] == "hub":  # which may send any file: what came of it is checked
@@ -50,7 +50,7 @@ def fetch_weights(model: str, weights: dict, output: Path) -> dict:
     return {"model": model, "blocks": blocks, "prefix": prefix, "source": weights, "sha256": file_sha256(output)}
 
 
-def kept_weights(name: str, model: str, weights: dict, folders: list[Path]) -> Path:
+def keep_weights(name: str, model: str, weights: dict, folders: list[Path]) -> Path:
     """The JSON file of facts about a backbone's weights, which lie beside it; fetched where they are nowhere.
 
     Args:
@@ -63,7 +63,7 @@ def kept_weights(name: str, model: str, weights: dict, folders: list[Path]) -> P
         if describes(facts, model, weights):
             return facts
     text = json.dumps(fetch_weights(model, weights, facts.with_suffix(".safetensors")), indent=1)
-    with whole(facts) as aside:
+    with write_whole(facts) as aside:
         aside.write_text(text, "utf-8")
     return facts
 

@@ -18,7 +18,7 @@ from ..errors import SmoosegError
 from ..features.reader import mean_feature
 from ..features.store import Store
 from ..running.device import own_randomness
-from ..running.files import whole
+from ..running.files import write_whole
 from ..settings.heads import AUTO
 from ..settings.renamed import head_name
 from .snapshot import Snapshot
@@ -115,7 +115,7 @@ class Head(nn.Module, ABC):
     def __repr__(self) -> str:
         """Name, clusters, channels and settings, in place of torch's tree of modules."""
         facts = {"clusters": self.clusters, "channels": self.channels} | self.settings
-        return f"{type(self).__name__}({', '.join(f'{key}={shown(value)}' for key, value in facts.items())})"
+        return f"{type(self).__name__}({', '.join(f'{key}={show_value(value)}' for key, value in facts.items())})"
 
     def logits(self, embeddings: torch.Tensor) -> torch.Tensor:
         """Cluster logits (..., K) of embeddings (..., dimensions); where ``cosine``, usually cosines."""
@@ -159,7 +159,7 @@ class Head(nn.Module, ABC):
         return head
 
 
-def shown(value: Any) -> str:
+def show_value(value: Any) -> str:
     """A setting's value, where it is no large one."""
     return repr(value) if not isinstance(value, dict) else "…"
 
@@ -205,7 +205,7 @@ def save_head(head: Head, name: str, experiment: dict, path: Path, made_from: st
         "experiment": experiment,
         "made_from": made_from,
     }
-    with whole(path) as aside:
+    with write_whole(path) as aside:
         aside.write_bytes(save(head.state_dict(), metadata={"smooseg": json.dumps(facts)}))
 
 
@@ -229,12 +229,12 @@ def read_head(path: Path) -> tuple[dict, dict[str, torch.Tensor]]:
     broken = [key for key, tensor in state.items() if not torch.isfinite(tensor).all()]
     if broken:
         raise SmoosegError(f"{path}: {', '.join(broken)} holds NaN or infinite values; train the head again")
-    return current(facts), state
+    return update_names(facts), state
 
 
-def current(facts: dict) -> dict:
+def update_names(facts: dict) -> dict:
     """Facts of a saved head, and of the one that it is put on, with names of now."""
     settings = facts.get("settings", {})
     if "base_head" in settings:
-        settings = settings | {"base_head": current(settings["base_head"])}
+        settings = settings | {"base_head": update_names(settings["base_head"])}
     return facts | {"head": head_name(facts["head"], "the saved head"), "settings": settings}

@@ -88,13 +88,13 @@ class EqussHead(CorrespondenceHead):
     def raw_centres(self) -> torch.Tensor:
         return self.probe.centres
 
-    def projected(self, views: torch.Tensor, generator: torch.Generator) -> View:
+    def project(self, views: torch.Tensor, generator: torch.Generator) -> View:
         """As STEGO's, but with one mask of dropout, as released."""
         dropped = channel_dropout(views.float() - self.mean, self.settings["dropout"], generator)
         return dropped, self.projector(dropped, dropped)
 
     def energy(self, views: torch.Tensor, neighbours: torch.Tensor, generator: torch.Generator) -> Energy:
-        s, first, second = self.settings, self.projected(views, generator), self.projected(neighbours, generator)
+        s, first, second = self.settings, self.project(views, generator), self.project(neighbours, generator)
         parts, words = self.quantiser(first[1])
         correspondence, history = self.correspondence(first, second, generator)
         quantisation = quantisation_loss(parts, words, s["commitment"])

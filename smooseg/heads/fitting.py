@@ -10,7 +10,7 @@ from ..errors import SmoosegError
 from ..features.provenance import file_sha256
 from ..features.store import Store
 from ..running.codes import code_of_heads
-from ..running.files import whole
+from ..running.files import write_whole
 from .base import read_head, read_made_from, save_head
 from .registry import find_head
 from .snapshot import Snapshot
@@ -105,7 +105,7 @@ def fit_head(
         snapshot=snapshot,
         **fitting.inputs,
     )
-    with whole(output.with_name(HISTORY)) as aside:
+    with write_whole(output.with_name(HISTORY)) as aside:
         history.to_parquet(aside)
     save_head(head, name, fitting.facts, output, snapshot.made_from)
     snapshot.remove(kept)
@@ -131,6 +131,6 @@ def is_finished(path: Path, made_from: str) -> bool:
 def take(earlier: Path, output: Path) -> Path:
     """Copy a head and its history, the head last."""
     for name in (HISTORY, HEAD):
-        with whole(output.with_name(name)) as aside:
+        with write_whole(output.with_name(name)) as aside:
             shutil.copyfile(earlier.with_name(name), aside)
     return output

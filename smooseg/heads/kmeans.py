@@ -39,7 +39,7 @@ class KMeansHead(Head):
     def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
         """As :meth:`Head.learn`; it takes seconds, so there is no snapshot."""
         began = time.perf_counter()
-        sample = embedded(self, sample_patches(store, self.settings["samples"], budget, seed))
+        sample = embed_blocks(self, sample_patches(store, self.settings["samples"], budget, seed))
         model = minibatch_kmeans(sample, self.clusters, self.settings, seed)
         self.centroids.copy_(torch.from_numpy(model.cluster_centers_))
         LOG.info("k-means: %d patches, inertia %.4f after %d steps", len(sample), model.inertia_, model.n_steps_)
@@ -53,7 +53,7 @@ class KMeansHead(Head):
 
 
 @torch.no_grad()
-def embedded(head: Head, patches: torch.Tensor) -> np.ndarray:
+def embed_blocks(head: Head, patches: torch.Tensor) -> np.ndarray:
     """Normalised embeddings of patches, block by block: float32 (patches, dimensions)."""
     blocks = patches.split(BLOCK)
     first = F.normalize(head.embed(blocks[0]), dim=-1)

@@ -68,7 +68,7 @@ def focal_loss(logits: torch.Tensor, labels: torch.Tensor, exponent: float) -> t
     return F.nll_loss(log_probabilities, labels, weights, ignore_index=VOID, reduction="sum") / labels.numel()
 
 
-def upsampled(embeddings: torch.Tensor, magnitudes: torch.Tensor, directions: torch.Tensor, size: int) -> torch.Tensor:
+def upsample(embeddings: torch.Tensor, magnitudes: torch.Tensor, directions: torch.Tensor, size: int) -> torch.Tensor:
     """Logits of every pixel: those of patches upsampled, which is the same as upsampling embeddings, and K maps, not d.
 
     Args:
@@ -85,7 +85,7 @@ def upsampled(embeddings: torch.Tensor, magnitudes: torch.Tensor, directions: to
     return F.interpolate(logits.mT.unflatten(2, (side, side)), size, mode="bilinear", align_corners=False)
 
 
-def in_use(clusters: torch.Tensor) -> torch.Tensor:
+def count_used(clusters: torch.Tensor) -> torch.Tensor:
     """How many clusters occur."""
     return (clusters.flatten().bincount() > 0).sum()
 
@@ -187,12 +187,12 @@ class PrimapsHead(Head):
         if self.taken < self.beginning:
             cosines = F.normalize(embeddings, dim=-1) @ F.normalize(self.start, dim=1).T
             best = cosines.max(-1)
-            return -best.values.mean(), {"clusters": in_use(best.indices)}
+            return -best.values.mean(), {"clusters": count_used(best.indices)}
         with torch.no_grad():
-            steady = upsampled(embeddings, self.magnitudes, self.average, masks.shape[1]).argmax(1)
+            steady = upsample(embeddings, self.magnitudes, self.average, masks.shape[1]).argmax(1)
             labels = mask_labels(steady, masks, self.clusters)
-        logits = upsampled(embeddings, self.magnitude, self.running, masks.shape[1])
-        return focal_loss(logits, labels, self.settings["exponent"]), {"clusters": in_use(steady)}
+        logits = upsample(embeddings, self.magnitude, self.running, masks.shape[1])
+        return focal_loss(logits, labels, self.settings["exponent"]), {"clusters": count_used(steady)}
 
     @torch.no_grad()
     def after_step(self) -> None:

@@ -18,7 +18,7 @@ from torch import nn
 
 from ..features.store import CIRCUMSTANCES, Store
 from ..running.device import default_device
-from ..running.files import whole
+from ..running.files import write_whole
 from ..running.machine import fast_precision
 
 LOG = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Snapshot:
         buffer = io.BytesIO()
         torch.save(state | {"owner": self.owner}, buffer)
         try:
-            with whole(self.path) as aside:
+            with write_whole(self.path) as aside:
                 aside.write_bytes(buffer.getbuffer())
         except OSError as error:
             LOG.warning("%s: no snapshot (%s); training goes on", self.path, error.strerror)
@@ -76,7 +76,7 @@ class Snapshot:
         """Write the head's parameters and buffers after a step, if it is one of those to be kept."""
         if self.head is not None and step in {round(steps * number / self.kept) for number in range(1, self.kept + 1)}:
             self.states.mkdir(exist_ok=True)
-            with whole(self.states / f"{step}.safetensors") as aside:
+            with write_whole(self.states / f"{step}.safetensors") as aside:
                 aside.write_bytes(save(self.head.state_dict()))
 
     def load(self) -> dict | None:

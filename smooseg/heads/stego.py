@@ -13,8 +13,8 @@ import torch.nn.functional as F
 
 from ..features.reader import buffers
 from ..features.store import Store
-from ..running.device import default_device, seeded
-from .kmeans import embedded, minibatch_kmeans, sample_patches
+from ..running.device import default_device, make_generator
+from .kmeans import embed_blocks, minibatch_kmeans, sample_patches
 from .parts.positions import Corners, random_corners
 from .parts.projected import ProjectedHead
 from .parts.projector import channel_dropout
@@ -82,7 +82,7 @@ def neighbour_batches(
             yield views[take.to(views.device)].to(device), views[partner.to(views.device)].to(device)
 
 
-def at(corners: Corners, view: View, images: torch.Tensor | None = None) -> View:
+def normalise_at(corners: Corners, view: View, images: torch.Tensor | None = None) -> View:
     """Normalised features and embeddings at positions, in the images that :meth:`Corners.of` takes."""
     features, embeddings = (F.normalize(corners.of(part, images), dim=-1) for part in view)
     return features, embeddings
@@ -120,7 +120,7 @@ def correspondence_loss(first: View, second: View, shift: float) -> torch.Tensor
 class CorrespondenceHead(ProjectedHead):
     """Projector trained on correspondences; what its embeddings are used for is a matter of the heads below."""
 
-    def projected(self, views: torch.Tensor, generator: torch.Generator) -> View:
+    def project(self, views: torch.Tensor, generator: torch.Generator) -> View:
         """Features without the mean, and embeddings, of all patches under dropout of three masks.
 
         Args:
@@ -132,7 +132,7 @@ class CorrespondenceHead(ProjectedHead):
         return dropped[2], self.projector(dropped[0], dropped[1])
 
     def correspondence(self, views: View, neighbours: View, generator: torch.Generator) -> Energy:
-        """Loss of what :meth:`projected` gives, and its parts for the history.
+        """Loss of what :meth:`project` gives, and its parts for the history.
 
         Args:
             views: Features and embeddings of the batch.
@@ -145,10 +145,10 @@ class CorrespondenceHead(ProjectedHead):
         s, batch = self.settings, len(views[0])
         first, second = (random_corners(views[0], s["patches"], generator) for _ in range(2))
         partners = torch.stack([random_partners(batch, generator) for _ in range(s["random_images"])])
-        anchors, others = at(first, views), zip(*at(second, views, partners), strict=True)
+        anchors, others = normalise_at(first, views), zip(*normalise_at(second, views, partners), strict=True)
         parts = {
             "within": correspondence_loss(anchors, anchors, s["b_within"]),
-            "neighbour": correspondence_loss(anchors, at(second, neighbours), s["b_neighbour"]),
+            "neighbour": correspondence_loss(anchors, normalise_at(second, neighbours), s["b_neighbour"]),
             "random": torch.stack([correspondence_loss(anchors, other, s["b_random"]) for other in others]).mean(),
         }
         return sum(s[f"{name}_weight"] * part for name, part in parts.items()), parts
@@ -161,7 +161,7 @@ class CorrespondenceHead(ProjectedHead):
             neighbours: A neighbour of each view, of the same shape.
             generator: Of dropout, positions and random images.
         """
-        projected, of_neighbours = self.projected(views, generator), self.projected(neighbours, generator)
+        projected, of_neighbours = self.project(views, generator), self.project(neighbours, generator)
         return self.correspondence(projected, of_neighbours, generator)
 
     def optimizer(self) -> torch.optim.Optimizer:
@@ -173,7 +173,7 @@ class CorrespondenceHead(ProjectedHead):
         """Take the steps, and return their history; what was held of the store is let go of."""
         s, device = self.settings, default_device()
         self.to(device)
-        of_neighbours, of_patches = torch.Generator().manual_seed(seed), seeded(device, seed)
+        of_neighbours, of_patches = torch.Generator().manual_seed(seed), make_generator(device, seed)
         return minimise(
             self,
             lambda skip: neighbour_batches(
@@ -208,6 +208,6 @@ class StegoHead(CorrespondenceHead):
     @torch.no_grad()
     def cluster(self, patches: torch.Tensor, seed: int) -> int:
         """Set the centroids by k-means of some patches' normalised embeddings; returns the clusters in use."""
-        model = minibatch_kmeans(embedded(self, patches), self.clusters, self.settings, seed)
+        model = minibatch_kmeans(embed_blocks(self, patches), self.clusters, self.settings, seed)
         self.centroids.copy_(F.normalize(torch.from_numpy(model.cluster_centers_), dim=-1))
         return len(np.unique(model.labels_))

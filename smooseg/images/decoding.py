@@ -42,7 +42,7 @@ class Picture:
     stated: bool
     pages: int
 
-    def turned(self, turn: Image.Transpose | None) -> "Picture":
+    def turn(self, turn: Image.Transpose | None) -> "Picture":
         """The picture turned or mirrored."""
         void = (
             None if self.void is None else np.asarray(Image.fromarray(self.void).transpose(turn)) if turn else self.void
@@ -82,14 +82,14 @@ def read_picture(source: Path | bytes, bits: int | None = None, least: int | Non
             alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
             numbers = image if image.mode in {"P", "1"} else rgb  # nodata of a palette is one of its numbers
             void = void_pixels(np.asarray(numbers) if nodata is not None else None, alpha, nodata)
-            return Picture(filled(rgb, void), void, FEWEST, True, pages)
+            return Picture(fill_void(rgb, void), void, FEWEST, True, pages)
         void = void_pixels(values, alpha, nodata)
         held = values if void is None else values[~void]
         held = held if nodata is None else held[held != nodata]  # in one channel of several, too
         needed = int(held.max(initial=0)).bit_length()
         used = max(FEWEST, needed, stated or bits or FEWEST)
         rgb = Image.fromarray((values >> (used - FEWEST)).clip(0, 255).astype(np.uint8)).convert("RGB")
-        return Picture(filled(rgb, void), void, used, stated is not None, pages)
+        return Picture(fill_void(rgb, void), void, used, stated is not None, pages)
 
 
 def deep_values(image: Any, source: Path | bytes) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -184,7 +184,7 @@ def void_pixels(values: Any, alpha: Any, nodata: float | None) -> np.ndarray | N
     return np.logical_or.reduce(void) if any(part.any() for part in void) else None
 
 
-def filled(rgb: Image.Image, void: np.ndarray | None) -> Image.Image:
+def fill_void(rgb: Image.Image, void: np.ndarray | None) -> Image.Image:
     """An RGB image whose void pixels have the mean colour of the others."""
     if void is None or void.all():
         return rgb

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ..errors import SmoosegError, raise_listed
+from ..errors import SmoosegError, raise_problems
 from .datasets.matlab import image_array
 from .decoding import FEWEST, Picture, read_picture
 from .rasters import Raster, open_raster
@@ -121,7 +121,7 @@ def read_views_and_void(
                     void[i] = hidden
         except SmoosegError as error:
             problems.append(str(error))
-    raise_listed("These images cannot be used", list(dict.fromkeys(problems)))
+    raise_problems("These images cannot be used", list(dict.fromkeys(problems)))
     return pixels, void
 
 

@@ -1,6 +1,6 @@
 """List the views of a data set: one row each, in a manifest. Several jobs can share the images.
 
-What an image is, is found by :func:`index_part`; what depends on all of them, by :func:`joined`.
+What an image is, is found by :func:`index_part`; what depends on all of them, by :func:`join_rows`.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..errors import SmoosegError, raise_listed
+from ..errors import SmoosegError, raise_problems
 from ..running.files import require_text
 from ..running.progress import progress
 from .datasets.base import Dataset
@@ -66,7 +66,7 @@ def index_image(dataset: Dataset, image: str, crops: str, size: int) -> Indexed 
         if min(width, height) < LEAST[crops]:
             raise SmoosegError(f"{path}: is {width}x{height} pixels, too small for {crops} crops")
         boxes = crop_boxes(width, height, crops)
-        void = [mostly_void(picture, box) for box in boxes]
+        void = [is_mostly_void(picture, box) for box in boxes]
         return Indexed(image, digest, width, height, boxes, void, picture.bits, picture.stated, picture.pages)
     except SmoosegError as error:
         return error
@@ -80,11 +80,11 @@ def index_raster(path: Path, image: str, size: int, scale: float, bands: list[in
     """
     raster = Raster(path, bands)
     boxes = window_boxes(raster.width, raster.height, round(size / scale))
-    void, seen = [raster.mostly_void(*box) for box in boxes], json.dumps(raster.seen)
+    void, seen = [raster.is_mostly_void(*box) for box in boxes], json.dumps(raster.seen)
     return Indexed(image, raster_sha256(path), raster.width, raster.height, boxes, void, FEWEST, True, 1, seen)
 
 
-def mostly_void(picture: Picture, box: tuple[int, int, int, int]) -> bool:
+def is_mostly_void(picture: Picture, box: tuple[int, int, int, int]) -> bool:
     """Whether more than half of a box is void."""
     left, top, right, bottom = box
     return picture.void is not None and bool(picture.void[top:bottom, left:right].mean() > 0.5)
@@ -106,7 +106,7 @@ def index_views(dataset: Dataset, split: str, crops: str, size: int, evaluation:
         SmoosegError: As :func:`index_part`, and if every view is void.
     """
     rows = list(index_part(dataset, split, crops, size, evaluation, workers))
-    return pd.concat(joined(lambda: rows, f"{dataset.root}: every view of {split}"), ignore_index=True)
+    return pd.concat(join_rows(lambda: rows, f"{dataset.root}: every view of {split}"), ignore_index=True)
 
 
 def index_part(
@@ -146,9 +146,9 @@ def index_part(
             several += [one.image for one in found if one.pages > 1]
             void, views = void + sum(sum(one.void) for one in found), views + sum(len(one.void) for one in found)
             yield pd.DataFrame(view_rows(found, size, evaluation), columns=UNSETTLED.names)
-    raise_listed("These images cannot be used", problems)
+    raise_problems("These images cannot be used", problems)
     if several:
-        LOG.info("%s have several pages or frames: the first is taken", named(several))
+        LOG.info("%s have several pages or frames: the first is taken", name_images(several))
     if void and not evaluation:
         LOG.info("%d of %d views are mostly void and left out", void, views)
 
@@ -177,10 +177,10 @@ def join_parts(parts: list[Path], views: str, manifest: Path) -> None:
     Raises:
         SmoosegError: If every view is void.
     """
-    write_manifest(manifest, joined(lambda: chain.from_iterable(map(manifest_parts, parts)), views))
+    write_manifest(manifest, join_rows(lambda: chain.from_iterable(map(manifest_parts, parts)), views))
 
 
-def joined(rows: Callable[[], Iterable[pd.DataFrame]], views: str) -> Iterator[pd.DataFrame]:
+def join_rows(rows: Callable[[], Iterable[pd.DataFrame]], views: str) -> Iterator[pd.DataFrame]:
     """Rows of a manifest from those of all its parts, which are gone through twice.
 
     Images whose files do not state their bits get as many as the largest value of all of them needs.
@@ -205,9 +205,9 @@ def joined(rows: Callable[[], Iterable[pd.DataFrame]], views: str) -> Iterator[p
         raise SmoosegError(f"{views} is void: transparent, or of the nodata value")
     for bits in sorted(set(deep.values())):
         images = [image for image, used in deep.items() if used == bits]
-        LOG.info("%s hold more than 8 bits: %d are used, of which the upper 8 are kept", named(images), bits)
+        LOG.info("%s hold more than 8 bits: %d are used, of which the upper 8 are kept", name_images(images), bits)
 
 
-def named(images: list[str]) -> str:
+def name_images(images: list[str]) -> str:
     """How many images, and the first of them."""
     return f"{len(images)} images ({', '.join(images[:NAMED])}{', …' if len(images) > NAMED else ''})"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import SmoosegError, listed
+from ..errors import SmoosegError, list_some
 from .datasets import Dataset
 from .datasets.base import VOID
 
@@ -39,7 +39,7 @@ def doubts(counts: np.ndarray, classes: list[str]) -> list[str]:
     void = counts[VOID] / max(1, counts.sum())
     said = []
     if absent:
-        said.append(f"{len(absent)} of {len(classes)} classes occur in no label: {listed(absent)}")
+        said.append(f"{len(absent)} of {len(classes)} classes occur in no label: {list_some(absent)}")
     if void > MOSTLY:
         said.append(f"void covers {100 * void:.1f} % of the labels' pixels, which are not scored")
     return [f"{sentence}; {ASK}" if sentence is said[-1] else sentence for sentence in said]

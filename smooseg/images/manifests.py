@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..running.files import whole
+from ..running.files import write_whole
 
 ROWS = 10_000  # read, or made to text, at once
 # of a part: bits are each image's own, stated by its file or not; void views are left out at last, but their bits count
@@ -35,7 +35,7 @@ def write_manifest(path: Path, parts: Iterable[pd.DataFrame]) -> None:
         parts: At least one, all with the same columns of :data:`UNSETTLED`.
     """
     writer = None
-    with whole(path) as aside, ExitStack() as opened:
+    with write_whole(path) as aside, ExitStack() as opened:
         for part in parts:
             schema = pa.schema([UNSETTLED.field(name) for name in part])
             writer = writer or opened.enter_context(pq.ParquetWriter(aside, schema))

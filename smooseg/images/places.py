@@ -77,7 +77,7 @@ class Place:
         """Most pixels of this raster between its corners and those of another; infinite where systems do not meet."""
         mine, theirs = (one.coordinates(one.corners) for one in (self, other))
         if self.crs != other.crs:
-            theirs = converted(theirs, other.crs, self.crs)
+            theirs = convert(theirs, other.crs, self.crs)
         place = self.affine
         linear = np.array([[place.a, place.b], [place.d, place.e]])
         apart = np.abs(np.linalg.solve(linear, (theirs - mine).T)).max()
@@ -99,7 +99,7 @@ def place_of(data: Any) -> Place:
     return replace(place, crs=crs, points=tuple(points)) if points and place.transform.is_identity else place
 
 
-def converted(coordinates: np.ndarray, source: Any, target: Any) -> np.ndarray:
+def convert(coordinates: np.ndarray, source: Any, target: Any) -> np.ndarray:
     """Horizontal coordinates, float (n, 2), in another system; heights are none of its business, infinite if none.
 
     Systems that only differ in their heights give the same coordinates, and so do two names of one system.

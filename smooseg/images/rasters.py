@@ -163,7 +163,7 @@ class Raster:
         flags = [{flag.name for flag in self.data.mask_flag_enums[band - 1]} for band in self.bands]
         return whole_numbers and all("all_valid" in one for one in flags)
 
-    def mostly_void(self, left: int, top: int, right: int, bottom: int) -> bool:
+    def is_mostly_void(self, left: int, top: int, right: int, bottom: int) -> bool:
         """Whether more than half of a box (pixels) is void, by the pixels that percentiles are taken of."""
         down, across = (n / length for n, length in zip(self.sampled_void.shape, self.data.shape, strict=True))
         rows, columns = (
@@ -238,12 +238,12 @@ class Raster:
         """
         averaged = rows[1] - rows[0] >= 2 * shape[0]
         if self.gapless:
-            return self.eight_bits(self.resampled(rows, columns, shape, averaged)), np.zeros(shape, bool)
+            return self.eight_bits(self.resample(rows, columns, shape, averaged)), np.zeros(shape, bool)
         values, known = resample(self.values, self.data.shape, rows, columns, shape, averaged)
         seen = np.broadcast_to(known, (3, *shape)).transpose(1, 2, 0)
         return np.where(seen, self.eight_bits(values), self.colour), ~np.logical_or.reduce(known)
 
-    def resampled(
+    def resample(
         self, rows: tuple[float, float], columns: tuple[float, float], shape: tuple[int, int], averaged: bool
     ) -> np.ndarray:
         """Values of the bands (bands, height, width) in a part at another size, as GDAL makes them."""

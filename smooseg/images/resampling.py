@@ -45,24 +45,24 @@ def resample_piece(
 ) -> tuple[np.ndarray, np.ndarray]:
     """What :func:`resample` gives, at once."""
     (top, bottom, high, up, down), (left, right, wide, west, east) = (
-        around(*one) for one in zip((rows, columns), size, shape, strict=True)
+        pixel_range(*one) for one in zip((rows, columns), size, shape, strict=True)
     )
     values, known = read((top, bottom), (left, right), (high, wide))
     how = Image.Resampling.BOX if averaged else Image.Resampling.BILINEAR
 
-    def resized(band: np.ndarray) -> np.ndarray:
+    def resize(band: np.ndarray) -> np.ndarray:
         image = Image.fromarray(band.astype(np.float32))
         return np.asarray(image.resize(shape[::-1], how, (west, up, east, down)))
 
     if known.all():
-        return np.stack([resized(band) for band in values]), np.ones((len(known), *shape), bool)
-    weights = np.stack([resized(band) for band in known])
-    sums = np.stack([resized(np.where(there, band, 0)) for there, band in zip(known, values, strict=True)])
+        return np.stack([resize(band) for band in values]), np.ones((len(known), *shape), bool)
+    weights = np.stack([resize(band) for band in known])
+    sums = np.stack([resize(np.where(there, band, 0)) for there, band in zip(known, values, strict=True)])
     there = weights > 1e-6
     return sums / np.where(there, weights, 1), there
 
 
-def around(span: Span, length: int, n: int) -> tuple[int, int, int, float, float]:
+def pixel_range(span: Span, length: int, n: int) -> tuple[int, int, int, float, float]:
     """Whole pixels that are read for a span of an axis.
 
     Args:

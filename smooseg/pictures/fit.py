@@ -10,14 +10,14 @@ from pathlib import Path
 import yaml
 
 from ..errors import SmoosegError
-from ..running.files import whole
+from ..running.files import write_whole
 from ..running.jobs import LEVEL
 from ..running.machine import cache_variables, interpreter_problem, usable_cores
 from ..running.processes import run_attended
 from ..settings.choices import Choice
 from ..settings.config import resolve
 from ..settings.heads import AUTO
-from ..settings.shipped import PACKAGE, shipped
+from ..settings.shipped import PACKAGE, shipped_path
 from .output.stale import remove_other_masks
 from .segment import BATCH, Outcome, segment_photos
 from .segmenter import Segmenter
@@ -109,9 +109,9 @@ def fit_pictures(
         SmoosegError: If pictures or labels are bad (all are named), or the workflow stops.
     """
     config, cores = make_config(pictures, choice, crf, names), cores or usable_cores()
-    pictures = pictures.checked(choice.clusters, cores, skip_bad)
+    pictures = pictures.check(choice.clusters, cores, skip_bad)
     write_config(config, out)
-    pictures.place()
+    pictures.link()
     head = Path("results", "experiments", choice.head, str(choice.seed), "head.safetensors")
     weights, scored = Path("results", "weights", f"{choice.backbone}.safetensors"), bool(pictures.labelled)
     run_workflow(out, ["all"] * scored + [str(head), str(weights)], cores, loudness)
@@ -125,7 +125,7 @@ def fit_pictures(
 
 def require_workflow() -> None:
     """Raise unless the workflow is here and can be run."""
-    shipped("Snakefile")  # raises if it is missing
+    shipped_path("Snakefile")  # raises if it is missing
     if problem := interpreter_problem():
         raise SmoosegError(problem)
 
@@ -142,9 +142,9 @@ def require_own(out: Path) -> None:
 
 def write_config(config: dict, out: Path) -> None:
     """Write a configuration with a line that says whose it is."""
-    with whole(out / CONFIG) as aside:
+    with write_whole(out / CONFIG) as aside:
         text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
-        aside.write_text(f"{HEADER} {shipped('Snakefile')}\n{text}", "utf-8")
+        aside.write_text(f"{HEADER} {shipped_path('Snakefile')}\n{text}", "utf-8")
 
 
 def run_workflow(folder: Path, targets: list[str], cores: int, loudness: str | None) -> None:
@@ -159,9 +159,9 @@ def run_workflow(folder: Path, targets: list[str], cores: int, loudness: str | N
     Raises:
         SmoosegError: If it stops.
     """
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(shipped("Snakefile")), "--cores", str(cores)]
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(shipped_path("Snakefile")), "--cores", str(cores)]
     command += () if loudness == "verbose" else STAGES
-    paths = [str(PACKAGE.parent), str(shipped("workflow/logger")), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(PACKAGE.parent), str(shipped_path("workflow/logger")), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | cache_variables(folder / "results" / "cache")
     environment |= {"PYTHONPATH": os.pathsep.join(paths)}  # jobs take this library
     environment |= {} if loudness == "verbose" else {LEVEL: "WARNING"}

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ..errors import SmoosegError
-from ..running.files import whole
+from ..running.files import write_whole
 
 KINDS = "paths, uint8 arrays or tensors of height x width x 3, stacks of them, and Pillow's images"
 
@@ -65,7 +65,7 @@ def as_files(images: Any, folder: Path) -> list[str | Path]:
             found.append(image)
             continue
         path = folder / f"{number:04d}.png"
-        with whole(path) as aside:
+        with write_whole(path) as aside:
             in_array(image).save(aside, "PNG", compress_level=1)
         found.append(path)
     return found

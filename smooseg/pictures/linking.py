@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..errors import SmoosegError, listed, raise_listed
+from ..errors import SmoosegError, list_some, raise_problems
 from ..images.datasets import VOID, Dataset, Folder
 from ..images.datasets.labelfiles import label_files
 from ..images.datasets.raster import require_same_place
@@ -23,7 +23,7 @@ from ..images.imaging import require_size
 from ..images.labels import doubts, found_ids
 from ..images.rasters import Raster, require_rasterio
 from ..images.views import LEAST
-from ..running.files import require_text, whole
+from ..running.files import require_text, write_whole
 from ..running.progress import progress
 from .photos import Photo, decode_photo, is_upright
 
@@ -47,7 +47,7 @@ def find_labels(folder: Path, photos: list[Photo]) -> dict[Photo, Path]:
         raise SmoosegError(f"{folder}: holds no label; that of {photo.path} would be {photo.name}.png (.tif, .bmp)")
     unused = [path.name for path in files.values() if path not in set(found.values())]
     if unused:
-        LOG.warning("%s: %d labels fit no picture: %s", folder, len(unused), listed(unused))
+        LOG.warning("%s: %d labels fit no picture: %s", folder, len(unused), list_some(unused))
     return found
 
 
@@ -98,7 +98,7 @@ def check_pictures(
     Warnings say what is strange about the labels.
 
     Args:
-        photos, labels, dataset: As for :func:`place_pictures`.
+        photos, labels, dataset: As for :func:`link_pictures`.
         workers: Decoding threads.
         skip_bad: Whether those that cannot be used are left out, with a warning each.
 
@@ -118,7 +118,7 @@ def check_pictures(
     bad = {photo: str(one) for photo, one in checked.items() if isinstance(one, SmoosegError)}
     good = {photo: one for photo, one in checked.items() if not isinstance(one, SmoosegError)}
     if not skip_bad or not good or (labels and not labels.keys() - bad):
-        raise_listed("These pictures or labels cannot be used", list(bad.values()))
+        raise_problems("These pictures or labels cannot be used", list(bad.values()))
     for text in bad.values():
         LOG.warning("left out: %s", text)
     for doubt in doubts(sum(good.values()), dataset.classes) if labels else ():
@@ -133,7 +133,7 @@ def check_picture(photo: Photo, label: Path | None, dataset: Dataset) -> np.ndar
         SmoosegError: If either does not decode, is too small, or holds something else than ids.
     """
     require_text(photo.path)
-    width, height = checked_size(photo)
+    width, height = check_size(photo)
     ids = dataset.read_label(label) if label else np.empty((0, 0), np.uint8)
     if label:
         require_size(ids, label, width, height)
@@ -141,7 +141,7 @@ def check_picture(photo: Photo, label: Path | None, dataset: Dataset) -> np.ndar
     return np.bincount(ids.ravel(), minlength=VOID + 1)
 
 
-def checked_size(photo: Photo) -> tuple[int, int]:
+def check_size(photo: Photo) -> tuple[int, int]:
     """Width and height (pixels) of a picture that decodes, or of a raster that can be read.
 
     Raises:
@@ -156,7 +156,7 @@ def checked_size(photo: Photo) -> tuple[int, int]:
     return width, height
 
 
-def place_pictures(photos: list[Photo], labels: dict[Photo, Path], root: Path) -> None:
+def link_pictures(photos: list[Photo], labels: dict[Photo, Path], root: Path) -> None:
     """Make a folder hold these pictures and labels and no other file; what is there already stays untouched.
 
     Args:
@@ -166,32 +166,32 @@ def place_pictures(photos: list[Photo], labels: dict[Photo, Path], root: Path) -
     """
     wanted: dict[Path, tuple[Path, Make]] = {}  # what comes from where, and how
     for photo in photos:
-        make = how_to_place(photo)
+        make = how_to_link(photo)
         name = f"{photo.name}{'.png' if make is write_upright else photo.path.suffix}"
         wanted[root / "images" / TRAIN / name] = photo.path, make
         if photo in labels:
-            again = (photo.path, make) if make is symbolic_link else (root / "images" / TRAIN / name, link)
+            again = (photo.path, make) if make is symbolic_link else (root / "images" / TRAIN / name, hard_link)
             wanted[root / "images" / SCORED / name] = again
-            wanted[root / "labels" / SCORED / f"{photo.name}{labels[photo].suffix}"] = labels[photo], link
+            wanted[root / "labels" / SCORED / f"{photo.name}{labels[photo].suffix}"] = labels[photo], hard_link
     for file in [path for path in root.rglob("*") if not path.is_dir() and path not in wanted]:
         file.unlink()
     for target, (source, make) in wanted.items():
-        place(source, target, make)
+        link(source, target, make)
 
 
-def how_to_place(photo: Photo) -> Make:
+def how_to_link(photo: Photo) -> Make:
     """How a photo becomes an image of the data set; a raster's neighbours, and what a VRT names, stay where it is."""
     if photo.raster:
         return symbolic_link
-    return link if photo.path.suffix.lower() in SUFFIXES and is_upright(photo.path) else write_upright
+    return hard_link if photo.path.suffix.lower() in SUFFIXES and is_upright(photo.path) else write_upright
 
 
-def place(source: Path, target: Path, make: Make) -> None:
+def link(source: Path, target: Path, make: Make) -> None:
     """Make a file from another; its time says from which state of it, and a link where it is."""
     same_place = make is not symbolic_link or target.resolve() == source.resolve()
     if target.exists() and same_place and target.stat().st_mtime_ns == source.stat().st_mtime_ns:
         return
-    with whole(target) as aside:
+    with write_whole(target) as aside:
         make(source, aside)
 
 
@@ -214,7 +214,7 @@ def as_png(picture: Picture) -> Image.Image:
     return picture.rgb
 
 
-def link(source: Path, target: Path) -> None:
+def hard_link(source: Path, target: Path) -> None:
     """A hard link, which outlives what was given, or a copy where none can be."""
     try:
         os.link(source.resolve(), target)

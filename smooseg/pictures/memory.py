@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from ..errors import SmoosegError, raise_listed
+from ..errors import SmoosegError, raise_problems
 from ..images.datasets import VOID
 from ..images.decoding import FEWEST, Picture, read_picture
 from ..images.rasters import RasterView
@@ -48,7 +48,7 @@ class Given:
         assert self.photo is not None
         return self.photo.size
 
-    def whole(self, segmenter: Segmenter) -> Picture:
+    def read_whole(self, segmenter: Segmenter) -> Picture:
         """The picture at its full size."""
         if self.memory:
             return self.memory
@@ -67,24 +67,24 @@ class Given:
         assert self.photo is not None
         return segmenter.open(self.photo, shape)
 
-    def masked(self, segmenter: Segmenter, clusters: np.ndarray, scores: np.ndarray | None) -> Mask:
+    def make_mask(self, segmenter: Segmenter, clusters: np.ndarray, scores: np.ndarray | None) -> Mask:
         """The mask, from clusters and scores at the view's size."""
-        picture, legend = self.whole(segmenter), segmenter.legend
+        picture, legend = self.read_whole(segmenter), segmenter.legend
         height, width = picture.rgb.height, picture.rgb.width
         ids = scaled_ids(legend.ids(clusters), height, width)
         if picture.void is not None:
             ids[picture.void] = VOID
-        sized = None if scores is None else enlarged(scores, (height, width))
+        sized = None if scores is None else enlarge(scores, (height, width))
         return Mask(ids, legend, picture.rgb, self.name, sized)
 
 
-def enlarged(scores: np.ndarray, shape: Shape) -> np.ndarray:
+def enlarge(scores: np.ndarray, shape: Shape) -> np.ndarray:
     """Scores (clusters, rows, columns) at another height and width."""
     resized = F.interpolate(torch.from_numpy(scores)[None], shape, mode="bilinear", align_corners=False)
     return resized[0].numpy()
 
 
-def gathered(images: Any, bands: tuple[int, ...] | None = None) -> list[Given]:
+def gather(images: Any, bands: tuple[int, ...] | None = None) -> list[Given]:
     """Images one by one, those of folders and globs too.
 
     Raises:
@@ -98,7 +98,7 @@ def gathered(images: Any, bands: tuple[int, ...] | None = None) -> list[Given]:
             problems += wrong
         else:
             given.append(Given(f"{number:04d}", memory=picture_of(image)))
-    raise_listed("These images cannot be used", problems)
+    raise_problems("These images cannot be used", problems)
     return given
 
 
@@ -135,31 +135,33 @@ def label_images(
     Raises:
         SmoosegError: If an image cannot be used.
     """
-    given = gathered(images, bands)
+    given = gather(images, bands)
     shapes = [segmenter.shape(*one.size, bool(one.photo and one.photo.raster)) for one in given]
     masks: dict[int, Mask] = {}
     for shape in dict.fromkeys(shapes):
         mine = [i for i, other in enumerate(shapes) if other == shape]
         windows, everything = segmenter.windows(shape), (slice(0, shape[0]), slice(0, shape[1]))
         if windows is not None:
-            masks |= {i: masked_in_windows(given[i], segmenter, windows, batch, scores) for i in mine}
+            masks |= {i: mask_in_windows(given[i], segmenter, windows, batch, scores) for i in mine}
             continue
         for start in range(0, len(mine), batch):
             some = mine[start : start + batch]
             views = np.stack([given[i].view(segmenter, shape).read(*everything) for i in some])
-            for i, (clusters, found) in zip(some, labelled(segmenter, views, scores), strict=True):
-                masks[i] = given[i].masked(segmenter, clusters, found)
+            for i, (clusters, found) in zip(some, label_views(segmenter, views, scores), strict=True):
+                masks[i] = given[i].make_mask(segmenter, clusters, found)
     return Masks(masks[i] for i in range(len(given)))
 
 
-def labelled(segmenter: Segmenter, views: np.ndarray, scores: bool) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+def label_views(
+    segmenter: Segmenter, views: np.ndarray, scores: bool
+) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
     """Clusters, and scores where they are asked for, of views of one shape."""
     if not scores:
         return ((clusters, None) for clusters in segmenter.label(views))
     return ((found.argmax(0).astype(np.uint8), found) for found in segmenter.score(views))
 
 
-def masked_in_windows(one: Given, segmenter: Segmenter, windows: Windows, batch: int, scores: bool) -> Mask:
+def mask_in_windows(one: Given, segmenter: Segmenter, windows: Windows, batch: int, scores: bool) -> Mask:
     """The mask of an image that is too large for one view."""
     if scores:
         raise SmoosegError(f"{one.name}: is seen in windows, which give no scores; take size, or a smaller image")
@@ -167,4 +169,4 @@ def masked_in_windows(one: Given, segmenter: Segmenter, windows: Windows, batch:
         done = Unfinished(Path(folder, "windows"), windows, segmenter.head.clusters, {})
         for _ in label_windows(windows, one.view(segmenter, windows.shape).read, segmenter.score, done, batch):
             pass
-        return one.masked(segmenter, np.array(done.ids), None)
+        return one.make_mask(segmenter, np.array(done.ids), None)

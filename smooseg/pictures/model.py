@@ -14,7 +14,7 @@ from ..errors import SmoosegError
 from ..features.cached import Features, own_features
 from ..heads import Head, load_head
 from ..heads.fitting import HISTORY
-from ..running.files import whole
+from ..running.files import write_whole
 from ..settings.choices import BACKBONE, HEAD, Choice, choose, head_settings, preset_settings
 from ..settings.heads import AUTO, check_clusters
 from .given import is_features, is_one
@@ -225,7 +225,7 @@ class Model:
         Returns:
             The path that it was copied to.
         """
-        with whole(Path(path)) as aside:
+        with write_whole(Path(path)) as aside:
             shutil.copyfile(self.fitted, aside)
         return Path(path)
 

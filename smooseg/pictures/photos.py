@@ -102,7 +102,7 @@ def find_photos(images: Sequence[str | Path], without: Path | None = None) -> tu
                 continue
             seen.add(path)
             given.append(photo)
-    for photo in told_apart(given):
+    for photo in tell_apart(given):
         first = names.setdefault(photo.name, photo.path)
         if first is photo.path:
             photos.append(photo)
@@ -111,7 +111,7 @@ def find_photos(images: Sequence[str | Path], without: Path | None = None) -> tu
     return photos, problems
 
 
-def told_apart(photos: list[Photo]) -> list[Photo]:
+def tell_apart(photos: list[Photo]) -> list[Photo]:
     """The photos, named from the folder that holds all that was given if arguments have photos of one name."""
     if len({photo.name for photo in photos}) == len(photos):
         return photos
@@ -148,7 +148,7 @@ def fixed_part(pattern: Path) -> Path:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
+def open_photo(path: Path) -> Iterator[Image.Image]:
     """An image file whose pixels are not decoded yet.
 
     Raises:
@@ -175,13 +175,13 @@ def orientation(image: Image.Image) -> int | None:
 
 def is_upright(path: Path) -> bool:
     """Whether an image is to be seen as its pixels lie."""
-    with opened(path) as image:
+    with open_photo(path) as image:
         return orientation(image) not in TURNS
 
 
 def upright_size(path: Path) -> tuple[int, int]:
     """Width and height of an image as it is to be seen."""
-    with opened(path) as image:
+    with open_photo(path) as image:
         return image.size[::-1] if orientation(image) in SIDEWAYS else image.size
 
 
@@ -195,8 +195,8 @@ def decode_photo(path: Path, bits: int | None = None, least: int | None = None) 
     Raises:
         SmoosegError: If it cannot be read or does not decode whole.
     """
-    with opened(path) as image:
-        return read_picture(path, bits, least).turned(TURNS.get(orientation(image) or 1))
+    with open_photo(path) as image:
+        return read_picture(path, bits, least).turn(TURNS.get(orientation(image) or 1))
 
 
 class PhotoView:

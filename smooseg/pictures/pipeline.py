@@ -46,7 +46,7 @@ class Work:
 
     def due_shape(self, photo: Photo) -> tuple[int, int] | None:
         """Shape of a photo's view, or None where its mask is finished."""
-        if record := self.writer.finished(photo):
+        if record := self.writer.finished_record(photo):
             self.records[photo] = record
             return None
         width, height = photo.size
@@ -56,7 +56,7 @@ class Work:
 
     def tile(self, photo: Photo, windows: Windows, batch: int) -> Iterator[int]:
         """Do a photo whose view is made of windows; yields how many of them were done, earlier ones first."""
-        done = self.attempt(self.unfinished, photo, windows)
+        done = self.attempt(self.find_unfinished, photo, windows)
         view = done and self.attempt(self.view, photo, windows.shape)
         if view is None:
             yield len(windows)
@@ -69,7 +69,7 @@ class Work:
             self.records[photo] = record
             done.remove()
 
-    def unfinished(self, photo: Photo, windows: Windows) -> Unfinished:
+    def find_unfinished(self, photo: Photo, windows: Windows) -> Unfinished:
         """What an earlier run left of a photo's windows."""
         mask = self.writer.mask(photo)
         folder = mask.with_name(f".{mask.stem}.windows")

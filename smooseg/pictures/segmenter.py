@@ -9,7 +9,7 @@ import torch
 
 from ..errors import SmoosegError
 from ..evaluation.naming import read_names
-from ..evaluation.refinement import find_engine, refine, refined_marginals
+from ..evaluation.refinement import find_engine, refine, refine_marginals
 from ..evaluation.segmentation import averaged_embeddings, pixel_logits
 from ..features.provenance import file_sha256, round_to_patch
 from ..features.weights import own_weights
@@ -20,8 +20,8 @@ from ..running.device import threads as torch_threads
 from ..running.machine import usable_cores
 from ..running.parallel import in_threads
 from ..running.plugins import code_with_heads
-from ..settings.schema import checked, load_schema
-from .output.legend import evaluated, make_legend, named_legend
+from ..settings.schema import load_schema, validate
+from .output.legend import make_legend, name_legend, read_evaluation
 from .photos import Photo, PhotoView
 from .shapes import ShapedBackbone, fits_a_view, scaled_shape, view_shape
 from .windows import Windows
@@ -36,7 +36,7 @@ def crf_defaults(changes: dict | None = None) -> dict:
         SmoosegError: If one is unknown or out of range.
     """
     schema = load_schema()
-    settings = checked(changes or {}, schema["properties"]["crf"], schema, "crf")
+    settings = validate(changes or {}, schema["properties"]["crf"], schema, "crf")
     return settings | {"engine": find_engine(settings["engine"])}
 
 
@@ -77,7 +77,7 @@ class Segmenter:
             raise SmoosegError(f"{head}: does not say which features it was fitted on; train it again")
         self.weights = find_weights(head, experiment, weights)
         sha256 = file_sha256(head)
-        scores, evaluated_size = evaluated(head, sha256, "crf" if crf else "raw")
+        scores, evaluated_size = read_evaluation(head, sha256, "crf" if crf else "raw")
         self.size, self.crf = size or evaluated_size, crf_defaults() if crf else None
         patch, self.fitted_scale = self.needs["patch"], self.needs.get("scale")
         self.tile = max(2 * patch, round_to_patch(tile or self.size, patch))
@@ -89,7 +89,7 @@ class Segmenter:
         scores = scores if own else None
         if len(named or (scores or {}).get("assignment", ())) == finest:  # somebody named finest clusters
             self.head = self.head.cut(finest)
-        self.legend = named_legend(named) if named else make_legend(scores, self.head.clusters, head)
+        self.legend = name_legend(named) if named else make_legend(scores, self.head.clusters, head)
         self.bits = self.needs.get("bits")  # as the head's training images were read
         self.device = default_device()
         self.made_from = {
@@ -156,21 +156,21 @@ class Segmenter:
                 return refine(logits, view, self.crf, self.head.sharpness)
             return logits.argmax(0).to(torch.uint8).numpy()
 
-        yield from self.each(clusters, views)
+        yield from self.map_views(clusters, views)
 
     def score(self, views: np.ndarray) -> Iterator[np.ndarray]:
         """What is largest where :meth:`label` gives a cluster: float32 (clusters, height, width) for each view."""
 
         def scores(logits: torch.Tensor, view: np.ndarray) -> np.ndarray:
             if self.crf:
-                return refined_marginals(logits, view, self.crf, self.head.sharpness)
+                return refine_marginals(logits, view, self.crf, self.head.sharpness)
             return logits.numpy()
 
-        yield from self.each(scores, views)
+        yield from self.map_views(scores, views)
 
     @torch.inference_mode()
     @torch_threads()
-    def each(self, call: Callable[[torch.Tensor, np.ndarray], np.ndarray], views: np.ndarray) -> list[np.ndarray]:
+    def map_views(self, call: Callable[[torch.Tensor, np.ndarray], np.ndarray], views: np.ndarray) -> list[np.ndarray]:
         """What a call makes of every view's logits and pixels; arguments and errors as of :meth:`label`."""
         shape, patch = views.shape[1:3], self.needs["patch"]
         pairs = np.stack([views, views[:, :, ::-1]], 1).reshape(-1, *shape, 3)
@@ -179,10 +179,10 @@ class Segmenter:
             raise SmoosegError(f"the backbone gave NaN or infinite features in {self.needs['precision']}")
         grids = averaged_embeddings(self.head, features, (shape[0] // patch, shape[1] // patch))
 
-        def made(pair: tuple[torch.Tensor, np.ndarray]) -> np.ndarray:
+        def call_one(pair: tuple[torch.Tensor, np.ndarray]) -> np.ndarray:
             return call(pixel_logits(self.head, pair[0], shape), pair[1])
 
-        return in_threads(made, zip(grids, views, strict=True), usable_cores())
+        return in_threads(call_one, zip(grids, views, strict=True), usable_cores())
 
 
 def cut(head: Head, clusters: int, path: Path) -> Head:

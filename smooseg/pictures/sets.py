@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..errors import SmoosegError, raise_listed
+from ..errors import SmoosegError, raise_problems
 from ..heads.base import FEWEST
 from ..images.datasets import VOID, Dataset, open_dataset
 from .label_table import read_label_table
@@ -15,7 +15,7 @@ from .linking import (
     check_pictures,
     find_labels,
     label_classes,
-    place_pictures,
+    link_pictures,
     raster_settings,
 )
 from .photos import Photo, find_photos
@@ -118,7 +118,7 @@ class PictureSet:
         """What reads it."""
         return open_dataset(self.entry(clusters) | {"root": self.root})
 
-    def checked(self, clusters: int | str, workers: int, skip_bad: bool = False) -> "PictureSet":
+    def check(self, clusters: int | str, workers: int, skip_bad: bool = False) -> "PictureSet":
         """Those that can be used, after everything was decoded once.
 
         Raises:
@@ -127,9 +127,9 @@ class PictureSet:
         photos = check_pictures(self.photos, self.labelled, self.dataset(clusters), workers, skip_bad)
         return replace(self, photos=photos, labelled={p: self.labelled[p] for p in photos if p in self.labelled})
 
-    def place(self) -> None:
+    def link(self) -> None:
         """Make the folder hold these pictures and labels, and nothing else."""
-        place_pictures(self.photos, self.labelled, self.root)
+        link_pictures(self.photos, self.labelled, self.root)
 
 
 def find_set(
@@ -167,7 +167,7 @@ def pictures_of(images: list[str | Path], out: Path) -> list[Photo]:
         SmoosegError: If an argument means none, or two photos would have masks of one name.
     """
     photos, problems = find_photos(images, without=out)
-    raise_listed("These pictures cannot be used", problems)
+    raise_problems("These pictures cannot be used", problems)
     photos = [photo for photo in photos if not photo.path.resolve().is_relative_to(out.resolve())]
     if not photos:
         raise SmoosegError(f"no picture was given but those in {out}, which smooseg fit wrote")

@@ -13,7 +13,7 @@ from ..features.cached import Features
 from ..features.caching import Source, cache_features
 from ..features.provenance import feature_needs
 from ..features.store import Store, open_store
-from ..features.weights import kept_weights, own_weights
+from ..features.weights import keep_weights, own_weights
 from ..heads import load_head
 from ..heads.fitting import HEAD, Fitting, fit_head, other_place
 from ..heads.inputs import picture_numbers
@@ -97,10 +97,10 @@ def extract_set(
         how: Settings.
         held: A folder that goes when the features do.
     """
-    pictures = pictures.checked(2, how.workers)
-    pictures.place()
+    pictures = pictures.check(2, how.workers)
+    pictures.link()
     (name, entry), dataset, results = backbone, pictures.dataset(), pictures.root.parent / "results"
-    facts = kept_weights(name, entry["model"], entry["weights"], weights_places(results, bool(held)))
+    facts = keep_weights(name, entry["model"], entry["weights"], weights_places(results, bool(held)))
     views, manifest = pictures.views, results / "library" / "manifests" / DATASET / f"{TRAIN}.parquet"
     rows = index_views(dataset, TRAIN, views.crops, views.size, False, how.workers)
     write_manifest(manifest, [rows])

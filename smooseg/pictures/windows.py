@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from ..running.files import whole
+from ..running.files import write_whole
 
 RAMP = 4  # windows fade into each other over this part of their side
 Read = Callable[[slice, slice], np.ndarray]
@@ -133,7 +133,7 @@ class Unfinished:
         self.seams.flush()
         self.open("r+")  # what was written needs no memory from now on
         self.rows += 1
-        with whole(self.state) as aside:
+        with write_whole(self.state) as aside:
             aside.write_text(json.dumps({"rows": self.rows, "facts": self.facts}), "utf-8")
 
     def seam(self, row: int) -> np.ndarray:

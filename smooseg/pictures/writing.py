@@ -41,7 +41,7 @@ class Writer:
         """Everything that a photo's mask depends on."""
         return self.segmenter.made_from | {"photo": photo.state, "bands": photo.bands and list(photo.bands)}
 
-    def finished(self, photo: Photo) -> dict | None:
+    def finished_record(self, photo: Photo) -> dict | None:
         """The record of a photo's mask, if all that is written of it is there and made from the same."""
         record = read_record(self.mask(photo))
         whole = record and record["made_from"] == self.made_from(photo) and all(map(Path.is_file, self.beside(photo)))
@@ -70,7 +70,7 @@ class Writer:
             "width": image.width,
             "height": image.height,
             "pixels": {str(i): counts[i] for i in [*legend.names, VOID]},
-            "clusters": occurring(clusters),
+            "clusters": occurring_clusters(clusters),
         }
         self.note(photo, picture)
         save_overlay(image, palette_image(enlarged, legend), legend, self.mask(photo))
@@ -84,7 +84,7 @@ class Writer:
             "made_from": self.made_from(photo),
             "width": raster.width,
             "height": raster.height,
-            "clusters": occurring(clusters),
+            "clusters": occurring_clusters(clusters),
             "square_metres": raster.square_metres,
             "seen": {str(band): limits for band, limits in zip(raster.bands, raster.limits, strict=True)},
         }
@@ -101,7 +101,7 @@ class Writer:
             self.notes.setdefault(note, []).append(photo)
 
 
-def occurring(clusters: np.ndarray) -> list[int]:
+def occurring_clusters(clusters: np.ndarray) -> list[int]:
     """Clusters that a map of them, which may be a file, holds."""
     counts = sum(np.bincount(row, minlength=VOID + 1) for row in clusters)
     return np.flatnonzero(counts).tolist()

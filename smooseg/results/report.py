@@ -42,7 +42,7 @@ def mean_and_spread(mean: float, spread: float) -> str:
     return f"{mean:.1f}" if pd.isna(spread) else f"{mean:.1f} ± {spread:.1f}"
 
 
-def marked(name: str, uses_labels: bool, merged: bool = False) -> str:
+def mark_name(name: str, uses_labels: bool, merged: bool = False) -> str:
     """A name, with a dagger if its head was trained with labels, and with a pilcrow if its clusters were merged."""
     return f"{name}{' †' if uses_labels else ''}{' ¶' if merged else ''}"
 
@@ -62,7 +62,7 @@ def summary_rows(summary: pd.DataFrame) -> list[dict]:
             rows.append(
                 row
                 | {
-                    "experiment": marked(row["experiment"], row["uses_labels"], row["merged_by_hand"]),
+                    "experiment": mark_name(row["experiment"], row["uses_labels"], row["merged_by_hand"]),
                     "postprocess": POSTPROCESS[row["postprocess"]],
                     "accuracy": mean_and_spread(row["accuracy"], row["accuracy_sd"]),
                     "miou": mean_and_spread(row["miou"], row["miou_sd"]),
@@ -93,14 +93,14 @@ def winners(summary: pd.DataFrame) -> list[dict]:
                 {
                     "dataset": dataset,
                     "score": {"accuracy": "pixel accuracy", "miou": "mean IoU"}[score],
-                    "first": described(first, score),
-                    "second": None if second is None else described(second, score),
+                    "first": describe(first, score),
+                    "second": None if second is None else describe(second, score),
                 }
             )
     return found
 
 
-def described(row: pd.Series, score: str) -> str:
+def describe(row: pd.Series, score: str) -> str:
     """An experiment's score in words."""
     value = mean_and_spread(row[score], row[f"{score}_sd"])
     return f"{row['experiment']} {POSTPROCESS[row['postprocess']]}, {value}"
@@ -125,15 +125,17 @@ def comparison(name: str, entry: dict, table: pd.DataFrame) -> dict:
             marks = PUBLISHED[record["published_labels"]] + PIXELS[record["published_pixels"]]
             cells.append(
                 {
-                    "ours": shown(record, score),
+                    "ours": format_score(record, score),
                     "best": record[score] == best[score],
                     "published": "" if pd.isna(published) else f"{published:.1f}{marks}",
                 }
             )
         seconds = record["training_seconds"]
         time = "" if pd.isna(seconds) else f"{seconds / 60:.1f}"
-        method = marked(record["method"], record["uses_labels"], record["merged_by_hand"])
-        rows.append({"method": method, "time": time, "cells": cells} | {"chosen": [shown(record, s) for s in chosen]})
+        method = mark_name(record["method"], record["uses_labels"], record["merged_by_hand"])
+        rows.append(
+            {"method": method, "time": time, "cells": cells} | {"chosen": [format_score(record, s) for s in chosen]}
+        )
     return {"name": name, "title": entry["title"], "seeds": entry["seeds"], "rows": rows} | {
         "postprocess": entry["evaluate"],
         "merged": table["merged_by_hand"].any(),
@@ -141,7 +143,7 @@ def comparison(name: str, entry: dict, table: pd.DataFrame) -> dict:
     }
 
 
-def shown(record: dict, score: str) -> str:
+def format_score(record: dict, score: str) -> str:
     """A score of a row with its spread, or nothing."""
     return "" if pd.isna(record[score]) else mean_and_spread(record[score], record[f"{score}_sd"])
 
@@ -160,7 +162,7 @@ def class_rows(classes: pd.DataFrame, supervised: set[str]) -> tuple[list[str], 
     """Header and rows of IoU per class, mean over seeds; one line for each class that occurs in labels."""
     if classes.empty:
         return ["class"], []
-    names = [marked(name, name in supervised) for name in classes["experiment"]]
+    names = [mark_name(name, name in supervised) for name in classes["experiment"]]
     classes = classes.assign(column=[" · ".join(pair) for pair in zip(names, classes["postprocess"], strict=True)])
     wide = classes.pivot_table(index="class", columns="column", values="iou", sort=False, dropna=False)
     wide = wide.dropna(how="all")
@@ -183,7 +185,7 @@ def figure_kinds(figures: list[Path], captions: list[Path], page: Path) -> list[
     for caption in captions:
         title, _, text = caption.read_text("utf-8").partition("\n\n")
         mine = [
-            (path.stem, embedded_png(path), relpath(path.with_suffix(".csv"), page.parent))
+            (path.stem, embed_png(path), relpath(path.with_suffix(".csv"), page.parent))
             for path in figures
             if path.parent.name == caption.stem
         ]
@@ -202,7 +204,7 @@ def run_facts(config: dict) -> dict[str, str]:
     }
 
 
-def embedded_png(path: Path) -> str:
+def embed_png(path: Path) -> str:
     """A picture as base64, for the page to hold."""
     return base64.b64encode(path.read_bytes()).decode()
 
@@ -248,7 +250,7 @@ def write_report(template: Path, run: Run, path: Path) -> None:
     header, rows = class_rows(run.classes, supervised)
 
     def title(head: tuple[str, str]) -> str:
-        return f"{marked(head[0], head[0] in supervised)}, seed {head[1]}"
+        return f"{mark_name(head[0], head[0] in supervised)}, seed {head[1]}"
 
     training = [{"name": title(head), **history.iloc[-1].to_dict()} for head, history in run.histories.items()]
     kinds = figure_kinds(run.figures, run.captions, path)

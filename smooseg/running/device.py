@@ -21,12 +21,12 @@ def default_device(job: int = 0) -> torch.device:
     return torch.device("cpu")
 
 
-def drawing(device: torch.device) -> torch.Generator:
+def dropout_generator(device: torch.device) -> torch.Generator:
     """The generator that modules draw their dropout from."""
     return torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
 
 
-def seeded(device: torch.device, seed: int) -> torch.Generator:
+def make_generator(device: torch.device, seed: int) -> torch.Generator:
     """A new generator where what it draws is used, so that no draw waits for a copy."""
     return torch.Generator(device).manual_seed(seed)
 
@@ -36,7 +36,7 @@ def ready_for(device: torch.device, values: torch.Tensor) -> torch.Tensor:
     return values.pin_memory() if device.type == "cuda" and values.device.type == "cpu" else values
 
 
-def fetched(values: torch.Tensor) -> Callable[[], torch.Tensor]:
+def fetch_ahead(values: torch.Tensor) -> Callable[[], torch.Tensor]:
     """Begin to copy values from a GPU, behind what it computes; what is returned waits for them, in any thread."""
     here = values.to("cpu", non_blocking=True)  # into page-locked memory
     if values.device.type != "cuda":

@@ -15,7 +15,7 @@ FOLDER = "SMOOSEG_RESULTS"  # environment variable that tells jobs which folder 
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def write_whole(path: Path) -> Iterator[Path]:
     """A place beside ``path`` to write to; what was written is renamed to it, and removed if that failed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.partial")

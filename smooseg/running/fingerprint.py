@@ -41,12 +41,12 @@ def imports(module: str, file: Path, tree: ast.Module) -> set[str]:
     return found
 
 
-def stripped(file: Path) -> str:
+def dump_file(file: Path) -> str:
     """A dump of a file's code in which comments, docstrings and layout do not count."""
-    return without_docstrings(ast.parse(file.read_text("utf-8")))
+    return dump_tree(ast.parse(file.read_text("utf-8")))
 
 
-def without_docstrings(tree: ast.Module) -> str:
+def dump_tree(tree: ast.Module) -> str:
     """A dump of the code in which comments, docstrings and layout do not count."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
@@ -63,13 +63,13 @@ def sources(module: str) -> dict[str, str]:
             file = module_file(name)
             if file is None:
                 raise ModuleNotFoundError(f"smooseg has no module {name}")
-            found[name], imported = parsed(name, file, file.stat().st_mtime_ns)
+            found[name], imported = parse_module(name, file, file.stat().st_mtime_ns)
             pending += imported
     return found
 
 
 @cache
-def parsed(module: str, file: Path, written: int) -> tuple[str, set[str]]:
+def parse_module(module: str, file: Path, written: int) -> tuple[str, set[str]]:
     """Code of a module and what :func:`imports` finds in it; every start of the workflow asks for most of them often.
 
     Args:
@@ -78,7 +78,7 @@ def parsed(module: str, file: Path, written: int) -> tuple[str, set[str]]:
     """
     tree = ast.parse(file.read_text("utf-8"))
     imported = imports(module, file, tree)
-    return without_docstrings(tree), imported
+    return dump_tree(tree), imported
 
 
 def source_hash(module: str, alone: bool = False) -> str:

@@ -23,7 +23,7 @@ def compute(
 
     Args:
         function: From a module of this package: processes and cluster workers look it up by name.
-        tasks: Its arguments, small ones: paths (see :func:`place`) and ranges, no pixels.
+        tasks: Its arguments, small ones: paths (see :func:`absolute`) and ranges, no pixels.
         workers: Processes on this machine; with 1 the tasks run in this one.
         scheduler: Address of a Dask scheduler, such as tcp://10.0.0.1:8786, whose workers run the tasks instead;
             tasks of a worker that dies run again on another.
@@ -67,25 +67,25 @@ def on_cluster(delayed: list[Delayed], function: Callable, scheduler: str, desc:
     try:
         client = Client(scheduler, timeout=PATIENCE)
     except OSError as error:
-        raise unreachable(scheduler, "nothing answers there") from error
+        raise unreachable_error(scheduler, "nothing answers there") from error
     with client:
         try:
             client.wait_for_workers(1, timeout=PATIENCE)
         except TimeoutError as error:
-            raise unreachable(scheduler, "it has no worker") from error
+            raise unreachable_error(scheduler, "it has no worker") from error
         module = function.__module__.partition(".")[2]  # without the package's name
         if any(found != code_with_heads(module) for found in client.run(code_with_heads, module).values()):
-            raise unreachable(scheduler, "a worker there has another version of smooseg")
+            raise unreachable_error(scheduler, "a worker there has another version of smooseg")
         futures = client.compute(delayed)
         try:
             for _ in progress(as_completed(futures), total=len(futures), unit="block", desc=desc):
                 pass
             return client.gather(futures)
         except KilledWorker as error:
-            raise unreachable(scheduler, "its workers keep dying, and their logs say why") from error
+            raise unreachable_error(scheduler, "its workers keep dying, and their logs say why") from error
 
 
-def unreachable(scheduler: str, why: str) -> SmoosegError:
+def unreachable_error(scheduler: str, why: str) -> SmoosegError:
     """The error for a cluster that cannot be used."""
     return SmoosegError(
         f"dask.scheduler {scheduler}: {why}; docs/how-to/machines.md says how to start one, "
@@ -93,6 +93,6 @@ def unreachable(scheduler: str, why: str) -> SmoosegError:
     )
 
 
-def place(path: str | Path) -> str | Path:
+def absolute(path: str | Path) -> str | Path:
     """A store's URL, or its absolute path: workers may run in another folder."""
     return path if is_url(path) else Path(path).absolute()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SmoosegError
-from .fingerprint import PACKAGE, module_file, source_hash, stripped
+from .fingerprint import PACKAGE, dump_file, module_file, source_hash
 
 GROUPS = {"heads": "smooseg.heads", "images.datasets": "smooseg.datasets"}  # entry points by the room they add to
 KINDS = {"heads": "smooseg.heads.base.Head", "images.datasets": "smooseg.images.datasets.base.Dataset"}
@@ -62,7 +62,7 @@ def code_of(room: str, name: str) -> str:
     point = plugins(room).get(name)
     if point is None:
         return source_hash(f"{room}.{name}")
-    codes = [(path.name, stripped(path)) for path in package_files(point)]
+    codes = [(path.name, dump_file(path)) for path in package_files(point)]
     return hashlib.sha256(repr([code_of_all(room), codes]).encode()).hexdigest()[:16]
 
 

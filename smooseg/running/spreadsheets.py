@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import SmoosegError, listed
+from ..errors import SmoosegError, list_some
 
 SEPARATORS = ",;\t"  # which of them a spreadsheet writes depends on its language
 STATED = re.compile(r'"?sep=(.)"?[;,\s]*', re.IGNORECASE)  # a first line that tells Excel the separator
@@ -31,10 +31,10 @@ def read_table(path: Path, needed: Sequence[str] = (), columns: str = "") -> lis
         SmoosegError: If it is no text, has another header, or a row has more cells than the header.
         OSError: If it cannot be read.
     """
-    lines = parsed(path)
+    lines = parse_lines(path)
     header = [cell.lower() for cell in lines[0][1]] if lines else []
     if missing := [name for name in needed if name not in header]:
-        found = f"its header is {listed(list(map(repr, header)))}" if header else "it is empty"
+        found = f"its header is {list_some(list(map(repr, header)))}" if header else "it is empty"
         raise SmoosegError(
             f"{path}: is no table with the columns {columns or ' and '.join(needed)}: "
             f"there is no {' and no '.join(missing)} ({found})"
@@ -48,9 +48,9 @@ def read_table(path: Path, needed: Sequence[str] = (), columns: str = "") -> lis
     return rows
 
 
-def parsed(path: Path) -> list[tuple[int, list[str]]]:
+def parse_lines(path: Path) -> list[tuple[int, list[str]]]:
     """Lines of a table that are not empty, each with its number: first the header, then the rows."""
-    text = decoded(path)
+    text = decode_text(path)
     first, _, rest = text.partition("\n")
     stated = STATED.fullmatch(first)
     separator = stated[1] if stated else likely_separator(text)
@@ -64,7 +64,7 @@ def parsed(path: Path) -> list[tuple[int, list[str]]]:
     return [(number, cells) for number, cells in lines if any(cells)]
 
 
-def decoded(path: Path) -> str:
+def decode_text(path: Path) -> str:
     """The text of a file."""
     data = path.read_bytes()
     try:

@@ -9,8 +9,8 @@ from .config import dataset_root, plain_path, resolve
 from .files import over_catalogue, read_config
 from .heads import SUPERVISED, head_names, head_schema
 from .held import HELD
-from .schema import checked, load_schema
-from .shipped import shipped
+from .schema import load_schema, validate
+from .shipped import shipped_path
 
 
 def load_catalogue(path: Path | None = None, **changes: str | Path | None) -> dict:
@@ -29,10 +29,10 @@ def load_catalogue(path: Path | None = None, **changes: str | Path | None) -> di
 
 def catalogue_path() -> Path:
     """config.yaml of this folder, else the one that smooseg comes with."""
-    return Path("config.yaml") if Path("config.yaml").is_file() else shipped("config.yaml")
+    return Path("config.yaml") if Path("config.yaml").is_file() else shipped_path("config.yaml")
 
 
-def absent(paths: Iterable[Path]) -> list[str]:
+def find_missing(paths: Iterable[Path]) -> list[str]:
     """Those of some paths that do not exist, each once."""
     return [str(path) for path in dict.fromkeys(paths) if not path.exists()]
 
@@ -46,7 +46,7 @@ def datasets(config: dict) -> list[dict]:
         dataset = open_dataset(entry | {"root": root})
         splits = [entry[view]["split"] for view in ("train", "eval")]
         needs = [path for split in splits for path in dataset.image_sources(split) + dataset.label_sources(split)]
-        missing = absent(needs)
+        missing = find_missing(needs)
         rows.append(
             {
                 "name": name,
@@ -68,7 +68,7 @@ def backbones(config: dict) -> list[dict]:
     for name, entry in config["backbones"].items():
         weights, fetched = entry["weights"], weights_file(config, name)
         needs = weights["path"] or weights["requirement"] or f"timm/{entry['model']}"
-        missing = absent([Path(weights["path"])]) if weights["path"] and not fetched.is_file() else []
+        missing = find_missing([Path(weights["path"])]) if weights["path"] and not fetched.is_file() else []
         rows.append(
             {
                 "name": name,
@@ -143,7 +143,7 @@ def find_backbone(backbone: str | dict) -> tuple[str, dict]:
     """Name and complete settings of a backbone, from the catalogue or as they are given."""
     if isinstance(backbone, dict):
         schema = load_schema()
-        settings = checked(backbone, schema["$defs"]["backbone"], schema, "backbone")
+        settings = validate(backbone, schema["$defs"]["backbone"], schema, "backbone")
         settings["weights"]["path"] = plain_path(settings["weights"]["path"])
         return backbone["model"], settings
     known = over_catalogue(read_config(catalogue_path()))["backbones"]

@@ -8,7 +8,7 @@ from .catalogue import catalogue_path, find_backbone
 from .files import over_catalogue, read_config
 from .heads import AUTO, SUPERVISED, check_backbone, check_clusters, demands, head_names, head_schema
 from .renamed import head_name
-from .schema import checked, load_schema, similar
+from .schema import load_schema, similar, validate
 
 HEAD, BACKBONE = "smooseg_plus", "dinov2_s14_focus"  # where nobody chooses others
 BLOCKS = 3  # whose keys are taken, up to the backbone's block
@@ -91,13 +91,15 @@ def head_settings(head: str, settings: dict, schema: dict | None = None) -> dict
     """
     schema = schema or load_schema()
     if head in SUPERVISED:
-        raise SmoosegError(f"head {head!r} is trained with labels, which fit never sees; choose one of {known(schema)}")
+        raise SmoosegError(
+            f"head {head!r} is trained with labels, which fit never sees; choose one of {list_known(schema)}"
+        )
     if head not in blind_heads(schema):
-        raise SmoosegError(f"head {head!r} is none of {known(schema)}{similar(head, blind_heads(schema))}")
-    return checked(settings, head_schema(schema, head), schema, head)
+        raise SmoosegError(f"head {head!r} is none of {list_known(schema)}{similar(head, blind_heads(schema))}")
+    return validate(settings, head_schema(schema, head), schema, head)
 
 
-def known(schema: dict) -> str:
+def list_known(schema: dict) -> str:
     """The heads that can be chosen, for an error."""
     return ", ".join(blind_heads(schema))
 

@@ -9,8 +9,8 @@ from ..images.datasets.labelfiles import VOID_NAME, plain_name
 from ..images.demo.scenes import CLASSES
 from ..running.files import is_url
 from .heads import SUPERVISED, check_backbone, check_bases, check_clusters, head_names, head_schema
-from .renamed import renamed
-from .schema import checked, load_schema, require_known, require_text_keys, similar
+from .renamed import rename_keys
+from .schema import load_schema, require_known, require_text_keys, similar, validate
 from .sweeps import grid, point_experiment, point_name
 from .taken import taken_names
 
@@ -31,7 +31,7 @@ def resolve(config: dict) -> dict:
     """
     require_text_keys(config, "")
     schema = load_schema()
-    resolved = checked(renamed(config), schema, schema, "")
+    resolved = validate(rename_keys(config), schema, schema, "")
     settle_paths(resolved)
     check_presets(resolved, schema)
     experiments = resolved["experiments"]
@@ -40,7 +40,7 @@ def resolve(config: dict) -> dict:
         base = experiments[sweep["experiment"]]
         for point in grid(sweep, f"sweeps.{name}"):
             of_point, named = point_experiment(base, point), point_name(sweep["experiment"], point)
-            experiments[named] = checked(of_point, schema["$defs"]["experiment"], schema, f"experiments.{named}")
+            experiments[named] = validate(of_point, schema["$defs"]["experiment"], schema, f"experiments.{named}")
     for name, experiment in experiments.items():
         complete_experiment(name, experiment, resolved, schema)
     check_bases(experiments)
@@ -49,7 +49,7 @@ def resolve(config: dict) -> dict:
         raise SmoosegError("config: extract.cache holds a user or password, which logs would show; set them outside")
     for name, dataset in resolved["datasets"].items():
         layout = {"type": "object", "additionalProperties": False} | find_layout(dataset["layout"]).schema
-        dataset["settings"] = checked(dataset["settings"], layout, schema, f"datasets.{name}.settings")
+        dataset["settings"] = validate(dataset["settings"], layout, schema, f"datasets.{name}.settings")
         check_dataset(f"datasets.{name}", dataset)
     for name, backbone in resolved["backbones"].items():
         check_weights(f"backbones.{name}.weights", backbone["weights"])
@@ -95,7 +95,7 @@ def complete_experiment(named: str, experiment: dict, config: dict, schema: dict
     name, backbone = experiment["head"], config["backbones"][experiment["backbone"]]
     head = head_schema(schema, name)
     given = preset_settings(where, name, experiment["preset"], config["presets"]) | experiment["settings"]
-    settings = checked(given, head, schema, f"{where}.settings")
+    settings = validate(given, head, schema, f"{where}.settings")
     check_backbone(where, (name, head), settings, (experiment["backbone"], backbone))
     if settings.get("subtract_mean", False) is None:
         settings["subtract_mean"] = backbone["subtract_mean"]
@@ -140,7 +140,7 @@ def check_presets(config: dict, schema: dict) -> None:
     for head, presets in config["presets"].items():
         require_known("presets", head, dict.fromkeys(head_names(schema)))
         for name, settings in presets.items():
-            checked(settings, head_schema(schema, head), schema, f"presets.{head}.{name}")
+            validate(settings, head_schema(schema, head), schema, f"presets.{head}.{name}")
 
 
 def check_selections(config: dict) -> None:
@@ -192,7 +192,7 @@ def run_jobs(config: dict, name: str | None = None) -> list[tuple[str, int]]:
     return list(dict.fromkeys(jobs))
 
 
-def compared(config: dict) -> dict[str, list[str]]:
+def compared_experiments(config: dict) -> dict[str, list[str]]:
     """Experiments that the selected run's figures set side by side, by data set."""
     chosen = config["runs"][config["run"]]["compare"]
     by_dataset: dict[str, list[str]] = {}

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from ..errors import SmoosegError
-from .renamed import renamed
-from .shipped import shipped
+from .renamed import rename_keys
+from .shipped import shipped_path
 
 CATALOGUE = "workflow/catalogue"  # one file for each data set, for backbones and for presets
 # levels of names: entries of presets lie below their head's name
@@ -59,11 +59,11 @@ def read_catalogue(folder: Path | None = None) -> dict:
     Raises:
         SmoosegError: As :func:`read_config`, or if a file has another section, or two files have an entry of one name.
     """
-    return deepcopy(joined(folder or shipped(CATALOGUE)))
+    return deepcopy(join_catalogue(folder or shipped_path(CATALOGUE)))
 
 
 @cache
-def joined(folder: Path) -> dict:
+def join_catalogue(folder: Path) -> dict:
     """As :func:`read_catalogue`; read once."""
     found: dict[str, dict] = {section: {} for section in SECTIONS}
     owners: dict[tuple, Path] = {}
@@ -99,7 +99,7 @@ def over_catalogue(config: dict, own: dict | None = None) -> dict:
         own: That part of it whose entries stand in place of the catalogue's of their names, as those of config.yaml do;
             None is all of it.
     """
-    merged, config = read_catalogue(), renamed(config)  # else old and new names would stand side by side
+    merged, config = read_catalogue(), rename_keys(config)  # else old and new names would stand side by side
     for section, *names in names_in(config if own is None else own):
         # files of a table and a sweep of one name would lie in one place
         for place in ("tables", "sweeps") if section in ("tables", "sweeps") else (section,):

@@ -35,7 +35,7 @@ def head_name(name: str, where: str = "head") -> str:
     return HEADS.get(name, name)
 
 
-def renamed(config: dict) -> dict:
+def rename_keys(config: dict) -> dict:
     """A configuration with names of now; what is not as it must be is left for the schema to refuse.
 
     Raises:

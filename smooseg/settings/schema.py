@@ -12,7 +12,7 @@ from jsonschema.validators import extend
 from ..errors import SmoosegError
 from ..images.datasets import layout_names
 from .heads import head_names
-from .shipped import shipped
+from .shipped import shipped_path
 
 NO_BRACES, NOT_EMPTY, ONLY_AUTO = "^[^{}]+$", r"\S", "^auto$"  # patterns in the schema
 
@@ -27,21 +27,21 @@ Validator = extend(Draft202012Validator, type_checker=TYPES)
 
 
 @cache
-def parsed_schema() -> dict:
+def parse_schema() -> dict:
     """The schema as its file has it; parsing takes longer than all that follows."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # libyaml's, where PyYAML was built with it
-    return yaml.load(shipped("workflow/schemas/config.schema.yaml").read_text("utf-8"), loader)
+    return yaml.load(shipped_path("workflow/schemas/config.schema.yaml").read_text("utf-8"), loader)
 
 
 def load_schema() -> dict:
     """The configuration schema; layouts and heads are those that the library and other packages have."""
-    schema = deepcopy(parsed_schema())
+    schema = deepcopy(parse_schema())
     schema["$defs"]["dataset"]["properties"]["layout"]["enum"] = layout_names()
     schema["$defs"]["experiment"]["properties"]["head"]["enum"] = head_names(schema)
     return schema
 
 
-def checked(value: dict, schema: dict, root: dict, where: str) -> dict:
+def validate(value: dict, schema: dict, root: dict, where: str) -> dict:
     """Validate ``value`` against a part of the schema and return it with defaults filled in."""
     validator = Validator({**schema, "$defs": root["$defs"]})
     errors = sorted(validator.iter_errors(value), key=lambda error: (list(map(str, error.path)), error.validator))
@@ -63,18 +63,18 @@ def require_text_keys(value, where: str) -> None:
 
 def with_defaults(value, schema: dict, root: dict):
     """A copy of ``value`` in which every key the schema gives a default for is present."""
-    schema = referred(schema, root)
+    schema = follow_reference(schema, root)
     if isinstance(value, list):
         return [with_defaults(part, schema.get("items", {}), root) for part in value]
     if not isinstance(value, dict):
         return value
-    known = {key: referred(part, root) for key, part in schema.get("properties", {}).items()}
+    known = {key: follow_reference(part, root) for key, part in schema.get("properties", {}).items()}
     filled = {key: deepcopy(part["default"]) for key, part in known.items() if "default" in part} | value
     other = schema.get("additionalProperties") or {}
     return {key: with_defaults(part, known.get(key, other), root) for key, part in filled.items()}
 
 
-def referred(schema: dict, root: dict) -> dict:
+def follow_reference(schema: dict, root: dict) -> dict:
     """A part of the schema, or what its $ref names."""
     return root["$defs"][schema["$ref"].rsplit("/", 1)[1]] if "$ref" in schema else schema
 

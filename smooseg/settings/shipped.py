@@ -20,7 +20,7 @@ PARTS = (
 )
 
 
-def shipped(name: str) -> Path:
+def shipped_path(name: str) -> Path:
     """A file or folder by its path from the top of the repository.
 
     Raises:

@@ -15,13 +15,13 @@ def values_of(value, where: str) -> list:
     Raises:
         SmoosegError: If a range is not complete, or a list is empty or repeats a value.
     """
-    values = spaced(value, where) if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    values = space_evenly(value, where) if isinstance(value, dict) else value if isinstance(value, list) else [value]
     if not values or any(v in values[:i] for i, v in enumerate(values)):
         raise SmoosegError(f"config: {where} must hold at least one value, and none twice; got {values}")
     return values
 
 
-def spaced(ends: dict, where: str) -> list:
+def space_evenly(ends: dict, where: str) -> list:
     """Evenly spaced values of a range; whole numbers where they all are."""
     numbers = [ends[key] for key in ("from", "to", "number") if key in ends]
     real = all(type(n) in (int, float) and abs(n) < 1e300 for n in numbers)  # not nan either
@@ -47,7 +47,7 @@ def grid(sweep: dict, where: str) -> list[dict]:
     return [dict(zip(sweep["settings"], point, strict=True)) for point in product(*options)]
 
 
-def varied(sweep: dict) -> list[str]:
+def varied_settings(sweep: dict) -> list[str]:
     """Settings of a sweep that have several values."""
     return [key for key, value in sweep["settings"].items() if len(values_of(value, key)) > 1]
 

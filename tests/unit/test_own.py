@@ -16,7 +16,7 @@ from smooseg.running.plugins import code_of
 from smooseg.settings.catalogue import heads
 from smooseg.settings.config import resolve
 from smooseg.settings.heads import head_schema
-from smooseg.settings.schema import checked, load_schema
+from smooseg.settings.schema import load_schema, validate
 from tests.conftest import clustered_features, make_store, shipped_config
 from tests.package import blocks, install
 
@@ -46,7 +46,7 @@ def test_a_head_fits_saves_and_loads(package, tmp_path):
     features, _ = clustered_features(32)
     make_store(tmp_path / "s.zarr", features)
     schema = load_schema()
-    settings = checked({"steps": 60}, head_schema(schema, "cosine"), schema, "settings")
+    settings = validate({"steps": 60}, head_schema(schema, "cosine"), schema, "settings")
     head, history = find_head("cosine").fit(open_store(tmp_path / "s.zarr", {}), 3, settings, seed=0, budget=10**9)
     assert history["loss"].iloc[-1] < -0.5
     save_head(head, "cosine", {}, tmp_path / "head.safetensors")

@@ -17,7 +17,7 @@ from snakemake.cli import get_argument_parser
 from smooseg.cli import main
 from smooseg.errors import SmoosegError
 from smooseg.settings.config import resolve
-from smooseg.settings.schema import checked, load_schema
+from smooseg.settings.schema import load_schema, validate
 from tests.conftest import ROOT, shipped_config
 from tests.package import install
 
@@ -100,7 +100,7 @@ def test_settings_resolve(page, text):
     allowed = [part for part in parts if set(changes) <= set(part)]
     assert allowed, f"{set(changes)} are keys of nothing"
     for key, value in changes.items():
-        checked(value, allowed[0][key], schema, key)
+        validate(value, allowed[0][key], schema, key)
 
 
 # commands

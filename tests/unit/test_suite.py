@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.sets import GROUPS, Case, Grouped, find_datasets
-from benchmarks.suite import parsed_head, summary
+from benchmarks.suite import parse_head, summary
 from benchmarks.view_size import TRIMAP, near_border
 from smooseg.features.store import open_store
 from smooseg.images.datasets import VOID
@@ -47,8 +47,8 @@ def test_folders_with_labels_and_a_line_of_classes_are_sets(tmp_path):
 
 
 def test_settings_of_a_head_follow_its_name():
-    assert parsed_head("kmeans") == ("kmeans", {})
-    assert parsed_head("smooseg_plus:partitions=0,temperature=0.1") == (
+    assert parse_head("kmeans") == ("kmeans", {})
+    assert parse_head("smooseg_plus:partitions=0,temperature=0.1") == (
         "smooseg_plus",
         {"partitions": 0, "temperature": 0.1},
     )

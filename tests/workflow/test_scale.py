@@ -27,7 +27,7 @@ def test_images_are_links_of_a_few_in_the_layout_of_cocostuff(tmp_path, photogra
     config = resolve(yaml.safe_load((folder / "config.yaml").read_text("utf-8")))
     dataset = open_dataset(config["datasets"]["coco"] | {"root": str(folder / "coco")})
     assert [len(dataset.entries(split)) for split in ("train", "val")] == [IMAGES, 2]
-    assert dataset.unlabelled("train") == dataset.unlabelled("val") == []
+    assert dataset.find_unlabelled("train") == dataset.find_unlabelled("val") == []
     files = {(dataset.root / entry.image).stat().st_ino for entry in dataset.entries("train")}
     assert len(files) == 7
     assert (dataset.read_label(dataset.root / dataset.entries("val")[1].label) < 27).any()

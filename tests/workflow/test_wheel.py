@@ -91,8 +91,8 @@ def test_the_workflow_is_a_module_of_somebody_elses(installed):
     theirs = installed.folder / "theirs"
     theirs.mkdir()
     (theirs / "Snakefile").write_text(
-        "from smooseg.settings.shipped import shipped\n\n\n"
-        'module smooseg:\n    snakefile:\n        str(shipped("Snakefile"))\n\n\n'
+        "from smooseg.settings.shipped import shipped_path\n\n\n"
+        'module smooseg:\n    snakefile:\n        str(shipped_path("Snakefile"))\n\n\n'
         "use rule * from smooseg as smooseg_*\n"
     )
     said = installed.run(

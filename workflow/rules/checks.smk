@@ -4,7 +4,7 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from smooseg.errors import SmoosegError, raise_listed
+from smooseg.errors import SmoosegError, raise_problems
 from smooseg.images.datasets import open_dataset
 from smooseg.running.files import share_folder
 
@@ -60,8 +60,8 @@ def require_labels(jobs):
     for job in jobs:
         if job.rule.name == "read_labels" and job.wildcards.dataset not in GENERATED:
             settings = dataset_settings(job.wildcards.dataset)
-            missing = open_dataset(settings).unlabelled(settings[job.wildcards.view]["split"])
-            raise_listed(f"{job.wildcards.dataset}: these images have no label", missing)
+            missing = open_dataset(settings).find_unlabelled(settings[job.wildcards.view]["split"])
+            raise_problems(f"{job.wildcards.dataset}: these images have no label", missing)
 
 
 def begin_run():

@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.utils import available_cpu_count
 
 from smooseg.settings.catalogue import stated_needs
-from smooseg.settings.config import compared, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
+from smooseg.settings.config import compared_experiments, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
 from smooseg.settings.files import over_catalogue, read_config
 from smooseg.settings.schema import load_schema
 from smooseg.settings.heads import CHOOSING, SUPERVISED, head_schema, proposal_settings

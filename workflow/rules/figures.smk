@@ -3,7 +3,7 @@
 SEEDS = {name: [seed for other, seed in JOBS if other == name] for name in dict(JOBS)}
 FIRST = [(name, seeds[0]) for name, seeds in SEEDS.items()]  # heads that have figures of their own
 STEPPED = [name for name in SEEDS if "steps" in config["experiments"][name]["settings"]]  # have a course of training
-COMPARED = compared(config)  # experiments side by side, by data set
+COMPARED = compared_experiments(config)  # experiments side by side, by data set
 
 
 def holds_tree(experiment):

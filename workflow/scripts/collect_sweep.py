@@ -6,13 +6,13 @@ from smooseg.results.comparisons import criteria_table, read_measures, read_scor
 from smooseg.results.plots.sweeps import plot_sweep
 from smooseg.results.plots.training import plot_penalties, read_penalties
 from smooseg.running.jobs import job
-from smooseg.settings.sweeps import grid, point_name, varied
+from smooseg.settings.sweeps import grid, point_name, varied_settings
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         sweep, inputs, output = snakemake.params.sweep, snakemake.input, snakemake.output
         points = {point_name(sweep["experiment"], point): point for point in grid(sweep, snakemake.wildcards.sweep)}
-        changing = varied(sweep) or list(sweep["settings"])[:1]
+        changing = varied_settings(sweep) or list(sweep["settings"])[:1]
         measured = [read_scores(inputs.scores), read_training(inputs.histories), read_measures(inputs.measures)]
         table = sweep_table(points, *measured)
         table.to_csv(output.table, index=False)

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 from smooseg.features.weights import fetch_weights
-from smooseg.running.files import whole
+from smooseg.running.files import write_whole
 from smooseg.running.jobs import job
 
 if __name__ == "__main__":
     with job(snakemake.log[0], snakemake.threads):
         facts = fetch_weights(snakemake.params.model, snakemake.params.weights, Path(snakemake.output.weights))
-        with whole(Path(snakemake.output.facts)) as aside:
+        with write_whole(Path(snakemake.output.facts)) as aside:
             aside.write_text(json.dumps(facts, indent=1), "utf-8")

@@ -8,7 +8,7 @@ from smooseg.evaluation.prediction import predict_labels, require_same_precision
 from smooseg.features.provenance import feature_needs
 from smooseg.features.store import open_store
 from smooseg.heads import load_head
-from smooseg.running.files import whole
+from smooseg.running.files import write_whole
 from smooseg.running.jobs import job
 
 if __name__ == "__main__":
@@ -26,5 +26,5 @@ if __name__ == "__main__":
             scheduler=snakemake.config["dask"]["scheduler"],
         )
         measures = head_measures(load_head(Path(inputs.head))[0], store, int(snakemake.wildcards.seed))
-        with whole(Path(output.measures)) as aside:
+        with write_whole(Path(output.measures)) as aside:
             aside.write_text(json.dumps(measures), "utf-8")

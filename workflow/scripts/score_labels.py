@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from smooseg.evaluation.naming import named_groups, read_names
+from smooseg.evaluation.naming import group_names, read_names
 from smooseg.evaluation.scoring import score_labels
 from smooseg.features.provenance import file_sha256
 from smooseg.features.store import open_store
@@ -23,7 +23,7 @@ if __name__ == "__main__":
             len(named) if named else head.clusters,
             snakemake.params.classes,
             matched=snakemake.params.matched,
-            groups=named and named_groups(named)[1],
+            groups=named and group_names(named)[1],
             scheduler=snakemake.config["dask"]["scheduler"],
         )
         Path(snakemake.output[0]).write_text(json.dumps(scores), "utf-8")

@@ -18,7 +18,7 @@ VECTOR = ir.VectorType(ir.FloatType(), BLOCK)
 UNDEFINED = ir.Constant(VECTOR, ir.Undefined)
 
 
-def compiled(function):
+def compile_once(function):
     """Compile at the first call, or take what an earlier process compiled; where no folder can be written, anew."""
     try:
         return numba.njit(function, cache=True, **OPTIONS)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .compiled import BLOCK, add_product, compiled, element, every, load, store
+from .compiled import BLOCK, add_product, compile_once, element, every, load, store
 from .field import NarrowKernels
 from .simplices import simplices
 
@@ -45,7 +45,7 @@ def build_lattice(features: np.ndarray, strength: float) -> Lattice:
         raise too_narrow(features)
     corners, ranks, weights = simplices(features)
     vertices, neighbours = number_vertices(*number_cells(corners), ranks)
-    return Lattice(vertices, normalised(weights, vertices, neighbours, strength), neighbours)
+    return Lattice(vertices, normalise(weights, vertices, neighbours, strength), neighbours)
 
 
 def too_narrow(points: np.ndarray) -> NarrowKernels:
@@ -80,7 +80,7 @@ def number_cells(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return cells, np.array(strides, np.int64)
 
 
-@compiled
+@compile_once
 def find(table, keys, key):
     """The slot of a table that holds the vertex of a key, or the free one where it belongs.
 
@@ -96,8 +96,8 @@ def find(table, keys, key):
     return slot
 
 
-@compiled
-def grown(table, keys, count):
+@compile_once
+def grow_table(table, keys, count):
     """A table of twice the size with the same vertices."""
     larger = np.zeros(2 * len(table), np.uint32)
     for vertex in range(1, count + 1):
@@ -105,7 +105,7 @@ def grown(table, keys, count):
     return larger
 
 
-@compiled
+@compile_once
 def number_vertices(cells, strides, ranks):
     """The vertices that points touch, in the order in which they do: neighbours in the image are near in memory.
 
@@ -133,11 +133,11 @@ def number_vertices(cells, strides, ranks):
             vertices[p, k] = table[slot]
             key += step - (d + 1) * by_rank[d - k]
         if 2 * (count + d) > len(table):
-            table = grown(table, keys, count)
+            table = grow_table(table, keys, count)
     return vertices, find_neighbours(table, keys[: count + 1], strides)
 
 
-@compiled
+@compile_once
 def find_neighbours(table, keys, strides):
     """Neighbours of every vertex, see :func:`number_vertices`; who lies behind whom is found from the one side."""
     d, step = len(strides), strides.sum()
@@ -152,8 +152,8 @@ def find_neighbours(table, keys, strides):
     return neighbours
 
 
-@compiled
-def spread(values, vertices, weights, source):
+@compile_once
+def splat(values, vertices, weights, source):
     """Splat rows of points onto the vertices.
 
     Args:
@@ -169,7 +169,7 @@ def spread(values, vertices, weights, source):
             store(values, vertex, add_product(load(values, vertex), every(weights[p, k]), row))
 
 
-@compiled
+@compile_once
 def blur(values, scratch, neighbours):
     """Mix vertices with their neighbours along one axis after the other; the one of both arrays that has the result."""
     half = every(np.float32(0.5))
@@ -182,23 +182,23 @@ def blur(values, scratch, neighbours):
     return values
 
 
-@compiled
-def gathered(values, vertices, weights, point, total):
-    """Slice: a row, and what a point's vertices hold; see :func:`spread`."""
+@compile_once
+def gather(values, vertices, weights, point, total):
+    """Slice: a row, and what a point's vertices hold; see :func:`splat`."""
     for k in range(vertices.shape[1]):
         total = add_product(total, every(weights[point, k]), load(values, vertices[point, k]))
     return total
 
 
-@compiled
-def normalised(weights, vertices, neighbours, strength):
+@compile_once
+def normalise(weights, vertices, neighbours, strength):
     """Weights whose filter is strength * D^-1/2 F D^-1/2, where F filters with those given, and D = diag(F 1)."""
     source = np.ones((len(weights), BLOCK), np.float32)
     values = np.empty((neighbours.shape[1], BLOCK), np.float32)
-    spread(values, vertices, weights, source)
+    splat(values, vertices, weights, source)
     values, result = blur(values, np.empty_like(values), neighbours), np.empty_like(weights)
     for p in range(len(weights)):
-        total = element(gathered(values, vertices, weights, p, every(np.float32(0))), 0)
+        total = element(gather(values, vertices, weights, p, every(np.float32(0))), 0)
         scale = np.sqrt(np.float32(strength) / total)
         for k in range(weights.shape[1]):
             result[p, k] = weights[p, k] * scale

@@ -4,9 +4,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from .compiled import BLOCK, add_product, compiled, element, every, load, maximum, power_of_two, store
+from .compiled import BLOCK, add_product, compile_once, element, every, load, maximum, power_of_two, store
 from .field import Field
-from .lattice import Lattice, blur, build_lattice, gathered, spread
+from .lattice import Lattice, blur, build_lattice, gather, splat
 
 NEVER = -1e30  # log-probability of the labels that fill the last block
 
@@ -73,7 +73,7 @@ def marginals(
     return beliefs
 
 
-@compiled
+@compile_once
 def in_blocks(maps, blocks):
     """Labels' maps (labels, pixels) as rows of pixels (blocks, pixels, 8), which is overwritten."""
     for label in range(len(maps)):
@@ -82,7 +82,7 @@ def in_blocks(maps, blocks):
     return blocks
 
 
-@compiled
+@compile_once
 def likeliest(beliefs, labels):
     """The label of largest marginal among the first ones, for every pixel: uint8 (pixels,)."""
     found = np.empty(beliefs.shape[1], np.uint8)
@@ -95,7 +95,7 @@ def likeliest(beliefs, labels):
     return found
 
 
-@compiled
+@compile_once
 def pass_messages(beliefs, unary, gains, lattices, spaces):
     """Replace a block's marginals by logits: what a pixel says itself, and what its neighbours add to it.
 
@@ -108,16 +108,16 @@ def pass_messages(beliefs, unary, gains, lattices, spaces):
     """
     gain = load(gains, 0)
     for i in range(len(lattices)):
-        spread(spaces[i][0], lattices[i].vertices, lattices[i].weights, beliefs)
+        splat(spaces[i][0], lattices[i].vertices, lattices[i].weights, beliefs)
     filtered = [blur(spaces[i][0], spaces[i][1], lattices[i].neighbours) for i in range(len(lattices))]
     for p in range(len(beliefs)):
         total = every(np.float32(0))
         for i in range(len(lattices)):
-            total = gathered(filtered[i], lattices[i].vertices, lattices[i].weights, p, total)
+            total = gather(filtered[i], lattices[i].vertices, lattices[i].weights, p, total)
         store(beliefs, p, add_product(load(unary, p), gain, total))
 
 
-@compiled
+@compile_once
 def softmax(logits):
     """Softmax over blocks and rows, in place: float32 (blocks, pixels, 8)."""
     zero, one = every(np.float32(0)), every(np.float32(1))
@@ -136,7 +136,7 @@ def softmax(logits):
             store(logits[block], p, add_product(zero, share, load(logits[block], p)))
 
 
-@compiled
+@compile_once
 def largest_of(row):
     """The largest value of a row."""
     found = element(row, 0)
@@ -145,7 +145,7 @@ def largest_of(row):
     return found
 
 
-@compiled
+@compile_once
 def sum_of(row):
     """The sum of a row."""
     found = element(row, 0)
@@ -154,7 +154,7 @@ def sum_of(row):
     return found
 
 
-@compiled
+@compile_once
 def exponential(row):
     """exp of numbers that are not positive, to two units in the last place: a power of two times a polynomial.
 

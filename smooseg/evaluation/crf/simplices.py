@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from .compiled import compiled
+from .compiled import compile_once
 
 TILE = 256  # points whose simplices are found together
 
 
-@compiled
+@compile_once
 def simplices(features):
     """The simplex around each point, a tile of points at a time so that loops over them fill the vector units.
 
@@ -31,7 +31,7 @@ def simplices(features):
     return corners, ranks, weights
 
 
-@compiled
+@compile_once
 def elevate(features):
     """Points in the hyperplane of d + 1 coordinates that sum to zero, scaled so that blurring has deviation 1."""
     d, points = features.shape
@@ -46,7 +46,7 @@ def elevate(features):
     return elevated
 
 
-@compiled
+@compile_once
 def nearest_corners(elevated, corners):
     """Each coordinate rounded to a multiple of d + 1; by how many multiples the rounded ones fail to sum to zero."""
     sides, points = elevated.shape
@@ -59,7 +59,7 @@ def nearest_corners(elevated, corners):
     return excess
 
 
-@compiled
+@compile_once
 def rank_distances(elevated, corners, ranks):
     """How many coordinates are further from their rounded value than each; ranks are zero before."""
     sides, points = elevated.shape
@@ -71,7 +71,7 @@ def rank_distances(elevated, corners, ranks):
                 ranks[j, p] += 1 - nearer
 
 
-@compiled
+@compile_once
 def settle(excess, corners, ranks):
     """Move the coordinates that were rounded furthest, so that they sum to zero."""
     sides, points = corners.shape
@@ -83,7 +83,7 @@ def settle(excess, corners, ranks):
             corners[i, p] += turns * sides
 
 
-@compiled
+@compile_once
 def barycentric(elevated, corners, ranks, weights):
     """Weights of the simplex's vertices, by remainder; weights are zero before."""
     sides, points = elevated.shape

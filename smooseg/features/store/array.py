@@ -19,7 +19,7 @@ from zarr.storage import FsspecStore, LocalStore
 
 from ...errors import SmoosegError
 from ...running.files import is_url
-from .chunkbytes import checksum, file_tail, finite, read_file, tails
+from .chunkbytes import checksum, file_tail, is_finite, read_file, tails
 
 COMPLETE = "complete.json"
 DTYPES = "float16", "uint8"  # of features, and of ids
@@ -107,7 +107,7 @@ class Store:
 
     def require_finite(self, chunk: int, rows: np.ndarray) -> None:
         """Raise if rows that begin in a chunk hold a value that no backbone's feature may have."""
-        if not finite(rows):
+        if not is_finite(rows):
             raise SmoosegError(f"{self.path}: NaN or infinite features in or after chunk {chunk}; {REMEDY}")
 
     def scatter(self, chunk: int, space: np.ndarray, positions: np.ndarray) -> None:
@@ -153,7 +153,7 @@ class Store:
         """Where a chunk lies below the store's path."""
         return self.array.metadata.encode_chunk_key((chunk, *(0,) * (self.array.ndim - 1)))
 
-    def written(self, start: int, stop: int) -> bool:
+    def is_written(self, start: int, stop: int) -> bool:
         """Whether every chunk of a block of rows is there and whole; they are read to find out."""
         if None in self.checksums(start // self.chunk, -(-stop // self.chunk)):
             return False
@@ -180,7 +180,7 @@ class Store:
         sync(self.backend.set(COMPLETE, content))
         return complete
 
-    def recorded(self) -> list[str] | None:
+    def listed_checksums(self) -> list[str] | None:
         """Checksums that ``complete.json`` lists, or None if the store is not complete.
 
         Raises:
@@ -204,7 +204,7 @@ class Store:
             "bytes_in_memory": self.views * self.row_bytes,
             "bytes_stored": self.array.nbytes_stored(),
             "chunks": f"{written} of {self.chunks} written, {self.chunk} views each",
-            "complete": self.recorded() is not None,
+            "complete": self.listed_checksums() is not None,
             "provenance": self.provenance,
         }
 
@@ -238,7 +238,7 @@ def open_store(path: str | Path, expect: dict, survey: bool = True) -> Store:
             something else than expected (both values are named).
     """
     store = Store(path)
-    store.listed = store.recorded()
+    store.listed = store.listed_checksums()
     for key, value in expect.items():
         if store.provenance.get(key) != value:
             raise SmoosegError(

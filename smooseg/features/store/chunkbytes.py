@@ -48,7 +48,7 @@ def checksum(parts: list[np.ndarray]) -> str:
     return crc.to_bytes(CRC_BYTES, "little").hex()
 
 
-def finite(rows: np.ndarray) -> bool:
+def is_finite(rows: np.ndarray) -> bool:
     """Whether no float16 is NaN or infinite; other types hold no such value.
 
     Their exponent is all ones, so their bits are the largest of their sign: two maxima of integers tell it, which

@@ -56,7 +56,7 @@ def create_store(
     if not str(path).endswith(".zarr"):
         raise SmoosegError(f"{path}: refusing to write a store to a folder whose name does not end in .zarr")
     provenance, place = json.loads(json.dumps(provenance | {"codec": codec})), backend(path)
-    kept = reusable(path, provenance, tuple(shape), chunk, replace)
+    kept = find_reusable(path, provenance, tuple(shape), chunk, replace)
     needed = int(np.prod(shape)) * np.dtype(dtype).itemsize
     if kept is not None:
         require_space(path, needed * kept.checksums().count(None) // kept.chunks, 0)
@@ -78,14 +78,16 @@ def create_store(
     return Store(path)
 
 
-def reusable(path: str | Path, provenance: dict, shape: tuple[int, ...], chunk: int, replace: bool) -> Store | None:
+def find_reusable(
+    path: str | Path, provenance: dict, shape: tuple[int, ...], chunk: int, replace: bool
+) -> Store | None:
     """The store that lies at ``path`` if its chunks can be kept; foreign ones are removed from it."""
     try:
         store = Store(path)
     except SmoosegError:
         return None
     try:
-        store.listed = store.recorded()
+        store.listed = store.listed_checksums()
     except SmoosegError:
         store.listed = None  # the list is damaged; the chunks still carry checksums of their own
     finished = store.listed is not None

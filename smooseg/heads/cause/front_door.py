@@ -55,7 +55,7 @@ class Bank(nn.Module):
         self.register_buffer("rows", torch.zeros(codes, size, dimensions))
         self.register_buffer("added", torch.zeros(codes, dtype=torch.int64))  # so far; the next goes to added % size
 
-    def held(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def contents(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Projections (m, dimensions), and the code int64 (m,) of each."""
         size = self.rows.shape[1]
         filled = torch.arange(size, device=self.rows.device) < self.added.unsqueeze(1)
@@ -130,7 +130,7 @@ class FrontDoor(nn.Module):
             codes: int64 (batch, n) of these.
             closeness: (codes, codes) cosines of the codebook's vectors.
         """
-        everyone, held, codes_held = teacher.flatten(0, 1), *self.bank.held()
+        everyone, held, codes_held = teacher.flatten(0, 1), *self.bank.contents()
         terms, n = [], student.shape[1]
         for image, anchors in enumerate(student):
             close = closeness[codes[image]]  # (n, codes)

@@ -15,7 +15,7 @@ from torch import nn
 from ...errors import SmoosegError
 from ...features.reader import shuffled_batches
 from ...features.store import Store
-from ...running.device import default_device, drawing, seeded
+from ...running.device import default_device, dropout_generator, make_generator
 from ..base import Head
 from ..parts.positions import grid_side
 from ..parts.projector import Projector
@@ -118,7 +118,7 @@ class CauseHead(Head):
     def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
         self.settle_grid(grid_side(store.shape[1]))
         device = default_device()
-        generator = seeded(device, seed)
+        generator = make_generator(device, seed)
         s, stages = self.settings, Stages(self, generator).to(device)
         history = minimise(
             stages,
@@ -126,7 +126,7 @@ class CauseHead(Head):
             stages.energy,
             stages.optimizer(),
             s["steps"],
-            [generator, drawing(device)],
+            [generator, dropout_generator(device)],
             snapshot,
             stages.after_step,
         )

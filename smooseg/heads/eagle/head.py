@@ -12,14 +12,14 @@ from torch import nn
 from ...errors import SmoosegError
 from ...features.reader import shuffled_batches
 from ...features.store import Store
-from ...running.device import default_device, seeded
+from ...running.device import default_device, make_generator
 from ..parts.positions import random_corners
 from ..parts.projected import ProbedHead
 from ..parts.projector import channel_dropout
 from ..parts.sampling import distinct_positions, patches_at
 from ..smooseg.energy import random_partners
 from ..snapshot import Snapshot
-from ..stego import View, at, correspondences
+from ..stego import View, correspondences, normalise_at
 from ..training import Energy, minimise
 from .eigenvectors import EIGENVECTORS, EigenClusters, eigenvectors, object_loss, patch_weights
 
@@ -55,7 +55,7 @@ class EagleHead(ProbedHead):
         if store.shape[1] <= EIGENVECTORS:
             raise SmoosegError(f"{store.path}: views of {store.shape[1]} patches have no {EIGENVECTORS} eigenvectors")
         s, device = self.settings, default_device()
-        generator = seeded(device, seed)
+        generator = make_generator(device, seed)
         objects = Objects(self).to(device)
         groups = [
             {"name": "projector", "params": self.projector.parameters(), "lr": s["lr"]},
@@ -131,9 +131,9 @@ class Objects(nn.Module):
         number = self.settings["samples"] or features.shape[1]
         first, second, third = (random_corners(features, number, generator) for _ in range(3))
         partners = torch.stack([random_partners(len(features), generator) for _ in range(RANDOM_IMAGES)])
-        anchors, others = at(first, both[0]), zip(*at(second, both[0], partners), strict=True)
+        anchors, others = normalise_at(first, both[0]), zip(*normalise_at(second, both[0], partners), strict=True)
         apart = [adaptive_loss(anchors, other, b, same=False) for other in others]
-        same = adaptive_loss(at(third, both[1]), at(second, both[0]), b, same=True)
+        same = adaptive_loss(normalise_at(third, both[1]), normalise_at(second, both[0]), b, same=True)
         return same, torch.stack(apart).mean()
 
     def some_patches(self, both: list[View], generator: torch.Generator) -> list[View]:

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from ...features.reader import shuffled_batches
 from ...features.store import Store
-from ...running.device import default_device, seeded
+from ...running.device import default_device, make_generator
 from ..kmeans import sample_patches
 from ..parts.average import move_average
 from ..parts.contrast import BASE_TEMPERATURE, contrastive_loss
@@ -36,7 +36,7 @@ class HPHead(ProbedHead):
 
     def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
         s, device = self.settings, default_device()
-        generator = seeded(device, seed)
+        generator = make_generator(device, seed)
         pool = sample_patches(store, s["pool"], budget, seed)[: s["pool"]].float() - self.mean
         contrast = HiddenPositives(self.to(device), pool.to(device), generator).to(device)
         groups = [
@@ -76,25 +76,25 @@ class HiddenPositives(nn.Module):
         self.head, self.settings = head, head.settings
         self.teacher = deepcopy(head.projector).requires_grad_(False)
         self.projection = nn.Linear(self.settings["dimensions"], self.settings["dimensions"])
-        self.register_buffer("agnostic", F.normalize(self.dropped(pool[:, None], generator)[:, 0], dim=-1))
+        self.register_buffer("agnostic", F.normalize(self.drop_channels(pool[:, None], generator)[:, 0], dim=-1))
         self.register_buffer("recent", pool)  # one patch of each view seen last; the second pool is made of them
-        self.register_buffer("specific", self.taught(pool[:, None], generator)[:, 0])
+        self.register_buffer("specific", self.teacher_embeddings(pool[:, None], generator)[:, 0])
 
-    def dropped(self, features: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def drop_channels(self, features: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Features (views, patches, channels) without some channels of each view."""
         return channel_dropout(features, self.settings["dropout"], generator)
 
     @torch.no_grad()
-    def taught(self, features: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    def teacher_embeddings(self, features: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Normalised embeddings of the moving average, under dropout: (views, patches, dimensions)."""
-        embeddings = self.teacher(self.dropped(features, generator), self.dropped(features, generator))
-        return F.normalize(self.dropped(embeddings, generator), dim=-1)
+        embeddings = self.teacher(self.drop_channels(features, generator), self.drop_channels(features, generator))
+        return F.normalize(self.drop_channels(embeddings, generator), dim=-1)
 
     def renew_pool(self, step: int, features: torch.Tensor, generator: torch.Generator) -> None:
         """Remember a patch of each view, and at times make the second pool anew."""
         self.recent = torch.cat([self.recent, random_patches(features, 1, generator)[:, 0]])[-len(self.recent) :]
         if step and step % self.settings["renew"] == 0:
-            self.specific = self.taught(self.recent[:, None], generator)[:, 0]
+            self.specific = self.teacher_embeddings(self.recent[:, None], generator)[:, 0]
 
     def specific_weight(self, step: int) -> float:
         """Weight of what the moving average takes for positives: 0 at first, then growing to 1 at the last step."""
@@ -111,9 +111,10 @@ class HiddenPositives(nn.Module):
         """
         features = views.float() - self.head.mean
         self.renew_pool(step, features, generator)
-        embeddings = self.head.projector(self.dropped(features, generator), self.dropped(features, generator))
+        first, second = self.drop_channels(features, generator), self.drop_channels(features, generator)
+        embeddings = self.head.projector(first, second)
         near = torch.stack([neighbour_weights(view) for view in F.normalize(features, dim=-1)])
-        mixed = self.dropped(near @ embeddings, generator)
+        mixed = self.drop_channels(near @ embeddings, generator)
         targets = self.targets(step, features, generator)
         self.update_teacher()
         parts = {
@@ -137,8 +138,8 @@ class HiddenPositives(nn.Module):
             positives; bool (anchors, patches), the candidates.
         """
         batch, patches, _ = features.shape
-        seen = F.normalize(self.dropped(features, generator), dim=-1).flatten(0, 1)
-        taught = self.taught(features, generator).flatten(0, 1)
+        seen = F.normalize(self.drop_channels(features, generator), dim=-1).flatten(0, 1)
+        taught = self.teacher_embeddings(features, generator).flatten(0, 1)
         reaches = [(seen, reach(seen, self.agnostic)), (taught, reach(taught, self.specific))]
         number = min(self.settings["anchors"] or patches, patches)
         order = distinct_positions(batch, patches, number, generator)

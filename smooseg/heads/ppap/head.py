@@ -15,7 +15,7 @@ from ...errors import SmoosegError
 from ...features.provenance import file_sha256
 from ...features.reader import shuffled_batches
 from ...features.store import Store
-from ...running.device import default_device, seeded
+from ...running.device import default_device, make_generator
 from ..base import Head
 from ..parts.probe import ClusterProbe
 from ..parts.projector import Projector, channel_dropout
@@ -94,7 +94,7 @@ class PpapHead(Head):
             weights: Safetensors file of the backbone, for the decoder that is a block.
         """
         s, device = self.settings, default_device()
-        generator = seeded(device, seed)
+        generator = make_generator(device, seed)
         frozen = self.take_block(store, weights) if s["decoder"] == "block" else None
         self.to(device)
         network = [*self.decoder.parameters(), *self.projection.parameters()]

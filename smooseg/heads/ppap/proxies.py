@@ -7,7 +7,7 @@ from ..parts.contrast import BASE_TEMPERATURE, contrastive_loss
 
 
 @torch.no_grad()
-def propagated(
+def propagate(
     anchors: torch.Tensor, features: torch.Tensor, settings: dict
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Where a proxy of each anchor moves, and its thresholds there.
@@ -45,9 +45,9 @@ def masks(rows: torch.Tensor, features: torch.Tensor, settings: dict) -> tuple[t
     Args:
         rows: int64 (a,), which of the patches are anchors.
         features: float32 (n, d), unit vectors.
-        settings: Those of :func:`propagated`.
+        settings: Those of :func:`propagate`.
     """
-    proxies, phi, psi = propagated(features[rows], features, settings)
+    proxies, phi, psi = propagate(features[rows], features, settings)
     cosines = (proxies @ features.T).scatter_(1, rows[:, None], torch.nan)  # which is neither more nor less
     return cosines > phi, cosines < psi
 
@@ -63,7 +63,7 @@ def proxy_loss(
         features: float32 (views, patches, channels), which positives and negatives are found by.
         embeddings: float32 (views, patches, d), which are trained.
         index: int64 (views, a), which patches of each view are anchors.
-        settings: Those of :func:`propagated`, and temperature (tau).
+        settings: Those of :func:`propagate`, and temperature (tau).
 
     Returns:
         The loss, mean over views, and the mean share of patches that are positives of an anchor.

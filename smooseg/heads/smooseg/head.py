@@ -7,7 +7,7 @@ from torch import nn
 
 from ...features.reader import shuffled_batches
 from ...features.store import Store
-from ...running.device import default_device, seeded
+from ...running.device import default_device, make_generator
 from ...running.machine import fast_precision
 from ..parts.average import move_average
 from ..parts.projected import ProjectedHead
@@ -96,7 +96,7 @@ class SmooSegHead(ProjectedHead):
     def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
         self.settings = settings = choose_thresholds(self.settings, store, self.mean, seed)
         device = default_device()
-        generator = seeded(device, seed)
+        generator = make_generator(device, seed)
         self.to(device)
         return minimise(
             self,

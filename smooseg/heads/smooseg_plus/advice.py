@@ -3,7 +3,7 @@
 from ...errors import SmoosegError
 from ...features.store import Store
 from ...settings.heads import AUTO
-from ...settings.schema import checked, load_schema
+from ...settings.schema import load_schema, validate
 from ..base import Head
 from .head import FINEST, SmooSegPlusHead
 
@@ -23,7 +23,7 @@ def advising_head(store: Store, most: int | None, *, subtract_mean: bool, budget
     if "model" not in store.provenance:
         raise SmoosegError(f"{store.path}: holds no features; give a train.zarr of results/features, or a head")
     schema = load_schema()
-    settings = checked({"subtract_mean": subtract_mean}, schema["$defs"]["heads"]["smooseg_plus"], schema, "settings")
+    settings = validate({"subtract_mean": subtract_mean}, schema["$defs"]["heads"]["smooseg_plus"], schema, "settings")
     clusters = most if most and most > FINEST else AUTO
     head, _ = SmooSegPlusHead.fit(store, clusters, settings, seed=0, budget=budget)
     return head

@@ -20,12 +20,12 @@ FINER, BREADTH = 1.5, 0.5  # a cut into k asks partitions into about FINER * k, 
 EXPONENT = 0.75  # of clusters' sizes in what merging costs: 1 is Ward's criterion, less lets large clusters grow
 
 
-def unit(rows: np.ndarray) -> np.ndarray:
+def scale_to_unit(rows: np.ndarray) -> np.ndarray:
     """Rows scaled to length one; zeros stay zeros."""
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
-def whitened(sample: np.ndarray, spread: np.ndarray, dimensions: int, power: float) -> np.ndarray:
+def whiten(sample: np.ndarray, spread: np.ndarray, dimensions: int, power: float) -> np.ndarray:
     """Unit vectors of a sample in its first directions, between scaled to the residual's spread (0) and whitened (1).
 
     Args:
@@ -35,7 +35,7 @@ def whitened(sample: np.ndarray, spread: np.ndarray, dimensions: int, power: flo
         power: 0 to 1.
     """
     kept = spread[:dimensions]
-    return unit(sample[:, :dimensions] / np.where(kept > 0, kept, 1) ** (1 - power))
+    return scale_to_unit(sample[:, :dimensions] / np.where(kept > 0, kept, 1) ** (1 - power))
 
 
 def partition(space: np.ndarray, clusters: int, rng: np.random.Generator, part: int | None = None) -> np.ndarray:
@@ -53,7 +53,7 @@ def random_partitions(
     K' is drawn log-uniformly: one from each of ``number`` equal steps of log K', in random order.
 
     Args:
-        sample, spread: As for :func:`whitened`.
+        sample, spread: As for :func:`whiten`.
         number: How many.
         finest: Largest K', where it is more than that of :data:`SIZES`.
         rng: Source of everything random.
@@ -61,7 +61,7 @@ def random_partitions(
     low, high = np.log(SIZES[0]), np.log(max(SIZES[1], finest) + 1)
     steps = (rng.permutation(number) + rng.uniform(size=number)) / number
     for turn, asked in enumerate(np.exp(low + steps * (high - low)).astype(int).tolist()):
-        space = whitened(sample, spread, max(NARROW, 2 * asked), WHITENINGS[turn % len(WHITENINGS)])
+        space = whiten(sample, spread, max(NARROW, 2 * asked), WHITENINGS[turn % len(WHITENINGS)])
         yield asked, partition(space, asked, rng, PART)
 
 
@@ -146,13 +146,13 @@ def cut(steps: np.ndarray, clusters: int) -> np.ndarray:
     return np.unique(belongs, return_inverse=True)[1]
 
 
-def grown(
+def grow_tree(
     sample: np.ndarray, spread: np.ndarray, partitions: int, finest: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One tree of the patches.
 
     Args:
-        sample, spread: As for :func:`whitened`.
+        sample, spread: As for :func:`whiten`.
         partitions: How many the tree is merged by.
         finest: Clusters of its finest cut; fewer if there are fewer groups.
         rng: Source of everything random.
@@ -160,7 +160,7 @@ def grown(
     Returns:
         int64 (patches,), finest cluster of each; the merges of these and their heights, as :func:`merge` gives them.
     """
-    small = partition(whitened(sample, spread, *FINE), GROUPS, rng)
+    small = partition(whiten(sample, spread, *FINE), GROUPS, rng)
     _, groups, counts = np.unique(small, return_inverse=True, return_counts=True)
     parts = list(random_partitions(sample, spread, partitions, finest, rng))
     numbers, each = np.unique([number for number, _ in parts], return_counts=True)

@@ -18,7 +18,7 @@ RIDGE = 1e-4  # of the residuals' mean variance: keeps directions without any re
 FLOOR = 1e-6  # of the largest ratio or mean variance: what is below it is rounding, and no direction
 
 
-def smoothed(features: torch.Tensor, temperature: float) -> torch.Tensor:
+def smooth_patches(features: torch.Tensor, temperature: float) -> torch.Tensor:
     """Each patch as the mean of its image's patches, weighted by a softmax of their closeness.
 
     Args:
@@ -73,7 +73,7 @@ def covariances(
     batches, parts = shuffled_batches(store, store.chunk, budget, seed, device), []
     for _ in progress(range(-(-views // store.chunk)), unit="block", desc="smooth"):
         features = F.normalize(next(batches).float() - mean.to(device), dim=-1)
-        smooth = smoothed(features, settings["temperature"])
+        smooth = smooth_patches(features, settings["temperature"])
         for total, rows in zip(moments, (smooth.flatten(0, 1), (features - smooth).flatten(0, 1)), strict=True):
             total += rows.T @ rows
         drawn = torch.randperm(store.shape[1], generator=generator)[:each].to(device)

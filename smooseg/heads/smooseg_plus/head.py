@@ -12,11 +12,11 @@ from ...features.store import Store
 from ...running.progress import progress
 from ..base import FEWEST, Head
 from ..snapshot import Snapshot
-from .consensus import FINE, grown, unit
-from .directions import covariances, smooth_directions, smoothed
+from .consensus import FINE, grow_tree, scale_to_unit
+from .directions import covariances, smooth_directions, smooth_patches
 from .discriminant import discriminant
-from .stability import COLUMNS, COMPARED, agreement, contents, recommended, smoothness, why
-from .tree import chain, finished, groups
+from .stability import COLUMNS, COMPARED, agreement, contents, explain, recommend, smoothness
+from .tree import chain, finish_tree, groups
 
 WIDE = 64  # directions of the discriminant
 FINEST = 32  # clusters that the discriminant tells apart; more where more are asked
@@ -77,11 +77,11 @@ class SmooSegPlusHead(Head):
     @property
     def recommended(self) -> int:
         """Number of clusters to begin with; its own where there is no tree."""
-        return self.clusters if self.contents is None else recommended(float(self.contents), self.finest)
+        return self.clusters if self.contents is None else recommend(float(self.contents), self.finest)
 
     @property
     def advice(self) -> str:
-        return "" if self.contents is None else why(float(self.contents), self.finest)
+        return "" if self.contents is None else explain(float(self.contents), self.finest)
 
     @property
     def cuts(self) -> range:
@@ -158,7 +158,7 @@ class SmooSegPlusHead(Head):
         projections, trees = (sample @ torch.from_numpy(directions)).numpy(), []
         for repeat in progress(range(s["repeats"]), unit="tree", desc="smooth"):
             rng = np.random.default_rng([seed, repeat])
-            trees.append(finished(*grown(projections, spread, s["partitions"], self.finest, rng), self.finest))
+            trees.append(finish_tree(*grow_tree(projections, spread, s["partitions"], self.finest, rng), self.finest))
         cuts = self.cuts
         alike = agreement([(tree.labels, tree.merges) for tree in trees], cuts)
         tree = trees[alike[[k - 2 for k in COMPARED if k in cuts]].sum((0, 2)).argmax()]
@@ -166,7 +166,7 @@ class SmooSegPlusHead(Head):
         self.put(merges=tree.merges, heights=tree.heights, sizes=tree.sizes)
         assert self.worth is not None  # heads with a tree alone come here
         self.worth[:, 0] = torch.from_numpy(alike.sum((1, 2)) / pairs)
-        patches = unit(projections[:, : self.projection.shape[1]])
+        patches = scale_to_unit(projections[:, : self.projection.shape[1]])
         weights, bias = discriminant(patches, tree.labels, self.finest)
         self.put(weights=weights, bias=bias)
 
@@ -201,7 +201,7 @@ class SmooSegPlusHead(Head):
         for start, stop in spans[:: -(-store.views // SEEN)]:
             features = F.normalize(torch.from_numpy(store.read(start, stop)).float() - self.mean, dim=-1)
             maps.append(self.tell(features).unflatten(1, (side, side)))
-            clusters = self.tell(smoothed(features, self.settings["temperature"]))
+            clusters = self.tell(smooth_patches(features, self.settings["temperature"]))
             counts.append(clusters.flatten().bincount(minlength=self.finest))
         return torch.cat(maps).numpy(), torch.stack(counts).numpy()
 

@@ -29,7 +29,8 @@ def agreement(trees: Sequence[tuple[np.ndarray, np.ndarray]], cuts: Sequence[int
     """Adjusted Rand index of every two trees at some cuts: float64 (cuts, trees, trees); the diagonal is zero.
 
     Args:
-        trees: Of the same patches: finest cluster of each patch, and merges as :func:`.tree.numbered` gives them.
+        trees: Of the same patches: finest cluster of each patch, and merges as :func:`.tree.number_clusters` gives
+            them.
         cuts: Numbers of clusters.
     """
     found = np.zeros((len(cuts), len(trees), len(trees)))
@@ -49,7 +50,7 @@ def smoothness(labels: np.ndarray, merges: np.ndarray) -> np.ndarray:
 
     Args:
         labels: (views, rows, columns), finest cluster of each patch.
-        merges: As :func:`.tree.numbered` gives them.
+        merges: As :func:`.tree.number_clusters` gives them.
 
     Returns:
         Share of neighbouring patches that are of one cluster; that of any two patches.
@@ -87,7 +88,7 @@ def contents(counts: np.ndarray, merges: np.ndarray) -> float:
 
     Args:
         counts: (pictures, finest), patches of each finest cluster in whole pictures, not in crops of them.
-        merges: As :func:`.tree.numbered` gives them, of which the cut into :data:`SHOWN` is taken.
+        merges: As :func:`.tree.number_clusters` gives them, of which the cut into :data:`SHOWN` is taken.
     """
     clusters = min(SHOWN, len(merges) + 1)
     held = counts @ np.eye(clusters)[groups(merges, clusters)]
@@ -95,7 +96,7 @@ def contents(counts: np.ndarray, merges: np.ndarray) -> float:
     return float(np.exp(-(held * np.log(np.where(held > 0, held, 1))).sum(1)).mean())
 
 
-def recommended(shown: float, finest: int) -> int:
+def recommend(shown: float, finest: int) -> int:
     """Number of clusters to begin with: as many as a picture shows, see :func:`contents`, and one more.
 
     Source:
@@ -105,9 +106,9 @@ def recommended(shown: float, finest: int) -> int:
     return min(max(round(shown + 1), 2), finest)
 
 
-def why(shown: float, finest: int) -> str:
+def explain(shown: float, finest: int) -> str:
     """One line on what is recommended."""
     return (
-        f"recommended: {recommended(shown, finest)} clusters: a picture shows {shown:.1f} of {min(SHOWN, finest)} on "
+        f"recommended: {recommend(shown, finest)} clusters: a picture shows {shown:.1f} of {min(SHOWN, finest)} on "
         f"average, and one more tells pictures apart; this is a beginning, look at other numbers too"
     )

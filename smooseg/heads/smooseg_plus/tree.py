@@ -12,7 +12,7 @@ def chain(finest: int) -> np.ndarray:
     )
 
 
-def numbered(steps: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def number_clusters(steps: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Number finest clusters so that a cut keeps the numbers of every coarser one.
 
     From one cluster on, the last merge is undone first: the larger part keeps its cluster's number, and the smaller one
@@ -43,7 +43,7 @@ def numbered(steps: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return numbers, np.array(merges, np.int64).reshape(-1, 2)
 
 
-def padded(steps: np.ndarray, sizes: np.ndarray, finest: int) -> tuple[np.ndarray, np.ndarray]:
+def pad_tree(steps: np.ndarray, sizes: np.ndarray, finest: int) -> tuple[np.ndarray, np.ndarray]:
     """Steps and sizes of a tree with empty clusters added, which join the first cluster before all merges."""
     extra = np.arange(len(sizes), finest)
     joining = np.stack([np.zeros_like(extra), extra], axis=1)
@@ -53,11 +53,11 @@ def padded(steps: np.ndarray, sizes: np.ndarray, finest: int) -> tuple[np.ndarra
 def groups(merges: np.ndarray, clusters: int) -> np.ndarray:
     """Cluster of each finest cluster at a cut: the smallest number of a finest cluster that it holds.
 
-    In a tree that :func:`numbered` made, these are 0 to ``clusters - 1``, and a cut into one cluster more changes a
-    single one of them: its smaller part gets the number ``clusters``.
+    In a tree that :func:`number_clusters` made, these are 0 to ``clusters - 1``, and a cut into one more cluster alters
+    a single one of them: its smaller part gets the number ``clusters``.
 
     Args:
-        merges: As :func:`numbered` gives them.
+        merges: As :func:`number_clusters` gives them.
         clusters: From 1 to the number of finest ones.
 
     Returns:
@@ -78,7 +78,7 @@ class Tree:
 
     Args:
         labels: int64 (patches,), finest cluster of each.
-        merges: As :func:`numbered` gives them.
+        merges: As :func:`number_clusters` gives them.
         heights: float64 (finest - 1,), what each merge cost.
         sizes: float64 (finest,), share of the patches in each finest cluster.
     """
@@ -89,15 +89,15 @@ class Tree:
     sizes: np.ndarray
 
 
-def finished(labels: np.ndarray, steps: np.ndarray, heights: np.ndarray, finest: int) -> Tree:
+def finish_tree(labels: np.ndarray, steps: np.ndarray, heights: np.ndarray, finest: int) -> Tree:
     """A tree of a number of finest clusters, of which some are empty where fewer were found.
 
     Args:
-        labels, steps, heights: As :func:`.consensus.grown` gives them.
+        labels, steps, heights: As :func:`.consensus.grow_tree` gives them.
         finest: How many.
     """
-    steps, counts = padded(steps, np.bincount(labels), finest)
-    numbers, merges = numbered(steps, counts)
+    steps, counts = pad_tree(steps, np.bincount(labels), finest)
+    numbers, merges = number_clusters(steps, counts)
     sizes = np.zeros(finest)
     sizes[numbers] = counts / counts.sum()
     return Tree(numbers[labels], merges, np.concatenate([np.zeros(finest - 1 - len(heights)), heights]), sizes)

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...errors import SmoosegError, raise_listed
+from ...errors import SmoosegError, raise_problems
 from ..finding import find_pictures
-from .labelfiles import SAY, VOID, classes_of_colours, colour_number, meanings, one_channel, read_values, translated
+from .labelfiles import SAY, VOID, classes_of_colours, colour_number, meanings, one_channel, read_values, translate
 
 LOG = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def plain_names(listing: Path, names: dict[int, str]) -> list[str]:
             problems.append(f"line {line}: {name!r} is not one")
         elif first.setdefault(name, line) != line:
             problems.append(f"line {line}: {name!r} is on line {first[name]} already")
-    raise_listed(f"{listing}: each line must give a file name without its folder, and no name twice", problems)
+    raise_problems(f"{listing}: each line must give a file name without its folder, and no name twice", problems)
     return list(names.values())
 
 
@@ -103,7 +103,7 @@ class Dataset(ABC):
             SmoosegError: If the folder or list is missing or empty.
         """
 
-    def unlabelled(self, split: str) -> list[str]:
+    def find_unlabelled(self, split: str) -> list[str]:
         """Images of a split whose label is not there."""
         entries = self.entries(split)
         return [entry.image for entry in entries if not entry.label or not (self.root / entry.label).is_file()]
@@ -141,7 +141,7 @@ class Dataset(ABC):
         if self.colours and not self.ids:
             return self.from_colours(np.stack([raw] * 3, -1), path)
         class_of = self.ids or dict(enumerate(self.CLASS_OF or range(len(self.classes))))
-        classes, unknown = translated(raw, {self.void: VOID} | class_of)
+        classes, unknown = translate(raw, {self.void: VOID} | class_of)
         if unknown:
             known = (
                 f"those of labels: {', '.join(map(str, sorted(self.ids)))}" if self.ids else f"0..{len(class_of) - 1}"

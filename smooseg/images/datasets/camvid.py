@@ -2,7 +2,7 @@
 
 from pathlib import Path, PurePosixPath
 
-from ...errors import raise_listed
+from ...errors import raise_problems
 from .base import Dataset, Entry, plain_names
 
 
@@ -18,7 +18,7 @@ class CamVid(Dataset):
     def entries(self, split: str) -> list[Entry]:
         listing = self.root / f"{split}.txt"
         lines = self.read_lines(listing)
-        raise_listed(
+        raise_problems(
             f"{listing}: a line must hold an image path and a label path",
             [f"line {number}: {line!r}" for number, line in lines.items() if len(line.split()) != 2],
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import SmoosegError, listed
+from ...errors import SmoosegError, list_some
 from ...running.files import walk
 from ..decoding import nodata_value, open_image
 from ..finding import is_hidden
@@ -121,7 +121,7 @@ def colour_text(number: int) -> str:
     return f"#{number:06X}"
 
 
-def translated(values: np.ndarray, class_of: dict[int, int]) -> tuple[np.ndarray, dict[float, int]]:
+def translate(values: np.ndarray, class_of: dict[int, int]) -> tuple[np.ndarray, dict[float, int]]:
     """Classes of values, uint8 of the same shape, and how many pixels have each value that means none."""
     found, counts = np.unique(values, return_counts=True)
     table = np.array([class_of.get(value, VOID) for value in found.tolist()], np.uint8)
@@ -143,14 +143,14 @@ def classes_of_colours(colours: np.ndarray, class_of: dict[int, int], path: Path
     if colours.dtype != np.uint8:
         raise SmoosegError(f"{path}: colours of a label must have 8 bits, got {colours.dtype}")
     numbers = colours.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
-    classes, unknown = translated(numbers, class_of)
+    classes, unknown = translate(numbers, class_of)
     if unknown:
         often = sorted(unknown, key=unknown.__getitem__, reverse=True)
         named = [f"{colour_text(int(number))} of {unknown[number]} pixels" for number in often]
         many = "; colours that nobody chose come from JPEG or smooth edges" if len(often) > MOST_NAMED else ""
         raise SmoosegError(
             f"{path}: {'colour' if len(named) == 1 else f'{len(named)} colours'} without a meaning: "
-            f"{listed(named[:MOST_NAMED])}{', …' if len(named) > MOST_NAMED else ''}; "
+            f"{list_some(named[:MOST_NAMED])}{', …' if len(named) > MOST_NAMED else ''}; "
             f"{SAY.format(kind='colours')}{many}"
         )
     return classes

@@ -58,12 +58,12 @@ class Rasters(Folder):
 
 def require_same_place(label: Path, image: Path) -> None:
     """Raise if a label and its image have coordinates, and not the same."""
-    one, other = placed(label), placed(image)
+    one, other = find_place(label), find_place(image)
     if one and other:
         require_same_corners(label, image, one, other)
 
 
-def placed(path: Path) -> Place | None:
+def find_place(path: Path) -> Place | None:
     """Where a file lies; None if GDAL does not open it."""
     if path.suffix.lower() not in DRIVERS or not find_spec("rasterio"):
         return None

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ...errors import SmoosegError
 from ...images.datasets import VOID
-from ...running.files import whole
+from ...running.files import write_whole
 from ..output.tables import LEGEND
 from .folder import MaskFile, MaskFolder
 
@@ -32,9 +32,9 @@ def write(folder: MaskFolder, out: Path) -> None:
     for _, mask, ids in folder.read():
         place = out / FILES[0] / SPLIT / stem(mask)
         for kind, values in (("labelIds", ids), ("color", colours[ids])):
-            with whole(place.with_name(f"{place.name}_gtFine_{kind}.png")) as aside:
+            with write_whole(place.with_name(f"{place.name}_gtFine_{kind}.png")) as aside:
                 Image.fromarray(values).save(aside, "PNG")
-    with whole(out / LEGEND) as aside:
+    with write_whole(out / LEGEND) as aside:
         shutil.copyfile(folder.path / LEGEND, aside)
 
 

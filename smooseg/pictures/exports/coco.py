@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...running.files import whole
+from ...running.files import write_whole
 from .folder import MaskFolder
 
 LIBRARY, FILES = "pycocotools", ("annotations.json",)
@@ -18,17 +18,17 @@ def write(folder: MaskFolder, out: Path) -> None:
         size = {"width": mask.width, "height": mask.height}
         images.append({"id": number, "file_name": str(mask.picture)} | size)
         for i, _, where in folder.parts(ids):
-            annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": i + 1} | encoded(where))
+            annotations.append({"id": len(annotations) + 1, "image_id": number, "category_id": i + 1} | encode(where))
     categories = [
         {"id": i + 1, "name": name, "supercategory": "", "color": list(bytes.fromhex(folder.colours[i][1:]))}
         for i, name in folder.names.items()
     ]
     content = {"info": {}, "licenses": [], "images": images, "annotations": annotations, "categories": categories}
-    with whole(out / FILES[0]) as aside:
+    with write_whole(out / FILES[0]) as aside:
         aside.write_text(json.dumps(content), "utf-8")
 
 
-def encoded(where: np.ndarray) -> dict:
+def encode(where: np.ndarray) -> dict:
     """The parts of an annotation that say where it is: bool (height, width)."""
     from pycocotools import mask
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
-from ...running.files import whole
+from ...running.files import write_whole
 from .folder import MaskFolder
 
 LIBRARY, FILES = "cvat_sdk", ("annotations.xml", "labels.json")
@@ -18,9 +18,9 @@ def write(folder: MaskFolder, out: Path) -> None:
         {"name": name, "color": folder.colours[i].lower(), "type": "mask", "attributes": []}
         for i, name in folder.names.items()
     ]
-    with whole(out / FILES[1]) as aside:
+    with write_whole(out / FILES[1]) as aside:
         aside.write_text(json.dumps(labels, indent=1), "utf-8")
-    with whole(out / FILES[0]) as aside, open(aside, "w", encoding="utf-8") as file:
+    with write_whole(out / FILES[0]) as aside, open(aside, "w", encoding="utf-8") as file:
         file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n')
         file.write(ElementTree.tostring(meta(labels), "unicode") + "\n")
         for number, mask, ids in folder.read():

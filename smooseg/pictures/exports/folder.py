@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import SmoosegError, raise_listed
+from ...errors import SmoosegError, raise_problems
 from ...images.datasets import VOID
 from ...images.datasets.labelfiles import colour_number, colour_text
 from ...images.decoding import open_image
@@ -102,7 +102,7 @@ class MaskFolder:
             except SmoosegError as error:
                 problems.append(str(error))
             found.append(mask)
-        raise_listed("These masks cannot be exported", problems)
+        raise_problems("These masks cannot be exported", problems)
         return found
 
     def read(self) -> Iterator[tuple[int, MaskFile, np.ndarray]]:

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ...errors import SmoosegError
-from ...running.files import whole
+from ...running.files import write_whole
 from .folder import MaskFolder
 
 LIBRARY, FILES = None, ("tasks.json", "labels.xml")
@@ -27,9 +27,9 @@ LONGEST = 1 << SIZES[-1]  # run
 
 def write(folder: MaskFolder, out: Path) -> None:
     """Write a folder's masks, picture by picture."""
-    with whole(out / FILES[1]) as aside:
+    with write_whole(out / FILES[1]) as aside:
         aside.write_text(interface(folder), "utf-8")
-    with whole(out / FILES[0]) as aside, open(aside, "w", encoding="utf-8") as file:
+    with write_whole(out / FILES[0]) as aside, open(aside, "w", encoding="utf-8") as file:
         for number, task in enumerate(tasks(folder)):
             file.write(",\n" if number else "[")
             json.dump(task, file)
@@ -48,14 +48,14 @@ def tasks(folder: MaskFolder) -> Iterator[dict]:
         place: dict = {"type": "brushlabels", "from_name": LABEL, "to_name": IMAGE}
         place |= {"original_width": mask.width, "original_height": mask.height, "image_rotation": 0}
         results = [
-            place | {"id": str(i), "value": {"format": "rle", "rle": encoded(where), "brushlabels": [name]}}
+            place | {"id": str(i), "value": {"format": "rle", "rle": encode(where), "brushlabels": [name]}}
             for i, name, where in folder.parts(ids)
         ]
         prediction = {"model_version": "smooseg", "result": results}
         yield {"data": {IMAGE: LOCAL + quote(str(mask.picture))}, "predictions": [prediction]}
 
 
-def encoded(where: np.ndarray) -> list[int]:
+def encode(where: np.ndarray) -> list[int]:
     """A mask, bool (height, width), as bytes of Label Studio's run-length code (thi.ng/rle-pack): how many values there
     are, the bits of one and of each size; then for each run 1, the number of its size, its length less one, its value.
     """

@@ -12,13 +12,13 @@ from ...evaluation.naming import HEAD, read_names
 from ...heads import Head
 from ...heads.smooseg_plus.tree import groups
 from ...results.plots.palette import class_palette
-from ...running.files import walk, whole
+from ...running.files import walk, write_whole
 from ...running.progress import progress
-from ...settings.shipped import shipped
+from ...settings.shipped import shipped_path
 from ..photos import find_photos
 from ..segmenter import Segmenter
 from .legend import Legend
-from .typical import Seen, spread
+from .typical import Seen, pick_evenly
 
 TEMPLATE = "workflow/report/gallery.html.j2"
 MOST = 200  # pictures that are looked at, evenly spread over those given
@@ -53,9 +53,9 @@ def make_gallery(
     }
     data["names"] = [given[group[0]] for group in data["start"]]
     segmenter.head = segmenter.head.cut(finest)
-    photos, problems = find_photos(images or fitted_pictures(head))
+    photos, problems = find_photos(images or find_fitted(head))
     seen, used = Seen(finest), 0
-    for photo in progress(spread(photos, MOST), unit="image", desc="gallery"):
+    for photo in progress(pick_evenly(photos, MOST), unit="image", desc="gallery"):
         try:
             seen.look(segmenter, photo)
             used += 1
@@ -63,23 +63,23 @@ def make_gallery(
             problems.append(str(error))
     if not used:
         raise SmoosegError("; ".join(problems))
-    write_page(data | shown(seen), used, out)
+    write_page(data | page_data(seen), used, out)
     return problems
 
 
-def shown(seen: Seen) -> dict:
+def page_data(seen: Seen) -> dict:
     """What the page shows of the finest clusters."""
     return {
         "pixels": seen.pixels.tolist(),
         "patches": [[one.jpeg for one in patches] for patches in seen.patches],
-        "pictures": [asdict(picture) for picture in spread(seen.pictures, PICTURES)],
+        "pictures": [asdict(picture) for picture in pick_evenly(seen.pictures, PICTURES)],
     }
 
 
 def tree_of(head: Head) -> np.ndarray:
     """Merges of a head's F finest clusters: int64 (F - 1, 2) of nodes; (0, 2) if it has no tree.
 
-    See :func:`smooseg.heads.smooseg_plus.tree.numbered`.
+    See :func:`smooseg.heads.smooseg_plus.tree.number_clusters`.
     """
     merges = getattr(head, "merges", None)
     return np.empty((0, 2), np.int64) if merges is None else merges.numpy()
@@ -119,7 +119,7 @@ def first_colours(legend: Legend, finest: int) -> list[list[int]]:
     return class_palette(max(places) + 1)[places].tolist()
 
 
-def fitted_pictures(head: Path) -> list[Path]:
+def find_fitted(head: Path) -> list[Path]:
     """Pictures of the ``smooseg fit`` that wrote a head.
 
     Raises:
@@ -134,9 +134,9 @@ def fitted_pictures(head: Path) -> list[Path]:
 
 def write_page(data: dict, used: int, out: Path) -> None:
     """Write the page: one file, with the script, the styles and all pictures in it."""
-    template = shipped(TEMPLATE)
+    template = shipped_path(TEMPLATE)
     environment = Environment(loader=FileSystemLoader(template.parent), autoescape=select_autoescape(default=True))
     parts = {kind: Markup(template.with_name(f"gallery.{kind}").read_text("utf-8")) for kind in ("css", "js")}
     page = environment.get_template(template.name).render(data=data, images=used, **parts)
-    with whole(out) as aside:
+    with write_whole(out) as aside:
         aside.write_text(page, "utf-8")

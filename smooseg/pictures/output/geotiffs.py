@@ -14,7 +14,7 @@ from PIL import Image
 from ...errors import SmoosegError
 from ...images.datasets import VOID
 from ...images.rasters import Raster
-from ...running.files import whole
+from ...running.files import write_whole
 from .legend import Legend
 from .masks import BAND, NAMES, RECORD, palette_image, scaled_bands
 from .overlays import save_overlay
@@ -44,7 +44,7 @@ def write_raster_mask(clusters: np.ndarray, legend: Legend, raster: Raster, reco
     profile |= raster.place.profile | {"nodata": VOID, "bigtiff": "if_safer"}
     profile |= {"tiled": True, "blockxsize": BAND, "blockysize": BAND, "compress": "deflate"}
     counts = np.zeros(VOID + 1, np.int64)
-    with whole(path) as aside, beside(aside) as kept:
+    with write_whole(path) as aside, beside(aside) as kept:
         with rasterio.open(aside, "w", **profile) as mask:
             mask.write_colormap(1, {i: (*map(int, legend.palette[i]), 255) for i in names if i != VOID})
             for start, band in bands_with_void(clusters, legend, raster):
@@ -52,7 +52,7 @@ def write_raster_mask(clusters: np.ndarray, legend: Legend, raster: Raster, reco
                 mask.write(band, 1, window=rasterio.windows.Window(0, start, raster.width, len(band)))
             record = record | {"pixels": {str(i): int(counts[i]) for i in names}}
             mask.update_tags(**{RECORD: json.dumps(record)})
-        with whole(path.with_name(path.name + NAMES)) as sidecar:
+        with write_whole(path.with_name(path.name + NAMES)) as sidecar:
             sidecar.write_bytes(with_category_names(kept, names))
     return record
 
@@ -122,7 +122,7 @@ def write_polygons(clusters: np.ndarray, legend: Legend, raster: Raster, path: P
     names = np.array([legend.names[i] for i in numbers.tolist()], object)
     crs = raster.place.crs.to_wkt(version="WKT2_2019") if raster.place.mapped else None
     layer = {"crs": crs, "layer": layer_name(path.stem)}
-    with TemporaryDirectory() as folder, whole(path) as aside:  # pyogrio takes ! in a path for a part of an archive
+    with TemporaryDirectory() as folder, write_whole(path) as aside:  # pyogrio takes ! in a path for part of an archive
         written = Path(folder) / "outlines.gpkg"
         outlines = shapely.transform([shape for shape, _ in found], raster.place.coordinates)
         fields = {"geometry": shapely.to_wkb(outlines), "field_data": [numbers, names], "fields": ["id", "name"]}

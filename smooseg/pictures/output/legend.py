@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import SmoosegError
 from ...evaluation.metrics import UNMATCHED
-from ...evaluation.naming import named_groups
+from ...evaluation.naming import group_names
 from ...features.store import Store
 from ...images.datasets import VOID
 from ...results.plots.palette import as_classes, class_palette
@@ -41,7 +41,7 @@ class Legend:
         return class_palette(max((i + 1 for i in self.names if i < VOID - 1), default=0))
 
 
-def evaluated(head: Path, sha256: str, postprocess: str) -> tuple[dict | None, int]:
+def read_evaluation(head: Path, sha256: str, postprocess: str) -> tuple[dict | None, int]:
     """What the workflow left beside a head: its scores, and the size of the views it was evaluated on.
 
     Args:
@@ -82,7 +82,7 @@ def make_legend(scores: dict | None, clusters: int, source: Path) -> Legend:
     """The legend of a head's masks.
 
     Args:
-        scores: What :func:`evaluated` found.
+        scores: What :func:`read_evaluation` found.
         clusters: Number of clusters.
         source: The head's file, for the error.
 
@@ -100,7 +100,7 @@ def make_legend(scores: dict | None, clusters: int, source: Path) -> Legend:
     return Legend(names, assignment)
 
 
-def named_legend(names: list[str]) -> Legend:
+def name_legend(names: list[str]) -> Legend:
     """The legend of clusters that have names: those of one name are one class, those called void are void."""
-    classes, groups = named_groups(names)
+    classes, groups = group_names(names)
     return Legend(dict(enumerate(classes)), groups)

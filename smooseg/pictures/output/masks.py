@@ -15,7 +15,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from ...errors import SmoosegError
 from ...images.sizes import without_limit
-from ...running.files import walk, whole
+from ...running.files import walk, write_whole
 from .legend import Legend
 
 BAND = 512  # rows of a mask that are enlarged at once
@@ -89,7 +89,7 @@ def write_mask(ids: np.ndarray, legend: Legend, record: dict, path: Path) -> Non
     """
     info = PngInfo()
     info.add_text(RECORD, json.dumps(record))
-    with whole(path) as aside:
+    with write_whole(path) as aside:
         palette_image(ids, legend).save(aside, "PNG", pnginfo=info)
 
 
@@ -144,5 +144,5 @@ def is_output(path: Path) -> bool:
 
 def write_csv(rows: Iterable[list], path: Path) -> None:
     """Write rows as CSV, whole or not at all."""
-    with whole(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
+    with write_whole(path) as aside, open(aside, "w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)

@@ -8,7 +8,7 @@ from matplotlib.font_manager import findfont
 from PIL import Image, ImageDraw, ImageFont
 
 from ...images.datasets import VOID
-from ...running.files import whole
+from ...running.files import write_whole
 from .legend import Legend
 from .masks import overlay_path
 
@@ -28,7 +28,7 @@ def save_overlay(photo: Image.Image, mask: Image.Image, legend: Legend, path: Pa
         path: Of the mask.
     """
     page = with_legend(photo, mask, legend)
-    with whole(overlay_path(path)) as aside:
+    with write_whole(overlay_path(path)) as aside:
         page.save(aside, "JPEG", quality=JPEG_QUALITY)
 
 

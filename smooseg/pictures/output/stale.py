@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from ...errors import SmoosegError, listed
+from ...errors import SmoosegError, list_some
 from ..photos import Photo
 from ..segmenter import Segmenter
 from .masks import NAMES, masks_below, overlay_path
@@ -28,8 +28,8 @@ def require_one_legend(photos: list[Photo], segmenter: Segmenter, out: Path) -> 
     ]
     if foreign:
         raise SmoosegError(
-            f"{out}: holds {len(foreign)} masks of other pictures whose ids mean something else ({listed(foreign)}); "
-            f"give another --out, or delete them"
+            f"{out}: holds {len(foreign)} masks of other pictures whose ids mean something else "
+            f"({list_some(foreign)}); give another --out, or delete them"
         )
 
 

@@ -67,8 +67,8 @@ class Seen:
         view, windows = segmenter.open(photo, shape), segmenter.windows(shape)
         if windows is None:
             return self.take(segmenter, view.read(slice(0, shape[0]), slice(0, shape[1])), photo.path.name)
-        for row in spread(windows.rows, WINDOWS):
-            for column in spread(windows.columns, WINDOWS):
+        for row in pick_evenly(windows.rows, WINDOWS):
+            for column in pick_evenly(windows.columns, WINDOWS):
                 part = view.read(slice(row.start, row.stop), slice(column.start, column.stop))
                 self.take(segmenter, part, photo.path.name)
 
@@ -78,7 +78,7 @@ class Seen:
         clusters, patch = scores.argmax(0), segmenter.needs["patch"]
         counts = np.bincount(clusters.ravel(), minlength=len(self.pixels))
         self.pixels += counts
-        self.pictures.append(Picture(name, jpeg(view), indexed(clusters, len(counts)), counts.tolist()))
+        self.pictures.append(Picture(name, jpeg(view), indexed_png(clusters, len(counts)), counts.tolist()))
         centres = scores[:, patch // 2 :: patch, patch // 2 :: patch]
         for cluster in np.unique(centres.argmax(0)):
             own = np.where(centres.argmax(0) == cluster, centres[cluster], -np.inf)
@@ -88,7 +88,7 @@ class Seen:
             self.patches[cluster] = nlargest(self.each, self.patches[cluster] + found)
 
 
-def spread(items: list, most: int) -> list:
+def pick_evenly(items: list, most: int) -> list:
     """At most so many of some items, evenly spread."""
     return [items[i * len(items) // most] for i in range(most)] if len(items) > most else items
 
@@ -109,7 +109,7 @@ def jpeg(pixels: np.ndarray) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
 
 
-def indexed(ids: np.ndarray, clusters: int) -> str:
+def indexed_png(ids: np.ndarray, clusters: int) -> str:
     """Ids as an indexed PNG of the size that :func:`jpeg` gives the same pixels, a data URL; grey i is id i.
 
     Args:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ...running.files import whole
+from ...running.files import write_whole
 from .palette import method_colours
 
 SWEEP_PANELS = {
@@ -84,5 +84,5 @@ def plot_cuts(table: pd.DataFrame, path: Path) -> None:
     axis.locator_params(axis="x", integer=True)
     axis.grid(alpha=0.3)
     axis.legend(fontsize=8)
-    with whole(path) as aside:
+    with write_whole(path) as aside:
         figure.savefig(aside, format="png")

@@ -22,7 +22,7 @@ from smooseg.images.datasets import Folder
 from smooseg.pictures import fit as fitting
 from smooseg.pictures import sets
 from smooseg.pictures.fit import write_config
-from smooseg.pictures.linking import check_pictures, find_labels, label_classes, place_pictures
+from smooseg.pictures.linking import check_pictures, find_labels, label_classes, link_pictures
 from smooseg.pictures.photos import find_photos
 from smooseg.pictures.sets import pictures_of
 from smooseg.settings import shipped
@@ -166,7 +166,7 @@ def test_links_copies_and_upright_pictures_follow_what_is_given(tmp_path, monkey
     photos, problems = find_photos([tmp_path / "photos"])
     assert not problems
     labels = {photos[0]: tmp_path / "labels" / "a.v2.png"}
-    place_pictures(photos, labels, tmp_path / "data")
+    link_pictures(photos, labels, tmp_path / "data")
     images = tmp_path / "data" / "images" / "train"
     assert (images / "cmyk.JPEG").samefile(tmp_path / "photos" / "cmyk.JPEG")
     with Image.open(images / "turned.png") as turned:
@@ -175,13 +175,13 @@ def test_links_copies_and_upright_pictures_follow_what_is_given(tmp_path, monkey
     assert [path.name for path in (tmp_path / "data" / "images" / "scored").iterdir()] == ["a.v2.jpg"]
 
     before = times(tmp_path / "data")
-    place_pictures(photos, labels, tmp_path / "data")
+    link_pictures(photos, labels, tmp_path / "data")
     assert times(tmp_path / "data") == before
 
     picture(seed=9).save(tmp_path / "photos" / "new.jpg")
     os.replace(tmp_path / "photos" / "new.jpg", tmp_path / "photos" / "cmyk.JPEG")
     monkeypatch.setattr(os, "link", lambda *paths: (_ for _ in ()).throw(OSError(18, "another file system")))
-    place_pictures(photos[:2], {}, tmp_path / "data")
+    link_pictures(photos[:2], {}, tmp_path / "data")
     assert sorted(path.name for path in (tmp_path / "data").rglob("*") if path.is_file()) == ["a.v2.jpg", "cmyk.JPEG"]
     assert (images / "cmyk.JPEG").read_bytes() == (tmp_path / "photos" / "cmyk.JPEG").read_bytes()
 
@@ -387,7 +387,7 @@ def test_stages_are_a_line_each_and_a_failed_one_names_its_log(place, capfd):
 def test_pictures_that_cannot_be_used_are_left_out_if_that_is_asked_for(place, monkeypatch):
     cut(place)
     placed = []
-    monkeypatch.setattr(sets, "place_pictures", lambda photos, labels, root: placed.append((photos, labels)))
+    monkeypatch.setattr(sets, "link_pictures", lambda photos, labels, root: placed.append((photos, labels)))
     monkeypatch.setattr(fitting, "run_workflow", lambda *arguments: sys.exit())
     result = fit("photos", "--skip-bad", "--labels", "labels")
     assert re.search(r"^left out: photos/a\.v2\.jpg: image does not decode", result.stderr, re.MULTILINE)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from smooseg.cli import main
 from smooseg.features.provenance import file_sha256
-from smooseg.pictures.output.typical import indexed
+from smooseg.pictures.output.typical import indexed_png
 from tests.browser import CHROMIUM, Browser, problems
 from tests.unit.cli.test_cli_segment import SIZE, head, ids, photos, picture, run  # noqa: F401
 
@@ -67,10 +67,10 @@ def test_whole_pictures_come_with_their_clusters(page):
 @pytest.mark.parametrize("clusters", [2, 4, 16, 24, 255])
 def test_ids_are_the_greys_of_an_indexed_png(clusters):
     ids = np.random.default_rng(0).integers(0, clusters, (61, 90))
-    image = image_of(indexed(ids, clusters))
+    image = image_of(indexed_png(ids, clusters))
     np.testing.assert_array_equal(np.asarray(image), ids)
     np.testing.assert_array_equal(np.asarray(image.convert("RGB"))[..., 0], ids)
-    assert max(image_of(indexed(ids.repeat(6, 0).repeat(6, 1), clusters)).size) == 320
+    assert max(image_of(indexed_png(ids.repeat(6, 0).repeat(6, 1), clusters)).size) == 320
 
 
 def names_csv(path, names, head):

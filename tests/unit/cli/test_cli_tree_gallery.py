@@ -20,8 +20,8 @@ from smooseg.features.store import open_store
 from smooseg.heads import load_head, save_head
 from smooseg.heads.smooseg_plus import SmooSegPlusHead
 from smooseg.heads.smooseg_plus.tree import chain
-from smooseg.pictures.output.gallery import shown, write_page
-from smooseg.pictures.output.typical import Example, Picture, Seen, indexed, jpeg
+from smooseg.pictures.output.gallery import page_data, write_page
+from smooseg.pictures.output.typical import Example, Picture, Seen, indexed_png, jpeg
 from smooseg.results.plots.palette import class_palette
 from tests.browser import CHROMIUM, Browser, problems
 from tests.conftest import TINY_MODEL, make_store
@@ -307,12 +307,12 @@ def large(tmp_path):
             np.bincount(ids.ravel(), None, finest),
         )
         seen.pixels += counts
-        seen.pictures.append(Picture("a.png", jpeg(view), indexed(ids, finest), counts.tolist()))
+        seen.pictures.append(Picture("a.png", jpeg(view), indexed_png(ids, finest), counts.tolist()))
     seen.patches = [[Example(0, jpeg(view[i : i + 70, :70])) for i in range(seen.each)] for _ in range(finest)]
     numbers = list(range(finest))
     data = {"head": "0" * 12, "palette": class_palette(finest)[:finest].tolist(), "merges": chain(finest).tolist()}
     start = {"start": [[i] for i in numbers], "names": [f"cluster {i}" for i in numbers]}
-    write_page(data | start | shown(seen), 150, tmp_path / "large.html")
+    write_page(data | start | page_data(seen), 150, tmp_path / "large.html")
     return tmp_path / "large.html"
 
 

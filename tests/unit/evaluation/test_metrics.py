@@ -7,7 +7,7 @@ from smooseg.errors import SmoosegError
 from smooseg.evaluation.metrics import (
     UNMATCHED,
     confusion_matrix,
-    joined_rows,
+    join_rows,
     majority_classes,
     match_clusters,
     of_groups,
@@ -136,7 +136,7 @@ def test_many_to_one_each_cluster_is_the_class_of_most_of_its_pixels():
 
 def test_clusters_that_were_merged_are_matched_as_one_and_void_is_wrong():
     groups = [0, 1, 1, 255, 0]
-    joined = joined_rows(OVER_CLUSTERED, groups)
+    joined = join_rows(OVER_CLUSTERED, groups)
     assert joined.tolist() == [[50, 0], [10, 34]]
     assignment = of_groups(match_clusters(joined), groups)
     assert assignment.tolist() == [0, 1, 1, UNMATCHED, 0]

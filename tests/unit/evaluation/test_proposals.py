@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from smooseg.evaluation import proposals as module
 from smooseg.evaluation.proposals import (
     first_patch,
-    grown_mask,
+    grow_mask,
     principal_direction,
     proposals,
     propose_masks,
@@ -109,9 +109,9 @@ def test_which_patch_begins_a_mask():
 
 def test_a_mask_that_begins_at_a_covered_patch_takes_the_free_ones_that_are_most_like_it():
     units, free = np.float32([[1, 0], [0.6, 0.8], [0.28, 0.96], [0.1, 0.995]]), np.array([False, True, True, True])
-    np.testing.assert_allclose(grown_mask(units, free, 0, 0.4), [0, 1, 0.28 / 0.6, 0], atol=1e-6)
-    assert not grown_mask(-units, free, 0, 0.4)[0]
-    assert not grown_mask(np.eye(4, dtype=np.float32), free, 0, 0.4).any()
+    np.testing.assert_allclose(grow_mask(units, free, 0, 0.4), [0, 1, 0.28 / 0.6, 0], atol=1e-6)
+    assert not grow_mask(-units, free, 0, 0.4)[0]
+    assert not grow_mask(np.eye(4, dtype=np.float32), free, 0, 0.4).any()
 
 
 def test_masks_end_where_every_free_patch_lies_behind(monkeypatch):

@@ -8,7 +8,7 @@ import torch
 
 from smooseg.errors import SmoosegError
 from smooseg.evaluation import refinement
-from smooseg.evaluation.refinement import ENGINES, find_engine, merge_absent, refine, refined_marginals
+from smooseg.evaluation.refinement import ENGINES, find_engine, merge_absent, refine, refine_marginals
 from smooseg.heads import HEADS
 from smooseg.settings.schema import load_schema, with_defaults
 from tests.conftest import ROOT
@@ -63,7 +63,7 @@ def test_golden_labels_of_the_releases(engine, head):
     cosines, image, release = torch.from_numpy(golden["cosines"]), golden["image"], GOLDEN[SHARPNESS[head]]
     labels = refine(cosines, image, crf_settings(engine), sharpness)
     np.testing.assert_array_equal(labels, golden[f"labels_{release}"])
-    marginals = refined_marginals(cosines, image, crf_settings(engine), sharpness)
+    marginals = refine_marginals(cosines, image, crf_settings(engine), sharpness)
     np.testing.assert_allclose(marginals, golden[f"marginals_{release}"], rtol=0, atol=1.1e-5)
 
 
@@ -107,6 +107,6 @@ def test_auto_takes_the_faster_engine_that_is_installed(monkeypatch):
 @pytest.mark.parametrize("engine", INSTALLED)
 def test_marginals_are_what_labels_are_the_largest_of(engine):
     logits, image = coarse_logits(11, 4)
-    marginals = refined_marginals(logits, image, crf_settings(engine), 2)
+    marginals = refine_marginals(logits, image, crf_settings(engine), 2)
     np.testing.assert_array_equal(marginals.argmax(0), refine(logits, image, crf_settings(engine), 2))
     assert not marginals[4:].any() and (marginals[:4].sum(0) <= 1 + 1e-5).all() and marginals[:4].sum(0).mean() > 0.9

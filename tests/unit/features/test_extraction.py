@@ -169,4 +169,4 @@ def test_nan_features_name_the_image(case, monkeypatch):
     store = case.plan()
     with pytest.raises(SmoosegError, match=r"images/train/000\.png: the backbone gave NaN"):
         case.extract(store)
-    assert not store.written(0, 16)
+    assert not store.is_written(0, 16)

@@ -58,6 +58,6 @@ def test_damage_is_seen_at_a_url_too(bucket):
     with pytest.raises(SmoosegError, match=r"s3://caches/s\.zarr: chunk 1 is missing"):
         open_store(f"{bucket}/s.zarr", {})
     again = create_store(f"{bucket}/s.zarr", features.shape, "float16", 16, {"made": "otherwise"}, "raw")
-    assert not any(again.written(*block) for block in again.blocks(16))
+    assert not any(again.is_written(*block) for block in again.blocks(16))
     with pytest.raises(SmoosegError, match="metadata does not parse"):
         Store(f"{bucket}/nothing.zarr")

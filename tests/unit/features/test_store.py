@@ -8,7 +8,7 @@ import zarr
 
 from smooseg.errors import SmoosegError
 from smooseg.features.store import CIRCUMSTANCES, COMPLETE, create, create_store, open_store
-from smooseg.features.store.chunkbytes import finite
+from smooseg.features.store.chunkbytes import is_finite
 from tests.conftest import make_store
 
 
@@ -51,7 +51,7 @@ def test_a_store_with_chunks_in_folders_is_read_and_completed(tmp_path, rows, mo
     before = kept.stat().st_mtime_ns
     lost.unlink()
     again = create_store(old, *arguments)
-    assert [again.written(*block) for block in again.blocks(16)] == [True, True, False]
+    assert [again.is_written(*block) for block in again.blocks(16)] == [True, True, False]
     again.write(32, rows[32:])
     again.finish()
     np.testing.assert_array_equal(open_store(old, {}).read(0, 40), rows)
@@ -85,8 +85,8 @@ def test_an_interrupted_store_is_kept_and_a_different_one_replaced(tmp_path, row
     arguments = (tmp_path / "s.zarr", rows.shape, "float16", 16)
     create_store(*arguments, {"block": 9}, "raw").write(16, rows[16:32])
     again = create_store(*arguments, {"block": 9}, "raw")
-    assert [again.written(*block) for block in again.blocks(16)] == [False, True, False]
-    assert not create_store(*arguments, {"block": 8}, "raw").written(16, 32)
+    assert [again.is_written(*block) for block in again.blocks(16)] == [False, True, False]
+    assert not create_store(*arguments, {"block": 8}, "raw").is_written(16, 32)
 
 
 def test_a_folder_that_is_no_store_is_never_replaced(tmp_path):
@@ -138,7 +138,7 @@ def test_planning_again_keeps_whole_chunks_and_drops_bad_ones(path, tmp_path, ro
     damage(path, tmp_path / "other.zarr")
     provenance = {"made": "by a test", "block": 9}
     again = create_store(path, rows.shape, "float16", 16, provenance, "raw")
-    assert [again.written(*block) for block in again.blocks(16)] == [True, False, True]
+    assert [again.is_written(*block) for block in again.blocks(16)] == [True, False, True]
 
 
 def test_a_failing_disk_or_network_is_no_reason_to_delete(path, rows, monkeypatch):
@@ -161,11 +161,11 @@ def test_a_finished_store_elsewhere_is_not_replaced(path, rows):
 def test_other_circumstances_keep_a_finished_store_and_replace_an_unfinished_one(tmp_path, rows):
     arguments = (tmp_path / "s.zarr", rows.shape, "float16", 16)
     create_store(*arguments, {CIRCUMSTANCES: {"torch": "1"}}, "raw").write(0, rows)
-    assert not create_store(*arguments, {CIRCUMSTANCES: {"torch": "2"}}, "raw").written(0, 16)
+    assert not create_store(*arguments, {CIRCUMSTANCES: {"torch": "2"}}, "raw").is_written(0, 16)
     store = create_store(*arguments, {CIRCUMSTANCES: {"torch": "2"}}, "raw")
     store.write(0, rows)
     store.finish()
-    assert create_store(*arguments, {CIRCUMSTANCES: {"torch": "3"}}, "raw").written(0, 40)
+    assert create_store(*arguments, {CIRCUMSTANCES: {"torch": "3"}}, "raw").is_written(0, 40)
 
 
 def test_a_flipped_byte_is_named_when_read(path):
@@ -202,8 +202,8 @@ def test_a_list_of_chunks_that_does_not_fit_is_an_error(path):
 
 def test_nan_and_infinity_are_told_by_their_bits():
     every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
-    assert [finite(every[i : i + 1]) for i in range(1 << 16)] == np.isfinite(every).tolist()
-    assert finite(np.full(3, 255, np.uint8)) and not finite(np.array([[1, np.nan], [2, 3]], np.float16))
+    assert [is_finite(every[i : i + 1]) for i in range(1 << 16)] == np.isfinite(every).tolist()
+    assert is_finite(np.full(3, 255, np.uint8)) and not is_finite(np.array([[1, np.nan], [2, 3]], np.float16))
 
 
 def test_blocks_hold_whole_chunks(path):

@@ -141,11 +141,11 @@ def test_the_bank_keeps_the_newest_of_a_random_half():
             assert all(codes[int(value) % 10] == code for value in new)
             kept[code] += [step] * number
             assert sorted(int(value) // 10 for value in values(bank, code)) == kept[code][-4:]
-    assert bank.held()[1].bincount(minlength=3).tolist() == [4, 4, 0]
+    assert bank.contents()[1].bincount(minlength=3).tolist() == [4, 4, 0]
 
 
 def values(bank: Bank, code: int) -> set[float]:
-    rows, codes = bank.held()
+    rows, codes = bank.contents()
     return set(rows[codes == code].flatten().tolist())
 
 

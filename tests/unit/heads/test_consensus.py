@@ -8,13 +8,13 @@ from sklearn.metrics import adjusted_rand_score
 from smooseg.heads.smooseg_plus import consensus as module
 from smooseg.heads.smooseg_plus.consensus import (
     cut,
-    grown,
+    grow_tree,
     merge,
     profiles_of,
     random_partitions,
     shares,
     squared_distances,
-    whitened,
+    whiten,
 )
 from smooseg.heads.smooseg_plus.discriminant import discriminant
 
@@ -76,7 +76,7 @@ def test_profiles_distances_are_means_over_partitions_of_a_number():
 
 def test_clusters_of_very_unequal_size_are_found():
     patches, truth = blobs([700, 200, 100])
-    labels, steps, heights = grown(patches, np.ones(8, np.float32), 18, 12, np.random.default_rng(0))
+    labels, steps, heights = grow_tree(patches, np.ones(8, np.float32), 18, 12, np.random.default_rng(0))
     assert len(np.unique(labels)) == 12
     assert len(steps) == len(heights) == 11
     assert adjusted_rand_score(truth, cut(steps, 3)[labels]) > 0.99
@@ -85,7 +85,7 @@ def test_clusters_of_very_unequal_size_are_found():
 @pytest.mark.filterwarnings("ignore:Number of distinct clusters")
 @pytest.mark.parametrize("patches", [np.ones((50, 4), np.float32), np.zeros((3, 4), np.float32)])
 def test_patches_without_any_difference_are_one_cluster(patches):
-    labels, steps, _ = grown(patches, np.ones(4, np.float32), 6, 12, np.random.default_rng(0))
+    labels, steps, _ = grow_tree(patches, np.ones(4, np.float32), 6, 12, np.random.default_rng(0))
     assert set(labels) == {0}
     assert steps.shape == (0, 2)
     weights, bias = discriminant(patches, labels, 2)
@@ -95,8 +95,8 @@ def test_patches_without_any_difference_are_one_cluster(patches):
 
 def test_whitening_goes_from_the_residuals_scale_to_none():
     sample, spread = np.array([[3.0, 4.0]], np.float32), np.array([0.5, 2.0], np.float32)
-    np.testing.assert_allclose(whitened(sample, spread, 2, 1), [[0.6, 0.8]], rtol=1e-6)
-    np.testing.assert_allclose(whitened(sample, spread, 2, 0), [[6 / 40**0.5, 2 / 40**0.5]], rtol=1e-6)
+    np.testing.assert_allclose(whiten(sample, spread, 2, 1), [[0.6, 0.8]], rtol=1e-6)
+    np.testing.assert_allclose(whiten(sample, spread, 2, 0), [[6 / 40**0.5, 2 / 40**0.5]], rtol=1e-6)
 
 
 def test_the_discriminant_decides_as_that_of_scikit_learn():

@@ -17,7 +17,7 @@ from smooseg.heads.smooseg import head as smooseg
 from smooseg.heads.smooseg.head import SmooSegHead
 from smooseg.heads.stego import correspondence_loss, nearest_neighbours, neighbour_batches
 from smooseg.settings.heads import SUPERVISED
-from smooseg.settings.schema import checked, load_schema
+from smooseg.settings.schema import load_schema, validate
 from tests.conftest import clustered_features, make_store
 
 BUDGET, KINDS = 10**9, 3
@@ -108,7 +108,7 @@ PIXELS = 2  # along a side of a patch, in the labels that the linear probe is gi
 
 def settings(name: str, **changes) -> dict:
     schema = load_schema()
-    return checked(QUICK[name] | changes, schema["$defs"]["heads"][name], schema, "settings")
+    return validate(QUICK[name] | changes, schema["$defs"]["heads"][name], schema, "settings")
 
 
 @pytest.fixture(scope="module")

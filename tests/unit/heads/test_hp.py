@@ -181,7 +181,7 @@ def test_the_second_pool_is_of_the_views_seen_last(trainer, views):
     assert torch.equal(trainer.specific, first)
     assert (trainer.recent[1:, None] == views).all(-1).any(1).all()
     trainer.renew_pool(2, views, generator)
-    torch.testing.assert_close(trainer.specific, trainer.taught(trainer.recent[:, None], generator)[:, 0])
+    torch.testing.assert_close(trainer.specific, trainer.teacher_embeddings(trainer.recent[:, None], generator)[:, 0])
     assert not torch.equal(trainer.specific, first)
 
 

@@ -19,7 +19,7 @@ from smooseg.heads import HEADS, load_head, save_head
 from smooseg.heads.parts.contrast import contrastive_loss
 from smooseg.heads.ppap.head import PpapHead
 from smooseg.heads.ppap.next_block import NextBlock
-from smooseg.heads.ppap.proxies import masks, propagated, proxy_loss
+from smooseg.heads.ppap.proxies import masks, propagate, proxy_loss
 from tests.conftest import TINY_MODEL, clustered_features, make_store, tiny_checkpoint  # noqa: F401
 from tests.unit.heads.test_heads import BUDGET, KINDS, data, settings  # noqa: F401
 
@@ -49,7 +49,7 @@ def moved_by_hand(anchor: np.ndarray, features: np.ndarray, s: dict) -> tuple[np
 @pytest.mark.parametrize("moves", [0, 1, 3])
 def test_proxies_move_as_the_formula_says(moves):
     features, s = units(40, 6), RELEASED | {"moves": moves, "sigma_ambiguous": 2}
-    proxies, _, _ = propagated(features[:7], features, s)
+    proxies, _, _ = propagate(features[:7], features, s)
     positive, negative = masks(torch.arange(7), features, s)
     for anchor in range(7):
         others = np.arange(40) != anchor
@@ -66,7 +66,7 @@ def test_a_patch_that_is_alone_stays_where_it_is(seed):
     generator = torch.Generator().manual_seed(seed)
     features = torch.eye(6)[torch.randperm(6, generator=generator)]
     positive, negative = masks(torch.arange(6), features, RELEASED)
-    assert torch.equal(propagated(features, features, RELEASED)[0], features)
+    assert torch.equal(propagate(features, features, RELEASED)[0], features)
     assert not positive.any()
     assert torch.equal(negative, ~torch.eye(6, dtype=torch.bool))
 

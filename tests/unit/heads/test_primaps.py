@@ -21,7 +21,7 @@ from smooseg.heads.primaps import (
     kept_pixels,
     mask_labels,
     principal_directions,
-    upsampled,
+    upsample,
 )
 from tests.conftest import ROOT, clustered_features, make_store
 from tests.unit.heads.test_heads import BUDGET, KINDS, data, masks, settings  # noqa: F401
@@ -80,7 +80,7 @@ def test_logits_of_patches_upsampled_are_those_of_upsampled_embeddings():
     embeddings, magnitudes, directions = torch.randn(2, 9, 5), torch.rand(4), torch.randn(4, 5)
     grids = F.interpolate(embeddings.mT.unflatten(2, (3, 3)), 21, mode="bilinear", align_corners=False)
     expected = torch.einsum("k,kd,vdij->vkij", magnitudes, directions / directions.norm(dim=1, keepdim=True), grids)
-    torch.testing.assert_close(upsampled(embeddings, magnitudes, directions, 21), expected)
+    torch.testing.assert_close(upsample(embeddings, magnitudes, directions, 21), expected)
 
 
 @pytest.mark.parametrize(("patch", "points", "expected"), [(4, 2, [1, 3, 5, 7]), (3, 1, [1, 4]), (2, None, range(4))])

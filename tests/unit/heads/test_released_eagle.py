@@ -16,7 +16,7 @@ from smooseg.heads.eagle.eigenvectors import (
 from smooseg.heads.eagle.head import EagleHead, Objects
 from smooseg.heads.parts.positions import corners
 from smooseg.heads.parts.probe import ClusterProbe
-from smooseg.heads.stego import at, correspondences
+from smooseg.heads.stego import correspondences, normalise_at
 from tests.unit.heads.released import TOLERANCE, assert_agrees, difference, golden
 from tests.unit.heads.test_heads import settings
 from tests.unit.heads.test_released_stego import give_partners, give_positions, positions
@@ -49,11 +49,11 @@ def test_values_at_positions_are_the_released_ones(values):
 def test_closeness_and_correspondence_are_the_released_ones(values):
     first, second, third = (corners(positions(values[f"coords{i}"]), GRID) for i in (1, 2, 3))
     view, other = ((values[f"features{of}"], values[f"code{of}"]) for of in ("", "_aug"))
-    closeness, correspondence = correspondences(at(third, other), at(second, view))
+    closeness, correspondence = correspondences(normalise_at(third, other), normalise_at(second, view))
     assert_agrees(closeness, values["closeness_same"])
     assert_agrees(correspondence, values["correspondence_same"])
     for partner, expected in zip(values["random_partners"], values["correspondence_apart"], strict=True):
-        found = correspondences(at(first, view), at(second, view, partner))[1]
+        found = correspondences(normalise_at(first, view), normalise_at(second, view, partner))[1]
         assert_agrees(found, expected)
 
 

@@ -97,5 +97,5 @@ def test_dropout_has_one_mask_as_released(head):
     given = []
     head.projector.forward = lambda *inputs: given.extend(inputs) or inputs[0]
     head.settings = head.settings | {"dropout": 0.5}
-    features, _ = head.projected(torch.ones(3, 4, 20), torch.Generator().manual_seed(0))
+    features, _ = head.project(torch.ones(3, 4, 20), torch.Generator().manual_seed(0))
     assert (features == 0).any() and all(torch.equal(features, part) for part in given)

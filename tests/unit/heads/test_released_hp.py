@@ -35,7 +35,7 @@ def trainer(values: dict, weight: float) -> HiddenPositives:
     head = HPHead(24, 5, settings("hp", dimensions=16, pool=30, temperature=0.6, anchors=None, dropout=0, share=0.2))
     training = HiddenPositives(head, values["pool_agnostic"], torch.Generator())
     training.specific = F.normalize(values["pool_specific"], dim=-1)
-    training.taught = lambda *_: F.normalize(values["teacher_embeddings"], dim=-1)
+    training.teacher_embeddings = lambda *_: F.normalize(values["teacher_embeddings"], dim=-1)
     training.specific_weight = lambda _: weight
     training.projection = torch.nn.Identity()
     return training

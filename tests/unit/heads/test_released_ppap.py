@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from smooseg.heads.ppap.proxies import masks, propagated, proxy_loss
+from smooseg.heads.ppap.proxies import masks, propagate, proxy_loss
 from tests.unit.heads.released import assert_agrees, golden
 
 PATCHES = 36  # of each of 4 views
@@ -27,7 +27,7 @@ def settings(values: dict, case: str) -> dict:
 def test_proxies_and_thresholds_are_the_released_ones(values, case):
     units = F.normalize(values["features"], dim=-1).flatten(0, 1)
     for view, patches in enumerate(values["anchors"]):
-        proxies, phi, psi = propagated(units[PATCHES * view + patches], units, settings(values, case))
+        proxies, phi, psi = propagate(units[PATCHES * view + patches], units, settings(values, case))
         assert_agrees(proxies, values[f"proxies_{case}"][view])
         assert_agrees(phi[:, 0], values[f"phi_{case}"][view])
         assert_agrees(psi[:, 0], values[f"psi_{case}"][view])

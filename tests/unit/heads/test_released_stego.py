@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from smooseg.heads.parts.positions import corners
 from smooseg.heads.parts.probe import ClusterProbe
-from smooseg.heads.stego import StegoHead, at, correspondences
+from smooseg.heads.stego import StegoHead, correspondences, normalise_at
 from tests.unit.heads.released import assert_agrees, golden
 from tests.unit.heads.test_heads import settings
 
@@ -48,8 +48,16 @@ def test_values_at_positions_are_the_released_ones(values):
 def test_closeness_and_correspondence_are_the_released_ones(values):
     first, second = (corners(positions(values[key]), GRID) for key in ("coords1", "coords2"))
     views, neighbours = ((values[f"features{of}"], values[f"code{of}"]) for of in ("", "_neighbour"))
-    anchors, apart = at(first, views), [at(second, views, partner) for partner in values["random_partners"]]
-    others = {"within": anchors, "neighbour": at(second, neighbours), "random0": apart[0], "random1": apart[1]}
+    anchors, apart = (
+        normalise_at(first, views),
+        [normalise_at(second, views, partner) for partner in values["random_partners"]],
+    )
+    others = {
+        "within": anchors,
+        "neighbour": normalise_at(second, neighbours),
+        "random0": apart[0],
+        "random1": apart[1],
+    }
     for name, other in others.items():
         closeness, correspondence = correspondences(anchors, other)
         assert_agrees(closeness, values[f"closeness_{name}"])

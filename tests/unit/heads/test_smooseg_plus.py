@@ -5,18 +5,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from smooseg.heads.smooseg_plus.directions import smooth_directions, smoothed
+from smooseg.heads.smooseg_plus.directions import smooth_directions, smooth_patches
 
 
 def test_smoothing_is_a_mean_weighted_by_closeness():
     features = F.normalize(torch.randn(3, 10, 6, generator=torch.Generator().manual_seed(0)), dim=-1)
     weights = F.softmax(features @ features.mT / 0.1, dim=-1)
-    torch.testing.assert_close(smoothed(features, 0.1), weights @ features)
+    torch.testing.assert_close(smooth_patches(features, 0.1), weights @ features)
 
 
 def test_identical_patches_stay_as_they_are():
     features = F.normalize(torch.ones(2, 5, 4), dim=-1)
-    torch.testing.assert_close(smoothed(features, 0.07), features)
+    torch.testing.assert_close(smooth_patches(features, 0.07), features)
 
 
 def test_directions_are_those_that_agree_within_images():

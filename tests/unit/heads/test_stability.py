@@ -12,9 +12,9 @@ from smooseg.features.store import open_store
 from smooseg.heads import HEADS, save_head
 from smooseg.heads.smooseg_plus import advice
 from smooseg.heads.smooseg_plus.advice import advising_head
-from smooseg.heads.smooseg_plus.stability import agreement, contents, cut_table, rand_index, recommended, smoothness
+from smooseg.heads.smooseg_plus.stability import agreement, contents, cut_table, rand_index, recommend, smoothness
 from smooseg.heads.smooseg_plus.tree import chain, groups
-from smooseg.settings.schema import checked, load_schema
+from smooseg.settings.schema import load_schema, validate
 from tests.conftest import clustered_features, make_store
 
 BUDGET, KINDS = 10**9, 3
@@ -115,7 +115,7 @@ def test_what_cannot_be_done_is_said(arguments, message):
 
 def test_a_head_without_a_tree_is_refused(store, tmp_path):
     schema = load_schema()
-    settings = checked({}, schema["$defs"]["heads"]["kmeans"], schema, "settings")
+    settings = validate({}, schema["$defs"]["heads"]["kmeans"], schema, "settings")
     save_head(HEADS["kmeans"](32, 3, settings), "kmeans", {}, tmp_path / "head.safetensors")
     result = CliRunner().invoke(main, ["clusters", str(tmp_path / "head.safetensors")])
     assert result.exit_code != 0
@@ -130,4 +130,4 @@ def test_a_picture_shows_as_many_clusters_as_its_shares_say():
 
 @pytest.mark.parametrize(("shown", "number"), [(0.2, 2), (4.4, 5), (4.6, 6), (90.0, 24)])
 def test_one_cluster_more_than_a_picture_shows_is_recommended(shown, number):
-    assert recommended(shown, 24) == number
+    assert recommend(shown, 24) == number

@@ -7,7 +7,7 @@ from smooseg.errors import SmoosegError
 from smooseg.features.store import open_store
 from smooseg.heads.smooseg.head import SmooSegHead
 from smooseg.heads.smooseg.thresholds import choose_thresholds, sampled_closeness
-from smooseg.settings.schema import checked, load_schema
+from smooseg.settings.schema import load_schema, validate
 from tests.conftest import clustered_features, make_store
 
 BUDGET = 10**9
@@ -16,7 +16,7 @@ BUDGET = 10**9
 def settings(**changes) -> dict:
     schema = load_schema()
     given = {"subtract_mean": True, "steps": 5, "batch": 4, "dimensions": 8} | changes
-    return checked(given, schema["$defs"]["heads"]["smooseg"], schema, "settings")
+    return validate(given, schema["$defs"]["heads"]["smooseg"], schema, "settings")
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from smooseg.features.store import open_store
 from smooseg.heads import HEADS, load_head, save_head
 from smooseg.heads.inputs import picture_numbers
 from smooseg.heads.registry import build_head, head_facts
-from smooseg.heads.smooseg_plus.tree import chain, finished, groups, numbered
-from smooseg.settings.schema import checked, load_schema
+from smooseg.heads.smooseg_plus.tree import chain, finish_tree, groups, number_clusters
+from smooseg.settings.schema import load_schema, validate
 from tests.conftest import clustered_features, make_store
 
 KINDS, BUDGET = 3, 10**9
@@ -25,7 +25,7 @@ KINDS, BUDGET = 3, 10**9
 def plus_settings(**changes) -> dict:
     schema = load_schema()
     few = {"samples": 1000, "partitions": 12, "repeats": 2, "subtract_mean": True}
-    return checked(few | changes, schema["$defs"]["heads"]["smooseg_plus"], schema, "settings")
+    return validate(few | changes, schema["$defs"]["heads"]["smooseg_plus"], schema, "settings")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def random_tree(finest: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("seed", range(5))
 def test_a_cut_keeps_the_numbers_of_every_coarser_one(seed):
     steps, sizes = random_tree(9, seed)
-    numbers, merges = numbered(steps, sizes)
+    numbers, merges = number_clusters(steps, sizes)
     shares = np.empty(9)
     shares[numbers] = sizes
     assert groups(merges, 9).tolist() == list(range(9))
@@ -67,19 +67,19 @@ def test_a_cut_keeps_the_numbers_of_every_coarser_one(seed):
 
 
 def test_merges_are_those_of_the_steps():
-    numbers, merges = numbered(np.array([(1, 2), (0, 1)]), np.array([1, 5, 6]))
+    numbers, merges = number_clusters(np.array([(1, 2), (0, 1)]), np.array([1, 5, 6]))
     assert numbers.tolist() == [1, 2, 0]  # 1 and 2 together are largest, and 2 of them
     assert merges.tolist() == [[0, 2], [1, 3]]
     assert groups(chain(4), 2).tolist() == [0, 1, 0, 0]
 
 
 def test_what_was_not_found_is_empty_and_joins_first():
-    tree = finished(np.array([0, 1, 1]), np.array([(0, 1)]), np.array([0.5]), 4)
+    tree = finish_tree(np.array([0, 1, 1]), np.array([(0, 1)]), np.array([0.5]), 4)
     assert tree.sizes.tolist() == pytest.approx([2 / 3, 1 / 3, 0, 0])
     assert tree.heights.tolist() == [0, 0, 0.5]
     assert tree.labels.tolist() == [1, 0, 0]
     assert sorted(groups(tree.merges, 2)[:2].tolist()) == [0, 1]
-    alone = finished(np.zeros(3, int), np.empty((0, 2), int), np.empty(0), 3)
+    alone = finish_tree(np.zeros(3, int), np.empty((0, 2), int), np.empty(0), 3)
     assert alone.sizes.tolist() == [1, 0, 0]
 
 

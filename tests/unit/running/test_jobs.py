@@ -10,11 +10,11 @@ import pytest
 JOB = """
 import logging, sys
 from pathlib import Path
-from smooseg.running.files import whole
+from smooseg.running.files import write_whole
 from smooseg.running.jobs import job
 with job(sys.argv[1], 1):
     logging.info("at work")
-    with whole(Path(sys.argv[2])) as aside:
+    with write_whole(Path(sys.argv[2])) as aside:
         raise OSError(int(sys.argv[3]), "refused")
 """
 

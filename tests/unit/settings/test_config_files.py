@@ -9,7 +9,7 @@ from smooseg.errors import SmoosegError
 from smooseg.settings.catalogue import load_catalogue
 from smooseg.settings.config import resolve
 from smooseg.settings.files import CATALOGUE, over_catalogue, read_catalogue
-from smooseg.settings.shipped import shipped
+from smooseg.settings.shipped import shipped_path
 from tests.conftest import ROOT, shipped_config
 
 REFERENCE = ROOT / "tests" / "reference"
@@ -134,7 +134,9 @@ def test_presets_are_checked(presets, message):
 
 
 def test_every_head_without_labels_has_a_small_and_a_released_preset():
-    heads = set(yaml.safe_load(shipped("workflow/schemas/config.schema.yaml").read_text("utf-8"))["$defs"]["heads"])
+    heads = set(
+        yaml.safe_load(shipped_path("workflow/schemas/config.schema.yaml").read_text("utf-8"))["$defs"]["heads"]
+    )
     presets = read_catalogue()["presets"]
     assert set(presets) == heads - {"linear"}
     assert all({"small", "released"} <= set(names) for names in presets.values())

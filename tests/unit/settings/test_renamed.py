@@ -13,7 +13,7 @@ from smooseg.errors import SmoosegError
 from smooseg.heads import HEADS, load_head
 from smooseg.settings.config import resolve
 from smooseg.settings.files import over_catalogue, read_config
-from smooseg.settings.renamed import head_name, renamed
+from smooseg.settings.renamed import head_name, rename_keys
 from tests.conftest import ROOT, shipped_config
 from tests.unit.heads.test_heads import settings
 
@@ -53,7 +53,7 @@ def test_old_names_are_taken_and_said_once(caplog, given, place, value, message)
 
 
 def test_one_key_in_several_places_is_said_once(caplog):
-    renamed({"postprocess": ["raw"], "tables": {"a": {"postprocess": ["raw"]}, "b": {"postprocess": ["raw"]}}})
+    rename_keys({"postprocess": ["raw"], "tables": {"a": {"postprocess": ["raw"]}, "b": {"postprocess": ["raw"]}}})
     (record,) = caplog.records
     assert "postprocess (and 2 more) is called evaluate now" in record.message
 
@@ -68,7 +68,7 @@ def test_the_command_takes_a_head_by_its_old_name(caplog):
 
 def test_what_is_given_is_left_as_it_is():
     given = {"masks": {}, "experiments": {"x": {"head": "smooth"}}}
-    assert renamed(given) == {"proposals": {}, "experiments": {"x": {"head": "smooseg_plus"}}}
+    assert rename_keys(given) == {"proposals": {}, "experiments": {"x": {"head": "smooseg_plus"}}}
     assert given == {"masks": {}, "experiments": {"x": {"head": "smooth"}}}
 
 
@@ -76,12 +76,12 @@ def test_what_is_given_is_left_as_it_is():
     "broken", [{"tables": 3}, {"tables": {"t": None}}, {"experiments": {"x": {"head": ["a"]}}}, {1: 2}]
 )
 def test_what_is_no_configuration_is_left_to_the_schema(broken):
-    assert renamed(broken) == broken
+    assert rename_keys(broken) == broken
 
 
 def test_both_names_in_one_place_are_one_sentence():
     with pytest.raises(SmoosegError, match="^config: masks is called proposals now, and proposals is there too; keep"):
-        renamed({"masks": {}, "proposals": {}})
+        rename_keys({"masks": {}, "proposals": {}})
 
 
 def test_settings_that_are_gone_are_left_out_where_they_say_what_counts_now(caplog):

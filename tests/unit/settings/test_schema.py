@@ -2,7 +2,7 @@
 
 import pytest
 
-from smooseg.settings.schema import load_schema, referred
+from smooseg.settings.schema import follow_reference, load_schema
 
 SCHEMA = load_schema()
 HEADS = sorted(SCHEMA["$defs"]["heads"])
@@ -11,7 +11,7 @@ HEADS = sorted(SCHEMA["$defs"]["heads"])
 def keys(part: dict, path: str = ""):
     """(path, what the schema says of it) of every key below a part."""
     for key, entry in part.get("properties", {}).items():
-        yield f"{path}{key}", referred(entry, SCHEMA) | entry
+        yield f"{path}{key}", follow_reference(entry, SCHEMA) | entry
         yield from keys(entry, f"{path}{key}.")
 
 
