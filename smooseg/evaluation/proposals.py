@@ -32,6 +32,15 @@ NEGLIGIBLE = 1e-6  # of the largest entry: below it a sign is rounding
 BLOCK = 2 * CHUNK  # views of a task: whole chunks of features and of masks
 
 
+def proposal_facts(settings: dict, crf: dict, code: str) -> dict:
+    """What decides the masks, apart from the views: the provenance of their store.
+
+    Args:
+        settings, crf, code: As in :func:`propose_masks`.
+    """
+    return {"masks": settings, "crf": crf | {"engine": find_engine(crf["engine"])}, "code": code}
+
+
 def propose_masks(
     features: Store,
     path: Path,
@@ -56,8 +65,8 @@ def propose_masks(
         crf: Settings of :func:`smooseg.evaluation.refinement.refine`.
         workers, scheduler: Where it is computed, see :func:`smooseg.running.parallel.compute`.
     """
-    crf = crf | {"engine": find_engine(crf["engine"])}
-    output = create_label_store(features, features.views, path, {"masks": settings, "crf": crf, "code": code})
+    facts = proposal_facts(settings, crf, code)
+    crf, output = facts["crf"], create_label_store(features, features.views, path, facts)
     mean = mean_feature(features).numpy() if settings["subtract_mean"] else np.zeros(features.shape[-1], np.float32)
     inputs, views = (absolute(features.path), absolute(path)), (absolute(manifest), absolute(root))
     workers, threads = engine_workers(crf["engine"], workers, scheduler)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import SmoosegError
-from ..evaluation.proposals import propose_masks
+from ..evaluation.proposals import proposal_facts, propose_masks
 from ..features.cached import Features
 from ..features.caching import Source, cache_features
 from ..features.provenance import feature_needs
@@ -171,13 +171,17 @@ def weights_of(features: Features) -> Path:
 
 
 def proposals_of(features: Features) -> Store:
-    """Mask proposals of the views, found once for a cache."""
+    """Mask proposals of the views, found once for a cache; the workflow's are taken as they are."""
     source = known_source(features, "masks of the images")
     path = features.results / "proposals" / features.dataset / f"{features.backbone}.zarr"
     settings = proposal_settings(part_defaults("proposals"), features.entry or {"subtract_mean": False})
-    views = (source.manifest, source.root)
-    propose_masks(features.store, path, code_of_proposals(), *views, settings, crf_defaults(), workers=usable_cores())
-    return open_store(path, {key: features.needs[key] for key in ("manifest_sha256", "size")})
+    views, crf, code = (source.manifest, source.root), crf_defaults(), code_of_proposals()
+    needs = {key: features.needs[key] for key in ("manifest_sha256", "size")} | proposal_facts(settings, crf, code)
+    try:
+        return open_store(path, needs)
+    except SmoosegError:  # none yet, or made from something else
+        propose_masks(features.store, path, code, *views, settings, crf, workers=usable_cores())
+    return open_store(path, needs)
 
 
 def pictures_of(features: Features) -> np.ndarray | None:

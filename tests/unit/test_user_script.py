@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dask.array
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import xarray
 import zarr
 from matplotlib.axes import Axes
 from PIL import Image
@@ -207,6 +209,15 @@ def test_every_head_gets_what_it_needs_from_images(folder, backbone, head):
     assert f"head={head!r}" in repr(model)
 
 
+def test_mask_proposals_that_are_there_are_not_written_again(folder, backbone, tmp_path):
+    features = smooseg.extract(folder / "images", tmp_path, backbone, size=32)
+    smooseg.fit(features, clusters=2, head="primaps", **QUICK["primaps"])
+    (store,) = (tmp_path / "results" / "proposals").rglob("*.zarr")
+    before = {path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file()}
+    smooseg.fit(features, clusters=2, head="primaps", seed=1, **QUICK["primaps"])
+    assert before and before == {path: path.stat().st_mtime_ns for path in store.rglob("*") if path.is_file()}
+
+
 @pytest.mark.parametrize("head", sorted(QUICK))
 def test_every_head_takes_bare_features_or_says_what_is_missing(head):
     values, _ = clustered_features(32)
@@ -287,6 +298,13 @@ def test_features_are_an_array(features):
     again = smooseg.open_features(features.path)
     np.testing.assert_array_equal(again, whole)
     assert smooseg.fit(again, 2, "kmeans", samples=1000).path.is_file()
+
+
+def test_xarray_takes_the_names_of_a_caches_axes(features):
+    array = zarr.open_array(features.path, mode="r")
+    named = xarray.DataArray(dask.array.from_zarr(array), dims=array.metadata.dimension_names)
+    assert named.sizes == {"views": len(features), "patches": features.shape[1], "channels": 64}
+    np.testing.assert_array_equal(named.isel(views=1).compute(), features[1])
 
 
 def test_masks_show_themselves(folder, model, tmp_path):
