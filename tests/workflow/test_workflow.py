@@ -13,9 +13,9 @@ import yaml
 from smooseg.features.provenance import file_sha256
 from smooseg.features.store import Store
 from smooseg.heads import load_head
-from tests.package import install
-from tests.unit.running.test_parallel import cluster
-from tests.workflow.project import UMASK, Project
+from tests.support.cluster import cluster
+from tests.support.package import install
+from tests.support.project import UMASK, Project
 
 OF_LABELS = {"plot_segmentations", "plot_side_by_side", "plot_embeddings", "plot_scores", "plot_confusion"}
 COLLECT = {"make_tables", "make_report", "all"} | OF_LABELS

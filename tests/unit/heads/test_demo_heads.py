@@ -24,8 +24,8 @@ from smooseg.images.manifests import manifest_sha256
 from smooseg.running import device
 from smooseg.settings.heads import SUPERVISED
 from tests.conftest import TINY_MODEL, make_store
-from tests.unit.evaluation.test_refinement import crf_settings
-from tests.unit.heads.test_heads import settings
+from tests.support.evaluation import crf_settings
+from tests.support.heads import settings
 
 SIZE = 128
 QUICK = {

@@ -17,7 +17,7 @@ from smooseg.heads.eagle.eigenvectors import EigenClusters, eigenvectors, medoid
 from smooseg.heads.eagle.head import EagleHead, Objects, adaptive_loss
 from smooseg.heads.stego import correspondences
 from tests.conftest import clustered_features, make_store
-from tests.unit.heads.test_heads import BUDGET, KINDS, settings
+from tests.support.heads import BUDGET, KINDS, settings
 
 CHANNELS = 6
 

@@ -8,9 +8,8 @@ import torch.nn.functional as F
 from smooseg.heads.equss import EqussHead, quantisation_loss
 from smooseg.heads.parts.positions import corners
 from smooseg.heads.parts.probe import ClusterProbe
-from tests.unit.heads.released import FOLDER, assert_agrees, golden
-from tests.unit.heads.test_heads import settings
-from tests.unit.heads.test_released_stego import PARTS, give_partners, give_positions, positions
+from tests.support.heads import settings
+from tests.support.released import FOLDER, PARTS, assert_agrees, give_partners, give_positions, golden, positions
 
 GRID, SAMPLES, PIXELS = (5, 5), 9, 15
 

@@ -18,7 +18,7 @@ from smooseg.images.imaging import raster_sha256, read_views, read_views_and_voi
 from smooseg.images.indexing import index_views
 from smooseg.images.rasters import Raster
 from smooseg.images.views import window_boxes
-from tests.unit.cli.test_cli_rasters import HEIGHT, PLACE, WIDTH, pixels, write
+from tests.support.rasters import HEIGHT, PLACE, WIDTH, pixels, write
 
 SIZE = 64
 
