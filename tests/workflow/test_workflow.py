@@ -138,8 +138,8 @@ def test_a_class_renamed_reruns_scores_and_no_training(project):
 @pytest.mark.parametrize(
     ("module", "old", "new", "expected"),
     [
-        ("heads/smooseg/energy.py", "EPSILON = 1e-12", "EPSILON = 1e-12  # a comment", set()),
-        ("heads/smooseg/energy.py", "EPSILON = 1e-12", "EPSILON = 1e-11", TRAIN),
+        ("heads/parts/epsilon.py", "EPSILON = 1e-12", "EPSILON = 1e-12  # a comment", set()),
+        ("heads/parts/epsilon.py", "EPSILON = 1e-12", "EPSILON = 1e-11", TRAIN),
         ("images/imaging.py", "[:, ::-1]", "[::-1, ::-1]", {"index_part", "index_views"} | FROM_FEATURES),
         ("features/extraction.py", "AHEAD = 2", "AHEAD = 3", FROM_FEATURES),
         (

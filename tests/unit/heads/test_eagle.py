@@ -15,7 +15,7 @@ from smooseg.features.store import open_store
 from smooseg.heads import HEADS
 from smooseg.heads.eagle.eigenvectors import EigenClusters, eigenvectors, medoids, object_loss, patch_weights
 from smooseg.heads.eagle.head import EagleHead, Objects, adaptive_loss
-from smooseg.heads.stego import correspondences
+from smooseg.heads.parts.correspondence import correspondences
 from tests.conftest import clustered_features, make_store
 from tests.support.heads import BUDGET, KINDS, settings
 

@@ -11,10 +11,11 @@ from smooseg.errors import SmoosegError
 from smooseg.features.store import open_store
 from smooseg.heads import HEADS, load_head, save_head
 from smooseg.heads.linear import labelled_batches, patch_shares
+from smooseg.heads.parts.correspondence import correspondence_loss
+from smooseg.heads.parts.neighbours import nearest_neighbours, neighbour_batches
 from smooseg.heads.parts.projector import channel_dropout
 from smooseg.heads.smooseg import head as smooseg
 from smooseg.heads.smooseg.head import SmooSegHead
-from smooseg.heads.stego import correspondence_loss, nearest_neighbours, neighbour_batches
 from smooseg.settings.heads import SUPERVISED
 from smooseg.settings.schema import load_schema
 from tests.conftest import make_store

@@ -14,9 +14,9 @@ from smooseg.heads.eagle.eigenvectors import (
     smallest_eigenvectors,
 )
 from smooseg.heads.eagle.head import EagleHead, Objects
+from smooseg.heads.parts.correspondence import correspondences, normalise_at
 from smooseg.heads.parts.positions import corners
 from smooseg.heads.parts.probe import ClusterProbe
-from smooseg.heads.stego import correspondences, normalise_at
 from tests.support.heads import settings
 from tests.support.released import (
     TOLERANCE,

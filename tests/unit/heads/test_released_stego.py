@@ -4,9 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from smooseg.heads.parts.correspondence import correspondences, normalise_at
 from smooseg.heads.parts.positions import corners
 from smooseg.heads.parts.probe import ClusterProbe
-from smooseg.heads.stego import StegoHead, correspondences, normalise_at
+from smooseg.heads.stego import StegoHead
 from tests.support.heads import settings
 from tests.support.released import PARTS, assert_agrees, give_partners, give_positions, golden, positions
 
@@ -53,7 +54,7 @@ def test_losses_and_gradients_are_the_released_ones(values, case, monkeypatch):
     weights = {f"{name}_weight": w.item() for name, w in zip(PARTS, values[f"weights_{case}"], strict=True)}
     head = StegoHead(24, 5, settings("stego", patches=SAMPLES, random_images=2, **shifts, **weights))
     give_positions(monkeypatch, values["coords1"], values["coords2"])
-    give_partners(monkeypatch, "smooseg.heads.stego", values["random_partners"])
+    give_partners(monkeypatch, "smooseg.heads.parts.distilled", values["random_partners"])
     codes = [values[key].clone().requires_grad_() for key in ("code", "code_neighbour")]
     views = [(values[key], code) for key, code in zip(("features", "features_neighbour"), codes, strict=True)]
     loss, parts = head.correspondence(*views, torch.Generator())
