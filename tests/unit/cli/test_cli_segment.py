@@ -151,7 +151,7 @@ def test_masks_of_another_legend_do_not_stay_beside_a_new_one(head, photos, tmp_
         f"{out}: holds 1 masks of other pictures whose ids mean something else (b.v2.png); give another" in other.stderr
     )
     assert times(out) == before
-    remove_other_masks(find_photos([photos])[0], out)
+    remove_other_masks([photo.mask for photo in find_photos([photos])[0]], out)
     assert segment(head, out, photos).exit_code == 0
     assert sorted(path.name for path in out.rglob("*") if path.is_file()) == [
         *("a.overlay.jpg", "a.png", "c.overlay.jpg", "c.png", "legend.csv", "shares.csv")
