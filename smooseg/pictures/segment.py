@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..errors import SmoosegError
-from ..images.rasters import require_rasterio
+from ..images.gdal import require_rasterio
 from ..running.progress import progress
 from .output.stale import require_one_legend
 from .output.tables import write_tables

@@ -13,7 +13,8 @@ from rasterio.crs import CRS
 from rasterio.rpc import RPC
 from shapely import from_wkb
 
-from smooseg.images.rasters import Raster, is_raster
+from smooseg.images.gdal import is_raster
+from smooseg.images.rasters import Raster
 from smooseg.pictures.photos import decode_photo
 from tests.support.rasters import HEIGHT, PLACE, WIDTH, check_polygons, mask_of, pixels, segment, write
 from tests.support.segmenting import CLUSTERS, SIZE, picture, run
