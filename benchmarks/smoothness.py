@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 
 from benchmarks.common import best_time, in_process, row
-from smooseg.heads.smooseg.energy import image_moments, random_partners, smoothness
+from smooseg.heads.parts.partners import random_partners
+from smooseg.heads.smooseg.energy import image_moments, smoothness
 
 BATCH, PATCHES, CHANNELS, CLUSTERS = 32, 784, 384, 27  # ViT-S/8 at 224 on COCO-Stuff
 B1, B2 = -0.02, 0.5

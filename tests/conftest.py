@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from smooseg.features.store import create_store
 from smooseg.settings.files import over_catalogue, read_config
 
+pytest.register_assert_rewrite("tests.support")  # helpers say as much as tests when they fail
 ROOT = Path(__file__).parent.parent
 CAMVID = ROOT.parent / "shared" / "data" / "camvid"
 SECRET = "what-no-log-may-show"  # of the bucket

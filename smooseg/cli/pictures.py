@@ -119,7 +119,7 @@ def gallery(head: Path, images: tuple[str, ...], out: Path | None, weights: Path
 
     Example: smooseg gallery work/results/experiments/smooseg_plus/0/head.safetensors
     """
-    from ..pictures.output.gallery import make_gallery
+    from ..pictures.gallery import make_gallery
 
     out = out or head.with_name("gallery.html")
     problems = make_gallery(head, list(images), out, weights, names)

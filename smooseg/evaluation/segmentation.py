@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from ..features.store import Store
 from ..heads import Head
-from ..heads.smooseg.energy import EPSILON
+from ..heads.parts.epsilon import EPSILON
 
 
 @torch.inference_mode()

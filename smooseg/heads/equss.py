@@ -11,10 +11,11 @@ from torch import nn
 
 from ..errors import SmoosegError
 from ..features.store import Store
+from .parts.correspondence import View
+from .parts.distilled import CorrespondenceHead
 from .parts.probe import ClusterProbe
 from .parts.projector import channel_dropout
 from .snapshot import Snapshot
-from .stego import CorrespondenceHead, View
 from .training import Energy, clip_gradients
 
 

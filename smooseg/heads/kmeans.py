@@ -7,17 +7,14 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
-from sklearn.cluster import MiniBatchKMeans
 
-from ..features.reader import shuffled_batches
 from ..features.store import Store
-from ..running.progress import progress
 from .base import Head
-from .parts.sampling import patches_at
+from .parts.clustering import embed_blocks, minibatch_kmeans
+from .parts.sampling import sample_patches
 from .snapshot import Snapshot
 
 LOG = logging.getLogger(__name__)
-BLOCK = 1 << 14  # patches embedded at once
 
 
 class KMeansHead(Head):
@@ -50,45 +47,3 @@ class KMeansHead(Head):
             "steps_per_second": model.n_steps_ / (time.perf_counter() - began),
         }
         return pd.DataFrame([history])
-
-
-@torch.no_grad()
-def embed_blocks(head: Head, patches: torch.Tensor) -> np.ndarray:
-    """Normalised embeddings of patches, block by block: float32 (patches, dimensions)."""
-    blocks = patches.split(BLOCK)
-    first = F.normalize(head.embed(blocks[0]), dim=-1)
-    sample = np.empty((len(patches), first.shape[1]), np.float32)
-    for i, block in enumerate(blocks):
-        sample[i * BLOCK : i * BLOCK + len(block)] = F.normalize(head.embed(block), dim=-1).numpy()
-    return sample
-
-
-def minibatch_kmeans(sample: np.ndarray, clusters: int, settings: dict, seed: int) -> MiniBatchKMeans:
-    """Clusters of a sample.
-
-    Args:
-        sample: float32 (patches, dimensions).
-        clusters: K.
-        settings: kmeans_batch (patches in a step), epochs (at most) and starts (of k-means++; the best is kept).
-        seed: Fixes starts and order.
-    """
-    return MiniBatchKMeans(
-        clusters,
-        batch_size=settings["kmeans_batch"],
-        max_iter=settings["epochs"],
-        n_init=settings["starts"],
-        random_state=seed,
-    ).fit(sample)
-
-
-def sample_patches(store: Store, samples: int, budget: int, seed: int) -> torch.Tensor:
-    """About ``samples`` patch features drawn evenly from all views: (patches, channels)."""
-    patches, rng = store.shape[1], np.random.default_rng(seed)
-    each = min(patches, -(-samples // store.views))
-    batches = shuffled_batches(store, store.chunk, budget, seed)
-    parts = []
-    for _ in progress(range(-(-min(store.views, samples) // store.chunk)), unit="block", desc="sample"):
-        views = next(batches)
-        order = torch.from_numpy(rng.permuted(np.tile(np.arange(patches), (len(views), 1)), axis=1)[:, :each])
-        parts.append(patches_at(views, order).flatten(0, 1))
-    return torch.cat(parts)

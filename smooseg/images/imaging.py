@@ -13,7 +13,8 @@ from PIL import Image
 from ..errors import SmoosegError, raise_problems
 from .datasets.matlab import image_array
 from .decoding import FEWEST, Picture, read_picture
-from .rasters import Raster, open_raster
+from .gdal import open_raster
+from .rasters import Raster
 
 RESAMPLING = {
     "nearest": Image.Resampling.NEAREST,

@@ -1,110 +1,22 @@
-"""Rasters that GDAL opens: read by windows, scaled to eight bits of three bands."""
+"""A raster's pixels: read by windows, scaled to eight bits of three bands."""
 
 import logging
-import os
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 import numpy as np
 
 from ..errors import SmoosegError
-from .bands import alpha_band, is_palette, limits, mean_colour, palette, usual_bands, value_bits
-from .decoding import FEWEST, open_image
+from .bands import alpha_band, limits, mean_colour, palette, usual_bands, value_bits
+from .decoding import FEWEST
+from .gdal import open_raster, reading
 from .places import place_of
 from .resampling import resample
 
 LOG = logging.getLogger(__name__)
-DRIVERS = {  # of GDAL by suffix: a VRT names other files, so that none may come under another suffix
-    **dict.fromkeys((".tif", ".tiff"), "GTiff"),
-    **dict.fromkeys((".jp2", ".j2k"), "JP2OpenJPEG"),
-    **{".vrt": "VRT", ".img": "HFA"},
-}
 SAMPLE = 2048  # rows and columns, at most, that percentiles are taken of, evenly spread over the image
-CACHE_MB = "128"  # of GDAL: more than a row of windows at full scale, also of a raster that is stored by rows
-INSTALL = "pip install rasterio pyogrio shapely"
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Where a raster is read.
-
-    Raises:
-        SmoosegError: If that fails: damage surfaces as whatever its bytes lead GDAL to.
-    """
-    try:
-        yield
-    except SmoosegError:
-        raise
-    except Exception as error:
-        raise SmoosegError(f"{path}: raster cannot be read ({' '.join(str(error).split())})") from error
-
-
-def open_raster(path: Path) -> Any:
-    """GDAL's data set of a file.
-
-    Raises:
-        SmoosegError: If rasterio is not installed, or the file is no raster.
-    """
-    require_rasterio(path)
-    os.environ.setdefault("GDAL_CACHEMAX", CACHE_MB)  # else a twentieth of the machine's memory
-    import rasterio
-
-    quiet()
-    with reading(path):  # what lies beside a file, and what a VRT names, lies where a link leads
-        return rasterio.open(path.resolve(), driver=DRIVERS[path.suffix.lower()])
-
-
-def quiet() -> None:
-    """Let rasterio and pyogrio say nothing: what matters is raised as well.
-
-    Threads share Python's filters of warnings, so that none can be set for a while only.
-    """
-    from rasterio.errors import NotGeoreferencedWarning
-
-    logging.getLogger("rasterio").setLevel(logging.CRITICAL)
-    warnings.simplefilter("ignore", NotGeoreferencedWarning)
-    warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
-
-
-def require_rasterio(what: str | Path) -> None:
-    """Raise unless rasterio is installed, for which ``what`` asks."""
-    if not find_spec("rasterio"):
-        raise SmoosegError(f"{what}: rasters need rasterio, which is not installed here; {INSTALL}")
-
-
-def is_raster(path: Path, asked: bool = False) -> bool:
-    """Whether a file is read through GDAL: it is georeferenced, or nothing that Pillow reads, or somebody asked.
-
-    A palette without georeference is Pillow's.
-    """
-    if path.suffix.lower() not in DRIVERS or not find_spec("rasterio"):
-        return False
-    try:
-        with open_raster(path) as data, reading(path):
-            if place_of(data).known:
-                return True
-            if is_palette(data):
-                return False
-            banded = data.count > 1 and data.profile.get("interleave") == "band"
-            beyond = data.dtypes[0] not in {"uint8", "uint16"} or (banded and data.dtypes[0] == "uint16")
-            return asked or beyond or not pillow_opens(path)
-    except SmoosegError:
-        return False  # Pillow says what is wrong with it
-
-
-def pillow_opens(path: Path) -> bool:
-    """Whether Pillow knows the layout of a file."""
-    try:
-        with open_image(path):
-            return True
-    except Exception:  # damage surfaces as whatever the bytes lead it to
-        return False
 
 
 class Raster:

@@ -115,7 +115,7 @@ def fit_pictures(
     head = Path("results", "experiments", choice.head, str(choice.seed), "head.safetensors")
     weights, scored = Path("results", "weights", f"{choice.backbone}.safetensors"), bool(pictures.labelled)
     run_workflow(out, ["all"] * scored + [str(head), str(weights)], cores, loudness)
-    remove_other_masks(pictures.photos, out / MASKS)
+    remove_other_masks([photo.mask for photo in pictures.photos], out / MASKS)
     segmenter = Segmenter(out / head, crf=crf, names=names)
     outcome = segment_photos(pictures.photos, segmenter, out / MASKS, [], BATCH)
     report = out / "results" / "report.html" if scored else None

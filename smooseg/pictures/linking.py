@@ -19,9 +19,10 @@ from ..images.datasets.labelfiles import label_files
 from ..images.datasets.raster import require_same_place
 from ..images.decoding import Picture
 from ..images.finding import SUFFIXES
+from ..images.gdal import require_rasterio
 from ..images.imaging import require_size
 from ..images.labels import doubts, found_ids
-from ..images.rasters import Raster, require_rasterio
+from ..images.rasters import Raster
 from ..images.views import LEAST
 from ..running.files import require_text, write_whole
 from ..running.progress import progress

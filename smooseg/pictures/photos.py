@@ -16,8 +16,8 @@ from PIL import Image
 from ..errors import SmoosegError
 from ..images.decoding import Picture, open_image, read_picture
 from ..images.finding import find_pictures
+from ..images.gdal import DRIVERS, INSTALL, is_raster, open_raster
 from ..images.imaging import RESAMPLING
-from ..images.rasters import DRIVERS, INSTALL, is_raster, open_raster
 from ..running.files import require_text
 from .output.masks import is_output
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..errors import SmoosegError
-from ..images.rasters import require_rasterio
+from ..images.gdal import require_rasterio
 from ..running.progress import progress
 from .output.stale import require_one_legend
 from .output.tables import write_tables
@@ -80,7 +80,7 @@ def segment(
     if not photos:
         raise SmoosegError("; ".join(problems) or "no image was given")
     photos = [replace(photo, bands=bands) for photo in photos]
-    require_one_legend(photos, segmenter, Path(out))
+    require_one_legend([photo.mask for photo in photos], segmenter.made_from, Path(out))
     return segment_photos(photos, segmenter, Path(out), problems, batch, polygons)
 
 
@@ -105,5 +105,5 @@ def segment_photos(
     for note, noted in work.writer.notes.items():
         LOG.warning("%s%s: %d images with %s", noted[0].path, ", …" if len(noted) > 1 else "", len(noted), note)
     used = {cluster for record in work.records.values() for cluster in record["clusters"]}
-    finished = [(photo, work.records[photo]) for photo in photos if photo in work.records]
+    finished = [(photo.path, photo.mask, work.records[photo]) for photo in photos if photo in work.records]
     return Outcome(write_tables(finished, segmenter.legend, out), problems, kept, len(used), segmenter.head.clusters)

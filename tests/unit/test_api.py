@@ -10,7 +10,7 @@ from PIL import Image
 import smooseg
 from smooseg import SmoosegError, extract, fit, segment
 from tests.conftest import ROOT, TINY_MODEL, write_images
-from tests.deep import png
+from tests.support.deep import png
 
 
 @pytest.fixture

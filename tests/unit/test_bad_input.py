@@ -42,9 +42,9 @@ from smooseg.running.jobs import job
 from smooseg.settings.config import resolve
 from smooseg.settings.files import over_catalogue, read_config
 from tests.conftest import TINY_MODEL, file_source, make_store, shipped_config, write_images
-from tests.deep import png, tiff
-from tests.unit.cli.test_cli_rasters import write
-from tests.workflow.project import Project
+from tests.support.deep import png, tiff
+from tests.support.project import Project
+from tests.support.rasters import write
 
 SIZE, CHANNELS, WIDTH, HEIGHT = 32, 4, 96, 80
 GREEN = (40, 160, 60)

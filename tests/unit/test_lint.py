@@ -20,6 +20,12 @@ def test_imports_run_downwards_and_every_room_has_its_layer(monkeypatch):
     assert lint_imports(cache_dir=None) == 0
 
 
+def test_what_tests_share_lies_in_support():
+    """No test module imports another one: each can be moved or run alone."""
+    shared = re.compile(r"^\s*(?:from|import) tests\.(?!conftest\b|support\b)", re.MULTILINE)
+    assert not [path for path in (ROOT / "tests").rglob("*.py") if shared.search(path.read_text("utf-8"))]
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -18,7 +18,7 @@ from smooseg.settings.config import resolve
 from smooseg.settings.heads import head_schema
 from smooseg.settings.schema import load_schema, validate
 from tests.conftest import clustered_features, make_store, shipped_config
-from tests.package import blocks, install
+from tests.support.package import blocks, install
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from smooseg.errors import SmoosegError
 from smooseg.settings.config import resolve
 from smooseg.settings.schema import load_schema, validate
 from tests.conftest import ROOT, shipped_config
-from tests.package import install
+from tests.support.package import install
 
 FENCE = re.compile(r"^( *)```(\w+)\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 SEPARATORS = {"&&", "||", "|", ";"}  # between commands of a line

@@ -19,7 +19,7 @@ from PIL import Image
 import smooseg
 from smooseg.settings.choices import blind_heads, choose, fitting_backbone, presets_of
 from tests.conftest import ROOT, TINY_MODEL, clustered_features, write_images
-from tests.package import install
+from tests.support.package import install
 
 # settings with which each head is fitted in a second; those of others are small already
 QUICK = {

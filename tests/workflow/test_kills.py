@@ -16,14 +16,14 @@ import pytest
 from smooseg.features.store import open_store
 from smooseg.running.fingerprint import tree_state
 from tests.conftest import write_images
-from tests.unit.features.test_extraction import Case, files, plan
-from tests.workflow.project import Project
+from tests.support.extraction import Case, files, plan
+from tests.support.project import Project
 
 KILLS = 28
 EXTRACT = """
 import sys
 from pathlib import Path
-from tests.unit.features.test_extraction import Case
+from tests.support.extraction import Case
 case = Case(Path(sys.argv[1]), Path(sys.argv[2]))
 store = case.plan(sys.argv[3])
 print("ready", flush=True)

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 import smooseg
 from smooseg.cli import main
 from tests.conftest import write_images
-from tests.workflow.project import TINY
+from tests.support.project import TINY
 
 HEAD = "head.safetensors"
 

@@ -15,8 +15,8 @@ from pyogrio import raw
 from shapely import from_wkb
 
 from tests.conftest import ROOT
-from tests.unit.cli.test_cli_rasters import PLACE
-from tests.workflow.project import TINY
+from tests.support.project import TINY
+from tests.support.rasters import PLACE
 
 PHOTOGRAPHS = ROOT.parent / "shared" / "data" / "landcover" / "images" / "train"
 WIDTH, HEIGHT, SIDE = 12_000, 9_000, 512  # of the orthophoto, and of a photograph in it (pixels)

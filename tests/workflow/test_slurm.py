@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.workflow.project import Project
-from tests.workflow.slurm import NoSlurm, slurm
+from tests.support.project import Project
+from tests.support.slurm import NoSlurm, slurm
 
 PROFILE = (
     "--workflow-profile=workflow/profiles/slurm",

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT, write_images
-from tests.workflow.project import TINY
+from tests.support.project import TINY
 
 PACKED = ("Snakefile", "config.yaml", "profiles", "workflow")  # below smooseg/shipped in the wheel
 SOURCE = (*PACKED, "smooseg", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")

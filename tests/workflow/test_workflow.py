@@ -13,9 +13,9 @@ import yaml
 from smooseg.features.provenance import file_sha256
 from smooseg.features.store import Store
 from smooseg.heads import load_head
-from tests.package import install
-from tests.unit.running.test_parallel import cluster
-from tests.workflow.project import UMASK, Project
+from tests.support.cluster import cluster
+from tests.support.package import install
+from tests.support.project import UMASK, Project
 
 OF_LABELS = {"plot_segmentations", "plot_side_by_side", "plot_embeddings", "plot_scores", "plot_confusion"}
 COLLECT = {"make_tables", "make_report", "all"} | OF_LABELS
@@ -138,8 +138,8 @@ def test_a_class_renamed_reruns_scores_and_no_training(project):
 @pytest.mark.parametrize(
     ("module", "old", "new", "expected"),
     [
-        ("heads/smooseg/energy.py", "EPSILON = 1e-12", "EPSILON = 1e-12  # a comment", set()),
-        ("heads/smooseg/energy.py", "EPSILON = 1e-12", "EPSILON = 1e-11", TRAIN),
+        ("heads/parts/epsilon.py", "EPSILON = 1e-12", "EPSILON = 1e-12  # a comment", set()),
+        ("heads/parts/epsilon.py", "EPSILON = 1e-12", "EPSILON = 1e-11", TRAIN),
         ("images/imaging.py", "[:, ::-1]", "[::-1, ::-1]", {"index_part", "index_views"} | FROM_FEATURES),
         ("features/extraction.py", "AHEAD = 2", "AHEAD = 3", FROM_FEATURES),
         (

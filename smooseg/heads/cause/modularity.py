@@ -3,8 +3,8 @@
 import torch
 import torch.nn.functional as F
 
+from ..parts.epsilon import EPSILON
 from ..parts.positions import grid_side
-from ..smooseg.energy import EPSILON
 
 TEMPERATURE = 0.1  # of the tanh that says how much two patches share a cluster, as released
 PRODUCTS = 1 << 22  # elements of the products of memberships computed at once: 16 MB

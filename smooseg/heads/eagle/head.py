@@ -13,13 +13,13 @@ from ...errors import SmoosegError
 from ...features.reader import shuffled_batches
 from ...features.store import Store
 from ...running.device import default_device, make_generator
+from ..parts.correspondence import View, correspondences, normalise_at
+from ..parts.partners import random_partners
 from ..parts.positions import random_corners
 from ..parts.projected import ProbedHead
 from ..parts.projector import channel_dropout
 from ..parts.sampling import distinct_positions, patches_at
-from ..smooseg.energy import random_partners
 from ..snapshot import Snapshot
-from ..stego import View, correspondences, normalise_at
 from ..training import Energy, minimise
 from .eigenvectors import EIGENVECTORS, EigenClusters, eigenvectors, object_loss, patch_weights
 
@@ -33,7 +33,7 @@ def adaptive_loss(first: View, second: View, b: float, same: bool) -> torch.Tens
     """Correspondence loss whose shift follows from the means of closeness and correspondence.
 
     Args:
-        first, second: As for :func:`smooseg.heads.stego.correspondences`.
+        first, second: As for :func:`smooseg.heads.parts.correspondence.correspondences`.
         b: Taken off the shift.
         same: Whether the two are views of one image.
 

@@ -15,12 +15,11 @@ from torch.utils.checkpoint import checkpoint
 from ...features.reader import shuffled_batches
 from ...features.store import Store
 from ...running.device import default_device, make_generator
-from ..kmeans import sample_patches
 from ..parts.average import move_average
 from ..parts.contrast import BASE_TEMPERATURE, contrastive_loss
 from ..parts.projected import ProbedHead
 from ..parts.projector import channel_dropout
-from ..parts.sampling import distinct_positions, random_patches
+from ..parts.sampling import distinct_positions, random_patches, sample_patches
 from ..snapshot import Snapshot
 from ..training import Energy, clip_gradients, minimise
 from .positives import hidden_positives, neighbour_weights, reach

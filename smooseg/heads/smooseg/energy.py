@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-EPSILON = 1e-12  # keeps an all-zero row finite, as torch.nn.functional.normalize does
+from ..parts.epsilon import EPSILON
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,3 @@ def data_term(student_logits: torch.Tensor, pseudo_labels: torch.Tensor) -> torc
         Eq. 6.
     """
     return F.cross_entropy(student_logits.flatten(0, -2), pseudo_labels.flatten())
-
-
-def random_partners(batch: int, generator: torch.Generator) -> torch.Tensor:
-    """A random pairing in which no image is its own partner: (batch,) int64, on the generator's device.
-
-    Each image's partner is the next on a random cycle through the batch.
-    """
-    order = torch.randperm(batch, generator=generator, device=generator.device)
-    partner = torch.empty_like(order)
-    partner[order] = order.roll(1)
-    return partner

@@ -10,11 +10,12 @@ from ...features.store import Store
 from ...running.device import default_device, make_generator
 from ...running.machine import fast_precision
 from ..parts.average import move_average
+from ..parts.partners import random_partners
 from ..parts.projected import ProjectedHead
 from ..parts.projector import channel_dropout
 from ..snapshot import Snapshot
 from ..training import Energy, minimise
-from .energy import data_term, image_moments, random_partners, smoothness
+from .energy import data_term, image_moments, smoothness
 from .thresholds import choose_thresholds
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -11,7 +11,7 @@ from ...errors import SmoosegError, list_some
 from ...running.files import walk
 from ..decoding import nodata_value, open_image
 from ..finding import is_hidden
-from ..rasters import quiet
+from ..gdal import quiet
 
 VOID = 255  # label value of pixels that no score counts
 VOID_NAME = "void"  # of values that mean no class, beside the classes' names
@@ -65,9 +65,8 @@ def read_geotiff(path: Path, data: bytes) -> tuple[np.ndarray, float | None]:
     from rasterio.errors import RasterioError
     from rasterio.io import MemoryFile
 
-    quiet()
     try:
-        with MemoryFile(data) as file, file.open(driver="GTiff") as raster:
+        with quiet(), MemoryFile(data) as file, file.open(driver="GTiff") as raster:
             values = raster.read()
             return values[0] if len(values) == 1 else np.moveaxis(values, 0, -1), raster.nodata
     except RasterioError as error:

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from ...errors import SmoosegError
+from ..gdal import DRIVERS, is_raster, open_raster, reading, require_rasterio
 from ..places import Place, place_of, require_same_corners
-from ..rasters import DRIVERS, is_raster, open_raster, reading, require_rasterio
 from .folder import Folder
 
 

@@ -1,4 +1,4 @@
-"""One HTML page on which a head's clusters are looked at, split, merged and named: ``smooseg gallery``."""
+"""The HTML page of a gallery: what it begins with, what it shows, and the file."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -7,64 +7,16 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 from markupsafe import Markup
 
-from ...errors import SmoosegError
-from ...evaluation.naming import HEAD, read_names
 from ...heads import Head
 from ...heads.smooseg_plus.tree import groups
 from ...results.plots.palette import class_palette
-from ...running.files import walk, write_whole
-from ...running.progress import progress
+from ...running.files import write_whole
 from ...settings.shipped import shipped_path
-from ..photos import find_photos
-from ..segmenter import Segmenter
 from .legend import Legend
 from .typical import Seen, pick_evenly
 
 TEMPLATE = "workflow/report/gallery.html.j2"
-MOST = 200  # pictures that are looked at, evenly spread over those given
 PICTURES = 100  # views that are shown whole, evenly spread over those looked at
-
-
-def make_gallery(
-    head: Path, images: list[str], out: Path, weights: Path | None = None, names: Path | None = None
-) -> list[str]:
-    """Write the page.
-
-    Args:
-        head, weights: See :class:`smooseg.pictures.segmenter.Segmenter`.
-        images: Image files, folders or globs; those that the head was fitted on if empty.
-        out: HTML file to write.
-        names: From which clusters and names are taken that the page begins with.
-
-    Returns:
-        A "path: problem" for every image that could not be used.
-
-    Raises:
-        SmoosegError: If the head or the names cannot be used, or no image can.
-    """
-    segmenter = Segmenter(head, weights)
-    sha256, finest = segmenter.made_from["head_sha256"], segmenter.head.cuts[-1]
-    given = read_names(names, segmenter.head.clusters, sha256, finest) if names else first_names(segmenter)
-    data = {
-        "head": sha256[:HEAD],
-        "merges": tree_of(segmenter.head).tolist(),
-        "palette": first_colours(segmenter.legend, finest),
-        "start": first_groups(given, segmenter.head),
-    }
-    data["names"] = [given[group[0]] for group in data["start"]]
-    segmenter.head = segmenter.head.cut(finest)
-    photos, problems = find_photos(images or find_fitted(head))
-    seen, used = Seen(finest), 0
-    for photo in progress(pick_evenly(photos, MOST), unit="image", desc="gallery"):
-        try:
-            seen.look(segmenter, photo)
-            used += 1
-        except SmoosegError as error:
-            problems.append(str(error))
-    if not used:
-        raise SmoosegError("; ".join(problems))
-    write_page(data | page_data(seen), used, out)
-    return problems
 
 
 def page_data(seen: Seen) -> dict:
@@ -85,10 +37,9 @@ def tree_of(head: Head) -> np.ndarray:
     return np.empty((0, 2), np.int64) if merges is None else merges.numpy()
 
 
-def first_names(segmenter: Segmenter) -> list[str]:
+def first_names(legend: Legend, clusters: int) -> list[str]:
     """Names of clusters before anybody gave any: their classes' where the head was scored."""
-    legend = segmenter.legend
-    ids = legend.assignment or range(segmenter.head.clusters)
+    ids = legend.assignment or range(clusters)
     return [legend.names.get(i, f"cluster {cluster}") for cluster, i in enumerate(ids)]
 
 
@@ -117,19 +68,6 @@ def first_colours(legend: Legend, finest: int) -> list[list[int]]:
     free = iter(sorted(set(range(finest)) - set(given.values())))
     places = [given[cluster] if cluster in given else next(free) for cluster in range(finest)]
     return class_palette(max(places) + 1)[places].tolist()
-
-
-def find_fitted(head: Path) -> list[Path]:
-    """Pictures of the ``smooseg fit`` that wrote a head.
-
-    Raises:
-        SmoosegError: If there are none.
-    """
-    folders = head.absolute().parents  # the head is OUT/results/experiments/NAME/SEED/head.safetensors
-    path = folders[min(4, len(folders) - 1)] / "pictures" / "images" / "train"
-    if not path.is_dir():
-        raise SmoosegError(f"{head}: is not of a smooseg fit, whose pictures are known; give pictures to look at")
-    return sorted(walk(path))  # by name, which a VRT must be given by
 
 
 def write_page(data: dict, used: int, out: Path) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ...errors import SmoosegError
 from ...images.datasets import VOID
+from ...images.gdal import quiet
 from ...images.rasters import Raster
 from ...running.files import write_whole
 from .legend import Legend
@@ -45,7 +46,7 @@ def write_raster_mask(clusters: np.ndarray, legend: Legend, raster: Raster, reco
     profile |= {"tiled": True, "blockxsize": BAND, "blockysize": BAND, "compress": "deflate"}
     counts = np.zeros(VOID + 1, np.int64)
     with write_whole(path) as aside, beside(aside) as kept:
-        with rasterio.open(aside, "w", **profile) as mask:
+        with quiet(), rasterio.open(aside, "w", **profile) as mask:
             mask.write_colormap(1, {i: (*map(int, legend.palette[i]), 255) for i in names if i != VOID})
             for start, band in bands_with_void(clusters, legend, raster):
                 counts += np.bincount(band.ravel(), minlength=VOID + 1)
@@ -127,7 +128,8 @@ def write_polygons(clusters: np.ndarray, legend: Legend, raster: Raster, path: P
         outlines = shapely.transform([shape for shape, _ in found], raster.place.coordinates)
         fields = {"geometry": shapely.to_wkb(outlines), "field_data": [numbers, names], "fields": ["id", "name"]}
         try:
-            pyogrio.raw.write(written, **fields, **layer, geometry_type="Polygon", driver="GPKG")
+            with quiet():
+                pyogrio.raw.write(written, **fields, **layer, geometry_type="Polygon", driver="GPKG")
         except RuntimeError as error:  # all of pyogrio's
             raise SmoosegError(f"{path}: outlines cannot be written ({error})") from error
         shutil.copyfile(written, aside)

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from ...images.datasets import VOID
-from ..photos import Photo
 from .legend import Legend
 from .masks import write_csv
 
@@ -15,20 +14,20 @@ SHARES, LEGEND, AREAS = "shares.csv", "legend.csv", "areas.csv"
 THOUSAND = 1000
 
 
-def write_tables(done: list[tuple[Photo, dict]], legend: Legend, out: Path) -> pd.DataFrame:
+def write_tables(done: list[tuple[Path, Path, dict]], legend: Legend, out: Path) -> pd.DataFrame:
     """Write shares, areas and legend of finished masks, and return the shares.
 
     Args:
-        done: Pictures with the records of their masks.
+        done: Each picture, its mask in the folder, and the record of that.
         legend: Of the ids.
         out: Folder of the masks.
     """
     names, rows = legend.names, list[list]()
-    if any(record["pixels"][str(VOID)] for _, record in done):
+    if any(record["pixels"][str(VOID)] for _, _, record in done):
         names = names | {VOID: "void"}
-    for photo, record in done:
+    for image, mask, record in done:
         shares = percents([record["pixels"][str(i)] for i in names])
-        place = [str(photo.path), photo.mask.as_posix()]
+        place = [str(image), mask.as_posix()]
         rows.append([*place, record["width"], record["height"], *shares])
     columns = with_classes(["image", "mask", "width", "height"], names.values())
     write_csv([columns, *rows], out / SHARES)
@@ -38,11 +37,11 @@ def write_tables(done: list[tuple[Photo, dict]], legend: Legend, out: Path) -> p
     return pd.DataFrame(rows, columns=columns)
 
 
-def write_areas(done: list[tuple[Photo, dict]], names: dict[int, str], out: Path) -> None:
+def write_areas(done: list[tuple[Path, Path, dict]], names: dict[int, str], out: Path) -> None:
     """Write the square metres of each id in every raster whose coordinates are lengths; no file without any."""
     rows = [
-        [str(photo.path), photo.mask.as_posix(), *(round(area * record["pixels"][str(i)], 3) for i in names)]
-        for photo, record in done
+        [str(image), mask.as_posix(), *(round(area * record["pixels"][str(i)], 3) for i in names)]
+        for image, mask, record in done
         if (area := record.get("square_metres"))
     ]
     if rows:

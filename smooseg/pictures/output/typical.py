@@ -8,12 +8,8 @@ from heapq import nlargest
 import numpy as np
 from PIL import Image
 
-from ..photos import Photo
-from ..segmenter import Segmenter
-
 PATCHES = 12  # typical ones of a cluster, at most
 ALL_PATCHES, LEAST = 288, 4  # of all clusters together, and still of each
-WINDOWS = 4  # along each axis of a picture that is seen in windows
 AROUND = 2  # patches on each side of a typical one that are shown with it
 PER_PICTURE = 2  # typical patches, at most, of one picture
 SIDE, QUALITY = 320, 75  # of a shown picture: pixels of its longer side, quality of its JPEG
@@ -57,25 +53,16 @@ class Seen:
         self.patches: list[list[Example]] = [[] for _ in range(clusters)]
         self.pictures: list[Picture] = []
 
-    def look(self, segmenter: Segmenter, photo: Photo) -> None:
-        """Take what is typical from a picture; from some windows of one that is seen in windows.
+    def take(self, view: np.ndarray, scores: np.ndarray, patch: int, name: str) -> None:
+        """Take what is typical from a view.
 
-        Raises:
-            SmoosegError: If the picture cannot be read.
+        Args:
+            view: uint8 (height, width, 3).
+            scores: Of its pixels, (clusters, height, width).
+            patch: Side of a patch (pixels).
+            name: Of the picture's file.
         """
-        shape = segmenter.shape(*photo.size, photo.raster)
-        view, windows = segmenter.open(photo, shape), segmenter.windows(shape)
-        if windows is None:
-            return self.take(segmenter, view.read(slice(0, shape[0]), slice(0, shape[1])), photo.path.name)
-        for row in pick_evenly(windows.rows, WINDOWS):
-            for column in pick_evenly(windows.columns, WINDOWS):
-                part = view.read(slice(row.start, row.stop), slice(column.start, column.stop))
-                self.take(segmenter, part, photo.path.name)
-
-    def take(self, segmenter: Segmenter, view: np.ndarray, name: str) -> None:
-        """Take what is typical from a view: uint8 (height, width, 3)."""
-        (scores,) = segmenter.score(view[None])
-        clusters, patch = scores.argmax(0), segmenter.needs["patch"]
+        clusters = scores.argmax(0)
         counts = np.bincount(clusters.ravel(), minlength=len(self.pixels))
         self.pixels += counts
         self.pictures.append(Picture(name, jpeg(view), indexed_png(clusters, len(counts)), counts.tolist()))

@@ -9,8 +9,10 @@ from click.testing import CliRunner
 
 from smooseg.cli import main
 from smooseg.heads.base import read_head
-from tests.unit.cli.test_cli_fit import fit, place  # noqa: F401 (a fixture)
-from tests.unit.cli.test_cli_segment import head, ids, photos, segment  # noqa: F401 (fixtures)
+from tests.support.fitting import place as place  # a fixture
+from tests.support.segmenting import head as head  # a fixture
+from tests.support.segmenting import ids
+from tests.support.segmenting import photos as photos  # a fixture
 
 FITTED = "out/results/experiments/smooseg_plus/0/head.safetensors"
 

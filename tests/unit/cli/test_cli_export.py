@@ -17,9 +17,11 @@ from torchvision.datasets import Cityscapes
 
 from smooseg.cli import main
 from smooseg.pictures.exports import export as exporting
-from tests.unit.cli.test_cli_gallery import names_csv
-from tests.unit.cli.test_cli_rasters import pixels, write
-from tests.unit.cli.test_cli_segment import SIZE, head, ids, photos, picture, run  # noqa: F401
+from tests.support.gallery import names_csv
+from tests.support.rasters import pixels, write
+from tests.support.segmenting import SIZE, ids, picture, run
+from tests.support.segmenting import head as head  # a fixture
+from tests.support.segmenting import photos as photos  # a fixture
 
 NAMES = ["land & <sea>", "void", "café"]
 COLUMNS = ["mask", "Void", "width"]  # of shares.csv

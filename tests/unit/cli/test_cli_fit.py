@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from click.testing import CliRunner
 from PIL import Image
 
@@ -27,60 +26,19 @@ from smooseg.pictures.photos import find_photos
 from smooseg.pictures.sets import pictures_of
 from smooseg.settings import shipped
 from tests.conftest import write_images
-from tests.package import install
-from tests.unit.cli.test_cli_gallery import names_csv
-from tests.unit.cli.test_cli_segment import ids, picture
-from tests.workflow.project import TINY
+from tests.support.fitting import HEAD, fit, write_photos
+from tests.support.fitting import place as place  # a fixture
+from tests.support.gallery import names_csv
+from tests.support.package import install
+from tests.support.segmenting import ids, picture
 
 KEPT = "what is done is kept, and the same command goes on from it"
 COLOURS = np.array([[0, 0, 9], [9, 0, 0]], np.uint8)  # of ids 0 and 1
-HEAD = "out/results/experiments/kmeans/0/head.safetensors"
 ADVICE = (
     f"  look at the clusters, name them:\n    smooseg gallery {HEAD}\n",
     f"    smooseg segment photos --head {HEAD} --out out/named --names names.csv\n",
     f"    smooseg segment MORE --head {HEAD} --out out/more\n",
 )
-TURNED = 6  # EXIF orientation: to be shown, the picture is turned right
-
-
-def save_turned(image: Image.Image, path) -> None:
-    """A picture as a camera that was held upright saves it."""
-    exif = Image.Exif()
-    exif[0x0112] = TURNED
-    image.rotate(90, expand=True).save(path, exif=exif)
-
-
-def write_photos(folder) -> None:
-    """Pictures of every kind that people have, and labels of two of them."""
-    (folder / "photos" / "more").mkdir(parents=True)
-    picture().save(folder / "photos" / "a.v2.jpg")
-    picture(120, 90, 1).convert("CMYK").save(folder / "photos" / "cmyk.JPEG")
-    picture(seed=2).convert("RGBA").save(folder / "photos" / "more" / "alpha.png")
-    picture(seed=3).quantize(32).save(folder / "photos" / "palette.webp")
-    deep = np.asarray(picture(seed=4).convert("L")).astype(np.uint16) * 257
-    Image.fromarray(deep).save(folder / "photos" / "deep.png")
-    save_turned(picture(seed=5), folder / "photos" / "turned.jpg")
-    (folder / "labels").mkdir()
-    label = np.ones((80, 96), np.uint8)
-    label[:40] = 0
-    for name in ("a.v2", "turned"):
-        Image.fromarray(label).save(folder / "labels" / f"{name}.png")
-
-
-@pytest.fixture
-def place(tmp_path, tiny_checkpoint, monkeypatch):
-    """A folder with pictures and a catalogue that holds the tiny backbone, as the working directory."""
-    folder = tmp_path / "somebody's pictures"
-    write_photos(folder)
-    (folder / "tiny.safetensors").write_bytes(tiny_checkpoint.read_bytes())
-    (folder / "config.yaml").write_text(yaml.safe_dump(TINY))
-    monkeypatch.chdir(folder)
-    return folder
-
-
-def fit(*arguments, classes=2, head="kmeans", out="out"):
-    options = ["--classes", classes, "--head", head, "--backbone", "tiny", "--out", out, "--cores", 2]
-    return CliRunner().invoke(main, ["fit", *map(str, [*arguments, *options])])
 
 
 def times(folder) -> dict[str, int]:

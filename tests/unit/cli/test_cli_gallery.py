@@ -3,8 +3,6 @@
 import base64
 import csv
 import io
-import json
-import re
 
 import numpy as np
 import pandas as pd
@@ -15,8 +13,11 @@ from PIL import Image
 from smooseg.cli import main
 from smooseg.features.provenance import file_sha256
 from smooseg.pictures.output.typical import indexed_png
-from tests.browser import CHROMIUM, Browser, problems
-from tests.unit.cli.test_cli_segment import SIZE, head, ids, photos, picture, run  # noqa: F401
+from tests.support.browser import CHROMIUM, Browser, problems
+from tests.support.gallery import data_of, names_csv
+from tests.support.segmenting import SIZE, ids, picture, run
+from tests.support.segmenting import head as head  # a fixture
+from tests.support.segmenting import photos as photos  # a fixture
 
 
 @pytest.fixture
@@ -27,11 +28,6 @@ def page(head, photos):
     path = head.with_name("gallery.html")
     assert result.stdout.strip() == str(path)
     return path
-
-
-def data_of(page):
-    """What a page's script works on."""
-    return json.loads(re.search(r'<script id="data" type="application/json">(.+?)</script>', page.read_text())[1])
 
 
 def image_of(url):
@@ -71,12 +67,6 @@ def test_ids_are_the_greys_of_an_indexed_png(clusters):
     np.testing.assert_array_equal(np.asarray(image), ids)
     np.testing.assert_array_equal(np.asarray(image.convert("RGB"))[..., 0], ids)
     assert max(image_of(indexed_png(ids.repeat(6, 0).repeat(6, 1), clusters)).size) == 320
-
-
-def names_csv(path, names, head):
-    rows = [f"{i},{name},{file_sha256(head)[:12]}" for i, name in enumerate(names)]
-    path.write_text("\n".join(["cluster,name,head", *rows]))
-    return path
 
 
 def test_masks_have_the_names_that_were_given(head, tmp_path):

@@ -8,12 +8,12 @@ import rasterio
 import yaml
 from PIL import Image
 
-from tests.deep import tiff
-from tests.unit.cli.test_cli_fit import HEAD, fit
-from tests.unit.cli.test_cli_rasters import PLACE, write
-from tests.unit.cli.test_cli_rasters import mask_of as geotiff_ids
-from tests.unit.cli.test_cli_segment import ids, picture, run
-from tests.workflow.project import TINY
+from tests.support.deep import tiff
+from tests.support.fitting import HEAD, fit
+from tests.support.project import TINY
+from tests.support.rasters import PLACE, write
+from tests.support.rasters import mask_of as geotiff_ids
+from tests.support.segmenting import ids, picture, run
 
 SIZES = {  # width and height of the mask of each
     "camera.png": (8000, 6000),

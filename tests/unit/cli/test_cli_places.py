@@ -13,10 +13,12 @@ from rasterio.crs import CRS
 from rasterio.rpc import RPC
 from shapely import from_wkb
 
-from smooseg.images.rasters import Raster, is_raster
+from smooseg.images.gdal import is_raster
+from smooseg.images.rasters import Raster
 from smooseg.pictures.photos import decode_photo
-from tests.unit.cli.test_cli_rasters import HEIGHT, PLACE, WIDTH, check_polygons, mask_of, pixels, segment, write
-from tests.unit.cli.test_cli_segment import CLUSTERS, SIZE, head, picture, run  # noqa: F401
+from tests.support.rasters import HEIGHT, PLACE, WIDTH, check_polygons, mask_of, pixels, segment, write
+from tests.support.segmenting import CLUSTERS, SIZE, picture, run
+from tests.support.segmenting import head as head  # a fixture
 
 ROTATED = "+proj=ob_tran +o_proj=longlat +o_lon_p=-162 +o_lat_p=39.25 +lon_0=180"
 POINTS = [

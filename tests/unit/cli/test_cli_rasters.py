@@ -16,32 +16,9 @@ from smooseg.images import rasters
 from smooseg.images.rasters import Raster, RasterView
 from smooseg.pictures.output.geotiffs import layer_name
 from smooseg.pictures.photos import Photo
-from tests.unit.cli.test_cli_segment import CLUSTERS, SIZE, head, ids, picture, run  # noqa: F401
-
-PLACE = {"crs": "EPSG:32632", "transform": Affine(0.5, 0, 500_000, 0, -0.5, 5_000_000)}
-WIDTH, HEIGHT = 256, 192
-
-
-def write(path, values, **profile):
-    """A GeoTIFF of values (bands, height, width)."""
-    shape = {"count": len(values), "height": values.shape[1], "width": values.shape[2]}
-    with rasterio.open(path, "w", driver="GTiff", dtype=values.dtype, **shape, **profile) as data:
-        data.write(values)
-    return path
-
-
-def pixels(seed=0):
-    """A picture's values, (3, height, width)."""
-    return np.asarray(picture(WIDTH, HEIGHT, seed)).transpose(2, 0, 1)
-
-
-def segment(head, out, *images):
-    return run(*images, "--head", head, "--out", out, "--scale", 1, "--tile", SIZE)
-
-
-def mask_of(path):
-    with rasterio.open(path) as data:
-        return data.read(1)
+from tests.support.rasters import HEIGHT, PLACE, WIDTH, check_polygons, mask_of, pixels, segment, write
+from tests.support.segmenting import CLUSTERS, ids, picture, run
+from tests.support.segmenting import head as head  # a fixture
 
 
 def test_a_mask_lies_where_its_raster_does_with_colours_and_names(head, tmp_path):
@@ -113,17 +90,6 @@ def test_outlines_that_cannot_be_written_are_one_sentence(head, tmp_path, monkey
     assert result.exit_code == 1
     assert f"{out / 'ortho.gpkg'}: outlines cannot be written (disk is full)" in result.stderr
     assert "defect" not in result.stderr and not [*out.glob("ortho*")]
-
-
-def check_polygons(path, mask):
-    """Areas of outlines are those of the mask, in its place (pixels of a quarter of a square metre)."""
-    meta, _, shapes, (numbers, names) = raw.read(path)
-    assert meta["crs"] == PLACE["crs"]
-    shapes = from_wkb(shapes)
-    for i in range(CLUSTERS):
-        assert sum(shape.area for shape in shapes[numbers == i]) == 0.25 * (mask == i).sum()
-    assert {f"cluster {i}" for i in numbers} == set(names)
-    assert shapes[0].bounds[0] >= 500_000 and shapes[0].bounds[3] <= 5_000_000
 
 
 @pytest.mark.parametrize("kind", ["four", "planar", "float", "vrt"])

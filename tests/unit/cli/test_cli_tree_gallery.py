@@ -23,10 +23,10 @@ from smooseg.heads.smooseg_plus.tree import chain
 from smooseg.pictures.output.gallery import page_data, write_page
 from smooseg.pictures.output.typical import Example, Picture, Seen, indexed_png, jpeg
 from smooseg.results.plots.palette import class_palette
-from tests.browser import CHROMIUM, Browser, problems
 from tests.conftest import TINY_MODEL, make_store
-from tests.unit.cli.test_cli_gallery import data_of, names_csv
-from tests.unit.cli.test_cli_segment import NEEDS, PATCH, SIZE, ids, picture, run
+from tests.support.browser import CHROMIUM, Browser, problems
+from tests.support.gallery import data_of, names_csv
+from tests.support.segmenting import NEEDS, PATCH, SIZE, ids, picture, run
 
 FINEST, CLUSTERS = 6, 3
 MERGES = [[2, 5], [1, 4], [0, 3], [6, 8], [7, 9]]  # the cut of three: 0 3, 1 4, 2 5; of two: 0 2 3 5, 1 4

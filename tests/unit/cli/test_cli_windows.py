@@ -7,7 +7,8 @@ from smooseg.heads import save_head
 from smooseg.heads.base import read_head
 from smooseg.heads.kmeans import KMeansHead
 from smooseg.pictures.segmenter import Segmenter
-from tests.unit.cli.test_cli_segment import CLUSTERS, SIZE, head, ids, picture, run, segment  # noqa: F401
+from tests.support.segmenting import CLUSTERS, SIZE, ids, picture, run, segment
+from tests.support.segmenting import head as head  # a fixture
 
 
 def tiled(head, out, image, *options):

@@ -11,7 +11,7 @@ from smooseg.features.store import open_store
 from smooseg.heads import HEADS
 from smooseg.results.plots.cuts import plot_cut_scores
 from tests.conftest import clustered_features, make_store
-from tests.unit.heads.test_tree import plus_settings
+from tests.support.heads import plus_settings
 
 KINDS, BUDGET = 3, 10**9
 

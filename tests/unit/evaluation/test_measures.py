@@ -6,23 +6,10 @@ import torch
 
 from smooseg.evaluation.measures import bimodality, measure_head, penalty
 from smooseg.features.store import open_store
-from smooseg.heads import Head
 from tests.conftest import make_store
+from tests.support.evaluation import Given
 
 SIDE, KINDS = 4, 4
-
-
-class Given(Head):
-    """Takes features as embeddings and axes as clusters."""
-
-    def learn(self, *arguments, **options):
-        raise NotImplementedError
-
-    def embed(self, features):
-        return features.float()
-
-    def classifier(self):
-        return torch.eye(self.clusters), torch.zeros(self.clusters)
 
 
 def measured(tmp_path, clusters):

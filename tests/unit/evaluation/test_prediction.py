@@ -1,12 +1,10 @@
 """Label maps from a head, with and without the CRF, and their scores."""
 
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from smooseg.errors import SmoosegError
 from smooseg.evaluation.prediction import predict_labels, refine_labels, require_same_precision
@@ -14,39 +12,8 @@ from smooseg.evaluation.scoring import read_labels, score_labels
 from smooseg.features.store import open_store
 from smooseg.heads import save_head
 from smooseg.heads.kmeans import KMeansHead
-from smooseg.images.datasets import open_dataset
-from smooseg.images.imaging import read_views
-from smooseg.images.indexing import index_views
-from smooseg.images.manifests import manifest_sha256
-from tests.conftest import make_store, write_images
-from tests.unit.evaluation.test_refinement import INSTALLED, crf_settings
-
-SIZE, PATCH = 32, 8
-
-
-def make_case(tmp_path: Path, images: int):
-    """Labelled images, their mean colours as features, and a head that knows the two colours."""
-    write_images(tmp_path / "data", "val", images)
-    dataset = open_dataset({"root": tmp_path / "data", "layout": "folder", "classes": ["sky", "ground"], "void": 255})
-    manifest = index_views(dataset, "val", "whole", SIZE, evaluation=True, workers=1)
-    manifest.to_parquet(tmp_path / "views.parquet")
-    pixels = read_views(dataset.root, manifest, SIZE, "nearest") / 255.0 - 0.5
-    side = SIZE // PATCH
-    features = (
-        pixels.reshape(len(manifest), side, PATCH, side, PATCH, 3).mean((2, 4)).reshape(len(manifest), side * side, 3)
-    )
-    make_store(
-        tmp_path / "f.zarr",
-        features.astype(np.float16),
-        size=SIZE,
-        resample="nearest",
-        manifest_sha256=manifest_sha256(manifest),
-    )
-    head = KMeansHead(3, 2, {})
-    colours = torch.tensor([[90.0, 140, 220], [40, 160, 60]]) / 255 - 0.5
-    head.centroids.copy_(torch.nn.functional.normalize(colours, dim=1))
-    save_head(head, "kmeans", {}, tmp_path / "head.safetensors")
-    return tmp_path, dataset, tmp_path / "views.parquet"
+from tests.conftest import make_store
+from tests.support.evaluation import INSTALLED, SIZE, crf_settings, make_case
 
 
 @pytest.fixture

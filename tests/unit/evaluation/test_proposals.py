@@ -25,7 +25,7 @@ from smooseg.images.imaging import read_views
 from smooseg.images.indexing import index_views
 from smooseg.images.manifests import manifest_sha256
 from tests.conftest import ROOT, make_store, write_images
-from tests.unit.evaluation.test_refinement import INSTALLED, crf_settings
+from tests.support.evaluation import INSTALLED, crf_settings
 
 SIZE, PATCH = 48, 4
 SETTINGS = {"threshold": 0.4, "covered": 0.95, "ends": "positive", "subtract_mean": False}

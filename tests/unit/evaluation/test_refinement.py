@@ -1,24 +1,15 @@
 """Refinement of logits by the dense CRF: as sharp as each release, merged clusters, engines."""
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 import torch
 
 from smooseg.errors import SmoosegError
 from smooseg.evaluation import refinement
-from smooseg.evaluation.refinement import ENGINES, find_engine, merge_absent, refine, refine_marginals
+from smooseg.evaluation.refinement import find_engine, merge_absent, refine, refine_marginals
 from smooseg.heads import HEADS
-from smooseg.settings.schema import load_schema, with_defaults
 from tests.conftest import ROOT
-
-INSTALLED = [engine for engine, package in ENGINES.items() if find_spec(package)]
-
-
-def crf_settings(engine: str = "native", **changes) -> dict:
-    schema = load_schema()
-    return with_defaults({}, schema["properties"]["crf"], schema) | {"engine": engine} | changes
+from tests.support.evaluation import INSTALLED, crf_settings
 
 
 def coarse_logits(clusters: int, first: int) -> tuple[torch.Tensor, np.ndarray]:

@@ -10,8 +10,8 @@ from smooseg.errors import SmoosegError
 from smooseg.features.store import Store, create_store, open_store
 from smooseg.heads import HEADS
 from tests.conftest import SECRET, clustered_features, make_store
-from tests.unit.features.test_extraction import Case, plan
-from tests.unit.heads.test_heads import settings
+from tests.support.extraction import Case, plan
+from tests.support.heads import settings
 
 
 def test_extraction_and_training_on_a_remote_store(bucket, tmp_path, tiny_checkpoint):

@@ -20,10 +20,10 @@ from smooseg.heads.cause.head import CauseHead, Decoder, Stages
 from smooseg.heads.cause.modularity import draw_patches, modularity_loss, strongest_shared
 from smooseg.heads.parts.sampling import patches_at
 from tests.conftest import make_store
-from tests.unit.heads.test_heads import BUDGET, KINDS, accuracy, settings
-from tests.unit.heads.test_heads import data as data  # a fixture
-from tests.unit.heads.test_snapshot import STEPS, Case
-from tests.unit.heads.test_snapshot import every_step as every_step  # a fixture
+from tests.support.heads import BUDGET, KINDS, accuracy, settings
+from tests.support.heads import data as data  # a fixture
+from tests.support.snapshots import STEPS, Case
+from tests.support.snapshots import every_step as every_step  # a fixture
 
 NETWORKS = ["mlp", "decoder"]
 CONTRAST = {"attract": 0.3, "repel": 0.1, "temperature": 0.07}

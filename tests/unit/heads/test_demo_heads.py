@@ -24,8 +24,8 @@ from smooseg.images.manifests import manifest_sha256
 from smooseg.running import device
 from smooseg.settings.heads import SUPERVISED
 from tests.conftest import TINY_MODEL, make_store
-from tests.unit.evaluation.test_refinement import crf_settings
-from tests.unit.heads.test_heads import settings
+from tests.support.evaluation import crf_settings
+from tests.support.heads import settings
 
 SIZE = 128
 QUICK = {
@@ -90,7 +90,7 @@ class Draws(TorchFunctionMode):
 @pytest.mark.parametrize("name", ["smooseg", "stego", "hp", "eagle", "cause", "equss", "ppap"])
 def test_a_training_draws_where_it_computes(demo, name, monkeypatch):
     generators, seeded = list[torch.Generator](), device.make_generator
-    module = sys.modules["smooseg.heads.stego" if name == "equss" else HEADS[name].__module__]
+    module = sys.modules["smooseg.heads.parts.distilled" if name in ("stego", "equss") else HEADS[name].__module__]
     monkeypatch.setattr(module, "make_generator", lambda *of: generators.append(seeded(*of)) or generators[-1])
     with Draws(generators) as draws:
         fitted(demo, name)

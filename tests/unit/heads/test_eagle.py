@@ -15,9 +15,9 @@ from smooseg.features.store import open_store
 from smooseg.heads import HEADS
 from smooseg.heads.eagle.eigenvectors import EigenClusters, eigenvectors, medoids, object_loss, patch_weights
 from smooseg.heads.eagle.head import EagleHead, Objects, adaptive_loss
-from smooseg.heads.stego import correspondences
+from smooseg.heads.parts.correspondence import correspondences
 from tests.conftest import clustered_features, make_store
-from tests.unit.heads.test_heads import BUDGET, KINDS, settings
+from tests.support.heads import BUDGET, KINDS, settings
 
 CHANNELS = 6
 

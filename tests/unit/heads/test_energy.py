@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from smooseg.heads.smooseg.energy import data_term, image_moments, random_partners, smoothness
+from smooseg.heads.parts.partners import random_partners
+from smooseg.heads.smooseg.energy import data_term, image_moments, smoothness
 
 
 def dense(features, assignments, partner, threshold):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from smooseg.errors import SmoosegError
 from smooseg.heads.equss import EqussHead, ProductQuantiser, quantisation_loss
-from tests.unit.heads.test_heads import KINDS, settings
-from tests.unit.heads.test_heads import data as data  # a fixture
+from tests.support.heads import KINDS, settings
+from tests.support.heads import data as data  # a fixture
 
 PARTS = {"projector", "quantiser", "probe"}
 

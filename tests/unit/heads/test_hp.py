@@ -17,7 +17,7 @@ from smooseg.heads.hp.head import HiddenPositives, HPHead
 from smooseg.heads.hp.positives import hidden_positives, neighbour_weights, neighbourhood, reach
 from smooseg.heads.parts.contrast import contrastive_loss
 from tests.conftest import clustered_features, make_store
-from tests.unit.heads.test_heads import BUDGET, KINDS, settings
+from tests.support.heads import BUDGET, KINDS, settings
 
 CHANNELS = 6
 

@@ -21,7 +21,8 @@ from smooseg.heads.ppap.head import PpapHead
 from smooseg.heads.ppap.next_block import NextBlock
 from smooseg.heads.ppap.proxies import masks, propagate, proxy_loss
 from tests.conftest import TINY_MODEL, clustered_features, make_store, tiny_checkpoint  # noqa: F401
-from tests.unit.heads.test_heads import BUDGET, KINDS, data, settings  # noqa: F401
+from tests.support.heads import BUDGET, KINDS, settings
+from tests.support.heads import data as data  # a fixture
 
 RELEASED = {"phi": 0.55, "psi": 0.2, "moves": 2, "sigma_positive": 3, "sigma_ambiguous": 3, "temperature": 0.8}
 TOKENS, CHANNELS, DEPTH = 1 + 16, 64, 6  # of the tiny model

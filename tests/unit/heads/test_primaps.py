@@ -24,7 +24,9 @@ from smooseg.heads.primaps import (
     upsample,
 )
 from tests.conftest import ROOT, clustered_features, make_store
-from tests.unit.heads.test_heads import BUDGET, KINDS, data, masks, settings  # noqa: F401
+from tests.support.heads import BUDGET, KINDS, settings
+from tests.support.heads import data as data  # a fixture
+from tests.support.heads import masks as masks  # a fixture
 
 
 @given(st.integers(0, 10**6), st.integers(1, 5))

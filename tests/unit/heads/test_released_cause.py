@@ -8,8 +8,8 @@ from torch import nn
 from smooseg.heads.cause.front_door import FrontDoor, nearest_codes
 from smooseg.heads.cause.head import CauseHead
 from smooseg.heads.cause.modularity import modularity_loss, modularity_matrix
-from tests.unit.heads.released import assert_agrees, golden
-from tests.unit.heads.test_heads import settings
+from tests.support.heads import settings
+from tests.support.released import assert_agrees, golden
 
 CODES, SIZE, DIMENSIONS = 8, 3, 12
 

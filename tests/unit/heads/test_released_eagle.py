@@ -14,12 +14,19 @@ from smooseg.heads.eagle.eigenvectors import (
     smallest_eigenvectors,
 )
 from smooseg.heads.eagle.head import EagleHead, Objects
+from smooseg.heads.parts.correspondence import correspondences, normalise_at
 from smooseg.heads.parts.positions import corners
 from smooseg.heads.parts.probe import ClusterProbe
-from smooseg.heads.stego import correspondences, normalise_at
-from tests.unit.heads.released import TOLERANCE, assert_agrees, difference, golden
-from tests.unit.heads.test_heads import settings
-from tests.unit.heads.test_released_stego import give_partners, give_positions, positions
+from tests.support.heads import settings
+from tests.support.released import (
+    TOLERANCE,
+    assert_agrees,
+    difference,
+    give_partners,
+    give_positions,
+    golden,
+    positions,
+)
 
 GRID, SAMPLES, DRAWS = (6, 6), 16, 2
 SETTINGS = {  # the released ones of either data set

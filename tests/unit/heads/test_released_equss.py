@@ -8,9 +8,8 @@ import torch.nn.functional as F
 from smooseg.heads.equss import EqussHead, quantisation_loss
 from smooseg.heads.parts.positions import corners
 from smooseg.heads.parts.probe import ClusterProbe
-from tests.unit.heads.released import FOLDER, assert_agrees, golden
-from tests.unit.heads.test_heads import settings
-from tests.unit.heads.test_released_stego import PARTS, give_partners, give_positions, positions
+from tests.support.heads import settings
+from tests.support.released import FOLDER, PARTS, assert_agrees, give_partners, give_positions, golden, positions
 
 GRID, SAMPLES, PIXELS = (5, 5), 9, 15
 
@@ -56,7 +55,7 @@ def test_features_at_positions_are_the_released_ones(values):
 
 def test_losses_and_gradients_are_the_released_ones(values, head, monkeypatch):
     give_positions(monkeypatch, values["coords1"], values["coords2"])
-    give_partners(monkeypatch, "smooseg.heads.stego", values["random_partners"])
+    give_partners(monkeypatch, "smooseg.heads.parts.distilled", values["random_partners"])
     codes = [values[key].clone().requires_grad_() for key in ("code", "code_neighbour")]
     views = [(values[key], code) for key, code in zip(("features", "features_neighbour"), codes, strict=True)]
     loss, parts = head.correspondence(*views, torch.Generator())
@@ -68,7 +67,7 @@ def test_losses_and_gradients_are_the_released_ones(values, head, monkeypatch):
 
 def test_a_step_adds_the_golden_losses(values, head, monkeypatch):
     give_positions(monkeypatch, values["coords1"], values["coords2"])
-    give_partners(monkeypatch, "smooseg.heads.stego", values["random_partners"])
+    give_partners(monkeypatch, "smooseg.heads.parts.distilled", values["random_partners"])
     codes = iter([values["code"], values["code_neighbour"]])
     head.projector.forward = lambda *_: next(codes)
     head.settings = head.settings | {"dropout": 0.0}

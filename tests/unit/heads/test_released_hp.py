@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from smooseg.heads.hp.head import HiddenPositives, HPHead
 from smooseg.heads.hp.positives import hidden_positives, reach
 from smooseg.heads.parts.probe import ClusterProbe
-from tests.unit.heads.released import assert_agrees, golden
-from tests.unit.heads.test_heads import settings
+from tests.support.heads import settings
+from tests.support.released import assert_agrees, golden
 
 VIEWS, PATCHES = 4, 25
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from smooseg.heads.ppap.proxies import masks, propagate, proxy_loss
-from tests.unit.heads.released import assert_agrees, golden
+from tests.support.released import assert_agrees, golden
 
 PATCHES = 36  # of each of 4 views
 KEYS = ("phi", "psi", "moves", "sigma_positive", "sigma_ambiguous", "temperature")

@@ -4,36 +4,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from smooseg.heads.parts.correspondence import correspondences, normalise_at
 from smooseg.heads.parts.positions import corners
 from smooseg.heads.parts.probe import ClusterProbe
-from smooseg.heads.stego import StegoHead, correspondences, normalise_at
-from tests.unit.heads.released import assert_agrees, golden
-from tests.unit.heads.test_heads import settings
+from smooseg.heads.stego import StegoHead
+from tests.support.heads import settings
+from tests.support.released import PARTS, assert_agrees, give_partners, give_positions, golden, positions
 
 GRID, SAMPLES = (6, 6), 16
-PARTS = ("within", "neighbour", "random")
 
 
 @pytest.fixture(scope="module")
 def values():
     return golden("stego")
-
-
-def positions(coordinates: torch.Tensor) -> torch.Tensor:
-    """Positions (views, n, 2) in the order of the released samples, which swaps the two axes of positions."""
-    return coordinates.transpose(1, 2).flatten(1, 2)
-
-
-def give_positions(monkeypatch: pytest.MonkeyPatch, *coordinates: torch.Tensor) -> None:
-    """Let a head draw these positions, one after the other."""
-    drawn = map(positions, coordinates)
-    monkeypatch.setattr("smooseg.heads.parts.positions.random_positions", lambda *_: next(drawn))
-
-
-def give_partners(monkeypatch: pytest.MonkeyPatch, module: str, partners: torch.Tensor) -> None:
-    """Let a head draw these random images."""
-    drawn = iter(partners)
-    monkeypatch.setattr(f"{module}.random_partners", lambda *_: next(drawn))
 
 
 def test_values_at_positions_are_the_released_ones(values):
@@ -71,7 +54,7 @@ def test_losses_and_gradients_are_the_released_ones(values, case, monkeypatch):
     weights = {f"{name}_weight": w.item() for name, w in zip(PARTS, values[f"weights_{case}"], strict=True)}
     head = StegoHead(24, 5, settings("stego", patches=SAMPLES, random_images=2, **shifts, **weights))
     give_positions(monkeypatch, values["coords1"], values["coords2"])
-    give_partners(monkeypatch, "smooseg.heads.stego", values["random_partners"])
+    give_partners(monkeypatch, "smooseg.heads.parts.distilled", values["random_partners"])
     codes = [values[key].clone().requires_grad_() for key in ("code", "code_neighbour")]
     views = [(values[key], code) for key, code in zip(("features", "features_neighbour"), codes, strict=True)]
     loss, parts = head.correspondence(*views, torch.Generator())

@@ -7,7 +7,7 @@ import torch
 from smooseg.heads.smooseg import head as module
 from smooseg.heads.smooseg.head import SmooSegHead
 from tests.conftest import ROOT
-from tests.unit.heads.test_heads import settings
+from tests.support.heads import settings
 
 NEARNESS = 1e-5  # of an array's largest entry
 

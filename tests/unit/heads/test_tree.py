@@ -16,16 +16,10 @@ from smooseg.heads import HEADS, load_head, save_head
 from smooseg.heads.inputs import picture_numbers
 from smooseg.heads.registry import build_head, head_facts
 from smooseg.heads.smooseg_plus.tree import chain, finish_tree, groups, number_clusters
-from smooseg.settings.schema import load_schema, validate
 from tests.conftest import clustered_features, make_store
+from tests.support.heads import plus_settings
 
 KINDS, BUDGET = 3, 10**9
-
-
-def plus_settings(**changes) -> dict:
-    schema = load_schema()
-    few = {"samples": 1000, "partitions": 12, "repeats": 2, "subtract_mean": True}
-    return validate(few | changes, schema["$defs"]["heads"]["smooseg_plus"], schema, "settings")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from smooseg.images.decoding import read_picture
 from smooseg.images.imaging import read_views, read_views_and_void
 from smooseg.images.indexing import index_part, index_views, join_parts
 from smooseg.images.manifests import listed_sha256, manifest_sha256, write_manifest
-from tests.deep import png, tiff
+from tests.support.deep import png, tiff
 
 RNG = np.random.default_rng(0)
 

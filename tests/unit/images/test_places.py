@@ -7,7 +7,7 @@ from rasterio.control import GroundControlPoint
 
 from smooseg.errors import SmoosegError
 from smooseg.images.datasets.raster import require_same_place
-from tests.unit.cli.test_cli_rasters import write
+from tests.support.rasters import write
 
 WIDTH, HEIGHT = 120, 100
 METRES = Affine(0.1, 0, 500_000, 0, -0.1, 5_000_000)

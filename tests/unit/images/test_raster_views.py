@@ -1,7 +1,10 @@
 """Views of rasters: windows that are read without the rest, in data sets of the layout ``raster``."""
 
 import json
+import logging
 import shutil
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -18,7 +21,7 @@ from smooseg.images.imaging import raster_sha256, read_views, read_views_and_voi
 from smooseg.images.indexing import index_views
 from smooseg.images.rasters import Raster
 from smooseg.images.views import window_boxes
-from tests.unit.cli.test_cli_rasters import HEIGHT, PLACE, WIDTH, pixels, write
+from tests.support.rasters import HEIGHT, PLACE, WIDTH, pixels, write
 
 SIZE = 64
 
@@ -128,7 +131,7 @@ def test_labels_lie_where_their_image_does(root):
 
 
 def test_without_rasterio_the_layout_says_what_to_install(root, monkeypatch):
-    monkeypatch.setattr("smooseg.images.rasters.find_spec", lambda name: None)
+    monkeypatch.setattr("smooseg.images.gdal.find_spec", lambda name: None)
     with pytest.raises(
         SmoosegError, match=r"ortho\.tif: rasters need rasterio, which is not installed here; pip install"
     ):
@@ -223,3 +226,14 @@ def test_a_complex_raster_is_one_bad_image(root):
         index(root)
     assert str(raised.value).count("\n") <= 1
     assert "ortho.tif: holds complex numbers, which are no picture; save their magnitude" in str(raised.value)
+
+
+def test_reading_a_raster_is_silent_and_leaves_warnings_as_they_were(tmp_path):
+    path = write(tmp_path / "plain.tif", pixels())  # without a place, of which rasterio warns
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        before, level = list(warnings.filters), logging.getLogger("rasterio").level
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: Raster(path).read((0, HEIGHT), (0, WIDTH), (8, 8)), range(8)))
+        assert not said
+        assert warnings.filters == before and logging.getLogger("rasterio").level == level

@@ -24,7 +24,7 @@ from smooseg.results.plots.scores import confusion_table, plot_confusion, plot_s
 from smooseg.results.plots.segmentations import pick_evenly, plot_segmentations, rank_views
 from smooseg.results.plots.training import plot_penalties, plot_training, read_histories, read_penalties
 from tests.conftest import clustered_features, make_store
-from tests.unit.evaluation.test_measures import Given
+from tests.support.evaluation import Given
 
 # how colours look to red-, green- and blue-blind eyes, in linear RGB (Machado, Oliveira and Fernandes 2009)
 SEEN = {

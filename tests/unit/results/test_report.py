@@ -13,8 +13,8 @@ from smooseg.results.comparisons import comparison_table, read_best_states
 from smooseg.results.report import Run, write_report
 from smooseg.results.tables import class_table, score_table, summary_table
 from smooseg.results.timing import stage_times
-from tests.browser import CHROMIUM, Browser, problems
 from tests.conftest import ROOT
+from tests.support.browser import CHROMIUM, Browser, problems
 
 CLASSES = ["sky", "a class with quite a long name", "car"]
 METHODS = {"made_kmeans": "k-means", "made_smooseg": "SmooSeg"}

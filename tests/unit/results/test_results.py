@@ -18,7 +18,8 @@ from smooseg.results.comparisons import (
     sweep_table,
 )
 from smooseg.results.plots.sweeps import plot_sweep
-from smooseg.results.report import Run, comparison, summary_rows, winners, write_report
+from smooseg.results.report import Run, write_report
+from smooseg.results.rows import comparison, summary_rows, winners
 from smooseg.results.tables import class_table, collect_scores, score_table, summary_table
 from tests.conftest import ROOT, make_store
 

@@ -1,14 +1,10 @@
 """Evaluation on a real Dask cluster on this machine: a scheduler and two workers, each a process of its own."""
 
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,36 +17,10 @@ from smooseg.features.store import open_store
 from smooseg.running import parallel
 from smooseg.running.parallel import compute
 from tests.conftest import ROOT
-from tests.unit.evaluation.test_prediction import make_case
-from tests.unit.evaluation.test_refinement import crf_settings
+from tests.support.cluster import cluster
+from tests.support.evaluation import crf_settings, make_case
 
 IMAGES = 200  # 25 blocks: enough to lose a worker among them
-
-
-@contextmanager
-def cluster(folder: Path, workers: int, code: Path = ROOT):
-    """Address of a scheduler, and its workers, which run in a folder of their own."""
-    folder.mkdir()
-    known, processes = folder / "scheduler.json", []
-
-    def start(*arguments: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", "dask", *arguments, "--scheduler-file", str(known), "--no-dashboard"]
-        environment = os.environ | {"PYTHONPATH": str(code), "DASK_TEMPORARY_DIRECTORY": str(folder)}
-        process = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
-        processes.append(process)
-        return process
-
-    try:
-        start("scheduler", "--host", "127.0.0.1", "--port", "0")
-        options = ("--host", "127.0.0.1", "--no-nanny", "--nthreads", "1")
-        started = [start("worker", *options) for _ in range(workers)]
-        while not known.exists() or not known.read_text().strip():
-            time.sleep(0.05)
-        yield json.loads(known.read_text())["address"], started
-    finally:
-        for process in reversed(processes):
-            process.kill()
-            process.wait()
 
 
 def test_a_worker_killed_half_way_changes_neither_maps_nor_scores(tmp_path, monkeypatch):

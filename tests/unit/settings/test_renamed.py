@@ -15,7 +15,7 @@ from smooseg.settings.config import resolve
 from smooseg.settings.files import over_catalogue, read_config
 from smooseg.settings.renamed import head_name, rename_keys
 from tests.conftest import ROOT, shipped_config
-from tests.unit.heads.test_heads import settings
+from tests.support.heads import settings
 
 REFERENCE = ROOT / "tests" / "reference"
 ENTRY = {"dataset": "demo", "backbone": "dinov2_s14_focus"}

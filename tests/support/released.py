@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
-FOLDER = Path(__file__).parents[2] / "reference" / "heads"
+FOLDER = Path(__file__).parents[1] / "reference" / "heads"
 TOLERANCE = 1e-5  # of an array's largest absolute value
 
 
@@ -28,3 +29,23 @@ def assert_agrees(ours: torch.Tensor, theirs: torch.Tensor) -> None:
         assert difference(ours, theirs) <= TOLERANCE
     else:
         assert torch.equal(ours, theirs)
+
+
+PARTS = ("within", "neighbour", "random")
+
+
+def positions(coordinates: torch.Tensor) -> torch.Tensor:
+    """Positions (views, n, 2) in the order of the released samples, which swaps the two axes of positions."""
+    return coordinates.transpose(1, 2).flatten(1, 2)
+
+
+def give_positions(monkeypatch: pytest.MonkeyPatch, *coordinates: torch.Tensor) -> None:
+    """Let a head draw these positions, one after the other."""
+    drawn = map(positions, coordinates)
+    monkeypatch.setattr("smooseg.heads.parts.positions.random_positions", lambda *_: next(drawn))
+
+
+def give_partners(monkeypatch: pytest.MonkeyPatch, module: str, partners: torch.Tensor) -> None:
+    """Let a head draw these random images."""
+    drawn = iter(partners)
+    monkeypatch.setattr(f"{module}.random_partners", lambda *_: next(drawn))
