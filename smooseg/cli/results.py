@@ -63,7 +63,7 @@ def clusters(path: str, first: int, last: int | None, out: Path | None) -> None:
     head = load_head(Path(path))[0] if Path(path).is_file() else head_of_features(path, last)
     if not isinstance(head, SmooSegPlusHead) or head.worth is None:
         raise SmoosegError(
-            f"{path}: the head holds {head.clusters} clusters alone; give one of smooseg_plus, or features"
+            f"{path}: the head holds {head.clusters} clusters only; give a smooseg_plus head, or features"
         )
     table = cut_table(head.worth.numpy())
     shown = table[table["clusters"].between(first, last or head.finest)]

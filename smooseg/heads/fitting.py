@@ -93,7 +93,7 @@ def fit_head(
         if is_finished(output, snapshot.made_from):
             return output
         if earlier and is_finished(earlier, snapshot.made_from):
-            LOG.info("%s: taken from %s, which was made from the same", output, earlier)
+            LOG.info("%s: copied from %s, which was made from the same features and settings", output, earlier)
             return take(earlier, output)
     name = fitting.experiment["head"]
     head, history = find_head(name).fit(

@@ -97,10 +97,10 @@ class Snapshot:
         except Exception:  # damage surfaces as whatever its bytes lead the reader to
             state = None
         if not isinstance(state, dict):
-            LOG.info("%s: ignored, since it is damaged; training starts anew", self.path)
+            LOG.info("%s: ignored: it is damaged; training starts again", self.path)
             return None
         if state.get("owner") != self.owner:
-            LOG.info("%s: ignored, since it is of other settings, features or code", self.path)
+            LOG.info("%s: ignored: it belongs to other settings, features or code", self.path)
             return None
         return state
 

@@ -137,7 +137,7 @@ def require_own(out: Path) -> None:
         return
     ours = config.read_text("utf-8").startswith(HEADER) if config.is_file() else library.is_dir()
     if not ours:
-        raise SmoosegError(f"{out}: is neither empty nor of an earlier smooseg fit; give another --out")
+        raise SmoosegError(f"{out}: is not empty, and not from an earlier smooseg fit; give another --out")
 
 
 def write_config(config: dict, out: Path) -> None:

@@ -88,5 +88,5 @@ def find_fitted(head: Path) -> list[Path]:
     folders = head.absolute().parents  # the head is OUT/results/experiments/NAME/SEED/head.safetensors
     path = folders[min(4, len(folders) - 1)] / "pictures" / "images" / "train"
     if not path.is_dir():
-        raise SmoosegError(f"{head}: is not of a smooseg fit, whose pictures are known; give pictures to look at")
+        raise SmoosegError(f"{head}: not made by smooseg fit, so its pictures are not known; give IMAGES")
     return sorted(walk(path))  # by name, which a VRT must be given by

@@ -69,7 +69,7 @@ def raster_settings(photos: list[Photo], scale: float | None, bands: tuple[int, 
     sizes = [photo.size for photo in photos if photo.raster]
     if not sizes:
         if scale or bands:
-            raise SmoosegError(f"{'--scale' if scale else '--bands'} is for rasters, of which none was given")
+            raise SmoosegError(f"{'--scale' if scale else '--bands'} is for rasters, and none was given")
         return {}
     pixels = sum(width * height for width, height in sizes)
     chosen = scale or min(1.0, SIZE * (WINDOWS / pixels) ** 0.5)
@@ -85,8 +85,8 @@ def label_classes(folder: Path, labels: list[Path], void: int) -> list[str]:
     found = found_ids(labels, Folder(folder, void=void))
     if found == {0}:
         raise SmoosegError(
-            f"{folder}: labels hold 0 and the void value {void} alone, so there is one class; a class that is saved "
-            f"as {void} must get another id"
+            f"{folder}: labels hold only 0 and the void value {void}, so there is one class; if {void} is a "
+            f"class, give it another id"
         )
     return [f"class {i}" for i in range(max(found, default=1) + 1)]
 

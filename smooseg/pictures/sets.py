@@ -45,11 +45,9 @@ class Labels:
 
     def __post_init__(self) -> None:
         if self.names and not self.folder:
-            raise SmoosegError(
-                f"{len(self.names)} names of classes were given: they name the ids of labels, of which none were"
-            )
+            raise SmoosegError(f"{len(self.names)} class names were given without labels; give --labels, too")
         if self.table and (self.names or not self.folder):
-            raise SmoosegError(f"{self.table}: names the classes of --labels; give those, and no --class-names")
+            raise SmoosegError(f"{self.table}: a label table needs --labels, and replaces --class-names")
 
     def meanings(self, files: list[Path]) -> tuple[list[str], dict[str, dict[str, list]]]:
         """Names of the classes, and the ids and colours of each as a data set's entry has them."""
@@ -170,5 +168,5 @@ def pictures_of(images: list[str | Path], out: Path) -> list[Photo]:
     raise_problems("These pictures cannot be used", problems)
     photos = [photo for photo in photos if not photo.path.resolve().is_relative_to(out.resolve())]
     if not photos:
-        raise SmoosegError(f"no picture was given but those in {out}, which smooseg fit wrote")
+        raise SmoosegError(f"all pictures given lie in {out}, which smooseg fit wrote; give others")
     return photos

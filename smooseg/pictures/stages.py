@@ -161,7 +161,7 @@ def known_source(features: Features, what: str) -> Source:
         SmoosegError: If nobody knows.
     """
     if features.source is None:
-        raise SmoosegError(f"this head is trained from {what}, too, which features alone do not give: give images")
+        raise SmoosegError(f"this head also needs {what}; features alone do not hold them: give images")
     return features.source
 
 

@@ -47,6 +47,6 @@ def run_attended(command: list[str], **options) -> tuple[int, str | None]:
             signal.signal(number, handler)
     if received:
         raise SmoosegError(
-            f"stopped by {signal.Signals(received[0]).name}; what is done is kept, and the same command goes on from it"
+            f"stopped by {signal.Signals(received[0]).name}; finished work is kept, and the same command continues"
         )
     return started[0].returncode, said

@@ -27,7 +27,7 @@ class UniqueKeys(Loader):  # type: ignore[misc, valid-type]
             if first := seen.get(str(key.value)):
                 lines = f"lines {first.start_mark.line + 1} and {key.start_mark.line + 1}"
                 file = key.start_mark.name
-                raise SmoosegError(f"{file}: the key {key.value} stands twice in one place, in {lines}; keep one")
+                raise SmoosegError(f"{file}: the key {key.value} appears twice, in {lines}; keep one")
             seen[str(key.value)] = key
         return super().construct_mapping(node, deep)
 

@@ -605,7 +605,7 @@ def write_text(folder: Path, text: str, encoding: str = "utf-8") -> None:
 
 CONFIG = "PLACE/config.yaml"
 CONFIGS = [
-    Case("a key twice", partial(write_text, text="run: a\nruns:\n  a: {}\n  b: {}\n  a: {}\n"), configure, f"{CONFIG}: the key a stands twice in one place, in lines 3 and 5; keep one"),
+    Case("a key twice", partial(write_text, text="run: a\nruns:\n  a: {}\n  b: {}\n  a: {}\n"), configure, f"{CONFIG}: the key a appears twice, in lines 3 and 5; keep one"),
     Case("no YAML", partial(write_text, text="runs: [\n"), configure, f"{CONFIG}: does not parse (…)"),
     Case("of another encoding", partial(write_text, text="run: Zürich", encoding="latin-1"), configure, f"{CONFIG}: does not parse ('utf-8' codec…)"),
     Case("empty", partial(write_text, text=""), configure, f"{CONFIG}: holds no configuration"),
@@ -764,7 +764,7 @@ def repeat_key(project: Project) -> None:
 
 PICKLE = {"backbones": {"tiny": {"weights": {"path": "tiny.pth"}}}}
 THROUGH_SNAKEMAKE = [
-    (repeat_key, "all", {}, r"config\.yaml: the key results stands twice in one place, in lines 8 and \d+; keep one"),
+    (repeat_key, "all", {}, r"config\.yaml: the key results appears twice, in lines 8 and \d+; keep one"),
     (lambda project: None, "all", {"experiments": {"tiny_smooseg": {"settings": {"b11": 0.1}}}}, r"config: experiments\.tiny_smooseg\.settings\.b11 is unknown, allowed here: b1, b2"),
     (lambda project: None, "all", {"tables": {"train_head": {"title": "a", "rows": [{"method": "a"}]}}}, r"config: a table or sweep cannot be called train_head: that target or file has another use"),
     (write_pickle, "results/weights/tiny.json", PICKLE, r"error: tiny\.pth: not a checkpoint that loads safely \("),

@@ -222,7 +222,7 @@ def test_mask_proposals_that_are_there_are_not_written_again(folder, backbone, t
 def test_every_head_takes_bare_features_or_says_what_is_missing(head):
     values, _ = clustered_features(32)
     if head in WITH_IMAGES:
-        with pytest.raises(smooseg.SmoosegError, match=f"trained from {WITH_IMAGES[head]}.*give images"):
+        with pytest.raises(smooseg.SmoosegError, match=f"also needs {WITH_IMAGES[head]}.*give images"):
             smooseg.fit(values, 2, head, **QUICK[head])
         return
     model = smooseg.fit(values, 2, head, **QUICK[head])

@@ -35,7 +35,7 @@ def test_what_one_finished_the_other_takes(tmp_path, tiny_checkpoint, monkeypatc
     head = results / "experiments" / "smooseg" / "0" / HEAD
     assert head.read_bytes() == of_library
     said = (results / "logs" / "train_head" / "smooseg" / "0.log").read_text()
-    assert "taken from" in said and "steps at" not in said
+    assert "copied from" in said and "steps at" not in said
 
     shutil.rmtree(results / "library")
     before = {path: path.stat().st_mtime_ns for path in results.rglob("*") if path.is_file()}

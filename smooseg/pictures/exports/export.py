@@ -32,7 +32,7 @@ def export(masks: Path, to: str, out: Path) -> list[Path]:
         raise SmoosegError(f"--to {to}: needs {chosen.LIBRARY}, which is not installed here; {INSTALL}")
     written = [out / name for name in chosen.FILES]
     if there := [str(path) for path in written if path.exists()]:
-        raise SmoosegError(f"{', '.join(there)}: lies there already; give another --out, or delete it")
+        raise SmoosegError(f"{', '.join(there)}: exists already; give another --out, or delete it")
     folder = MaskFolder(masks)
     if not folder.masks:
         raise SmoosegError(f"{masks}: holds no mask")

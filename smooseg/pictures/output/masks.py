@@ -114,7 +114,7 @@ def read_record(path: Path) -> dict | None:
     except FileNotFoundError:
         return None
     except Exception as error:  # no image, or one without a record
-        raise SmoosegError(f"{path}: lies there and is no mask of smooseg's; give another --out") from error
+        raise SmoosegError(f"{path}: exists, and is not a mask that smooseg wrote; give another --out") from error
 
 
 def geotiff_tag(mask: Any) -> str:

@@ -167,7 +167,7 @@ BAD = [
     (lambda masks: (masks / "legend.csv").unlink(), "legend.csv: cannot be read .*; give a folder that smooseg wrote"),
     (
         lambda masks: masks.with_name("out").joinpath("gtFine").mkdir(parents=True),
-        "gtFine: lies there already; give an",
+        "gtFine: exists already; give an",
     ),
 ]
 

@@ -32,7 +32,7 @@ from tests.support.gallery import names_csv
 from tests.support.package import install
 from tests.support.segmenting import ids, picture
 
-KEPT = "what is done is kept, and the same command goes on from it"
+KEPT = "finished work is kept, and the same command continues"
 COLOURS = np.array([[0, 0, 9], [9, 0, 0]], np.uint8)  # of ids 0 and 1
 ADVICE = (
     f"  look at the clusters, name them:\n    smooseg gallery {HEAD}\n",
@@ -217,11 +217,11 @@ BAD = [
         ("--labels", "photos/more"),
         r"photos/more: holds no label; that of photos/a\.v2\.jpg would be a\.v2\.png \(\.tif, \.bmp\)",
     ),
-    (None, ("--class-names", "a,b"), r"2 names of classes were given: they name the ids of labels"),
+    (None, ("--class-names", "a,b"), r"2 class names were given without labels"),
     (
         one_id,
         LABELS,
-        r"labels: labels hold 0 and the void value 255 alone, so there is one class; a class that is saved",
+        r"labels: labels hold only 0 and the void value 255, so there is one class; if 255 is a class",
     ),
     (None, ("--steps", "5"), r"config: kmeans\.steps is unknown"),
     (None, ("none.jpg",), r"These pictures cannot be used: none\.jpg: is missing"),
@@ -263,7 +263,7 @@ BAD = [
         r"\(smooseg fit: --label-table\) which values are void",
     ),
     (cut_all, ("--skip-bad",), r"cannot be used: .*cmyk\.JPEG: image does not decode"),
-    (foreign, (), r"out: is neither empty nor of an earlier smooseg fit; give another --out"),
+    (foreign, (), r"out: is not empty, and not from an earlier smooseg fit; give another --out"),
 ]
 
 

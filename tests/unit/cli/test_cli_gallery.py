@@ -132,7 +132,7 @@ def test_names_that_do_not_fit_are_one_sentence(head, tmp_path, text, problem):
 
 def test_a_head_that_no_fit_wrote_needs_pictures(head, photos, tmp_path):
     result = CliRunner().invoke(main, ["gallery", str(head), "--out", str(tmp_path / "g.html")])
-    assert "is not of a smooseg fit, whose pictures are known; give pictures" in result.stderr
+    assert "not made by smooseg fit, so its pictures are not known; give IMAGES" in result.stderr
     (photos / "text.jpg").write_text("no picture")
     result = CliRunner().invoke(main, ["gallery", str(head), str(photos), "--out", str(tmp_path / "g.html")])
     assert (result.exit_code, "text.jpg: image does not decode" in result.stderr) == (1, True)

@@ -86,5 +86,5 @@ def test_a_mixed_folder_is_fitted_on_and_segmented(place):
 
 def test_choices_for_rasters_need_a_raster(place):
     (place / "photos" / "ortho.tif").unlink()
-    assert fit("photos/small.png", "--scale", 0.5).stderr == "Error: --scale is for rasters, of which none was given\n"
+    assert fit("photos/small.png", "--scale", 0.5).stderr == "Error: --scale is for rasters, and none was given\n"
     assert not (place / "out").exists()

@@ -204,7 +204,7 @@ def test_masks_of_rasters_are_no_pictures(head, tmp_path):
         assert result.exit_code == 0, result.output
         assert [row["mask"] for row in csv.DictReader((photos / "masks" / "shares.csv").open())] == ["ortho.tif"]
     refused = segment(head, photos, photos / "ortho.tif")
-    assert "ortho.tif: lies there and is no mask of smooseg's" in refused.stderr
+    assert "ortho.tif: exists, and is not a mask that smooseg wrote" in refused.stderr
 
 
 def test_a_raster_gets_the_names_that_were_given_and_no_outline_of_void(head, tmp_path):

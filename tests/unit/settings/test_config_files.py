@@ -78,7 +78,7 @@ def test_what_is_merged_leaves_the_catalogue_as_it_was():
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"a": "datasets: {x: {}, x: {}}"}, "a.yaml: the key x stands twice in one place, in lines 1 and 1; keep one"),
+        ({"a": "datasets: {x: {}, x: {}}"}, "a.yaml: the key x appears twice, in lines 1 and 1; keep one"),
         ({"a": "datasets: {x: {}}", "b": "datasets: {x: {}}"}, r"b.yaml: datasets.x stands in .*a.yaml too; keep one"),
         (
             {"a": "presets: {hp: {s: {}}}", "b": "presets: {hp: {s: {}}}"},
