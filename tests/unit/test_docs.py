@@ -58,14 +58,18 @@ def test_pictures_have_alternative_text(html):
 
 def test_no_page_loads_anything_from_another_server(html):
     loads = r'<(?:script|link|img|iframe)[^>]* (?:src|href)="(?:https?:)?//[^"]*"'
-    assert {page.name: found for page in html.rglob("*.html") if (found := re.findall(loads, page.read_text("utf-8")))} == {}
+    assert {
+        page.name: found for page in html.rglob("*.html") if (found := re.findall(loads, page.read_text("utf-8")))
+    } == {}
 
 
 def test_formulas_are_mathml(html):
     page = (html / "background" / "energy.html").read_text("utf-8")
     assert page.count('<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">') == 6
     assert "\\frac" not in page
-    assert not re.search(r"<munderover>(?:(?!</munderover>).)*ˉ", page, re.DOTALL), r"write \bar x{}_p, or p goes below x"
+    assert not re.search(r"<munderover>(?:(?!</munderover>).)*ˉ", page, re.DOTALL), (
+        r"write \bar x{}_p, or p goes below x"
+    )
 
 
 # docstrings

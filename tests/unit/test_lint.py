@@ -94,4 +94,6 @@ def test_an_older_snakemake_is_refused(tmp_path):
     (tmp_path / "Snakefile").write_text(re.sub(r'(?<=^min_version\(")[\d.]+', "99.0", text, flags=re.MULTILINE))
     run = subprocess.run([sys.executable, "-m", "snakemake", "-n"], cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode
-    assert f"Expecting Snakemake version 99.0 or higher (you are currently using {installed})" in run.stdout + run.stderr
+    assert (
+        f"Expecting Snakemake version 99.0 or higher (you are currently using {installed})" in run.stdout + run.stderr
+    )
