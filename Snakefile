@@ -1,5 +1,9 @@
 """SmooSeg on cached features: index, extract, train, evaluate, collect."""
 
+from snakemake.utils import min_version
+
+min_version("9.19")  # as in pyproject.toml
+
 # of the working directory, else the one beside this file
 OWN_CONFIG = "config.yaml" if os.path.isfile("config.yaml") else workflow.source_path("config.yaml")
 
@@ -7,6 +11,7 @@ OWN_CONFIG = "config.yaml" if os.path.isfile("config.yaml") else workflow.source
 configfile: OWN_CONFIG
 
 
+include: "workflow/rules/internals.smk"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/checks.smk"
 include: "workflow/rules/resources.smk"
@@ -24,7 +29,7 @@ include: "workflow/rules/report.smk"
 
 
 onstart:
-    require_data(list(workflow.persistence.dag.needrun_jobs()))
+    require_data(jobs_to_run())
     begin_run()
 
 

@@ -1,5 +1,6 @@
 """How Sphinx builds this documentation: ``make docs``."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from smooseg import __version__  # noqa: E402
 project, author, release = "smooseg", "The smooseg developers", __version__
 copyright = "The smooseg developers, MIT licence"
 extensions = [
+    "mathml",
     "myst_nb",
     "notebook_weights",
     "schema_pages",
@@ -23,9 +25,11 @@ extensions = [
 exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 suppress_warnings = ["config.cache", "mystnb.unknown_mime_type"]
 
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = f"smooseg {release}"
 html_static_path = ["_static"]
+html_css_files = ["style.css"]
 html_theme_options = {
     "navigation_with_keys": True,
     "show_prev_next": False,
@@ -38,11 +42,13 @@ html_show_sourcelink = False
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
 myst_heading_anchors = 4
+myst_update_mathjax = False
 nb_execution_mode = "cache"
 nb_execution_in_temp = True  # or files that a notebook writes would lie beside the pages
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 nb_execution_show_tb = True  # of the cell that failed
+os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # the pages have no bars of tqdm
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"

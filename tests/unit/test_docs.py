@@ -7,14 +7,17 @@ import inspect
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import pytest
+import yaml
 from sphinx.errors import SphinxError
 
 import smooseg
-from tests.conftest import ROOT
+from tests.conftest import ROOT, TINY_MODEL
 
 DOCS = ROOT / "docs"
 NOTEBOOK = DOCS / "start" / "notebook.md"
@@ -53,6 +56,22 @@ def test_pictures_have_alternative_text(html):
     assert [tag for tag in pictures if not re.search(r'alt="[^"]+"', tag)] == []
 
 
+def test_no_page_loads_anything_from_another_server(html):
+    loads = r'<(?:script|link|img|iframe)[^>]* (?:src|href)="(?:https?:)?//[^"]*"'
+    assert {
+        page.name: found for page in html.rglob("*.html") if (found := re.findall(loads, page.read_text("utf-8")))
+    } == {}
+
+
+def test_formulas_are_mathml(html):
+    page = (html / "background" / "energy.html").read_text("utf-8")
+    assert page.count('<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">') == 6
+    assert "\\frac" not in page
+    assert not re.search(r"<munderover>(?:(?!</munderover>).)*ˉ", page, re.DOTALL), (
+        r"write \bar x{}_p, or p goes below x"
+    )
+
+
 # docstrings
 
 
@@ -81,16 +100,45 @@ def test_docstrings_of_functions_name_parameters_results_and_errors(name):
 # the notebook
 
 
-def cells() -> list[str]:
-    """Code of the notebook's cells."""
-    return re.findall(r"^```\{code-cell\}[^\n]*\n(.*?)^```", NOTEBOOK.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(?:---\n(.*?)^---\n)?(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def cells() -> list[tuple[str, str]]:
+    """Options and code of the notebook's cells."""
+    return CELL.findall(NOTEBOOK.read_text("utf-8"))
 
 
 def test_cells_are_short():
     assert len(cells()) > 10
-    for cell in cells():
+    for _, cell in cells():
         ast.parse(cell)
         assert len(cell.splitlines()) <= 16
+
+
+def last_value(cell: str, names: dict):
+    """Run a cell; what its last line gives, if it is an expression."""
+    *lines, last = ast.parse(cell).body
+    if not isinstance(last, ast.Expr):
+        lines.append(last)
+    exec(compile(ast.Module(lines, []), "cell", "exec"), names)
+    return eval(compile(ast.Expression(last.value), "cell", "eval"), names) if isinstance(last, ast.Expr) else None
+
+
+def test_cells_run_with_a_tiny_backbone(tiny_checkpoint, monkeypatch, tmp_path):
+    weights = {"source": "file", "path": str(tiny_checkpoint)}
+    backbone = {"model": TINY_MODEL, "weights": weights, "block": 3, "norm": False}
+    monkeypatch.setattr(smooseg, "extract", partial(smooseg.extract, backbone=backbone))
+    monkeypatch.chdir(tmp_path)
+    names, pictures = {}, []
+    for options, cell in cells():
+        value, figures = last_value(cell, names), plt.get_fignums()
+        plt.close("all")
+        assert value is None or repr(value)
+        if figures or hasattr(value, "_repr_png_"):
+            pictures.append(yaml.safe_load(options or "{}").get("mystnb", {}).get("image", {}).get("alt"))
+    assert len(pictures) == 4
+    assert all(pictures), "a cell that shows a picture has no alternative text"
+    assert names["scored"].accuracy > 100 / len(names["classes"])
 
 
 def extension(name: str):
@@ -121,4 +169,6 @@ def test_the_notebook_runs(tmp_path):
     build(tmp_path, "force")
     page = (tmp_path / "html" / "start" / "notebook.html").read_text("utf-8")
     assert page.count('class="cell_output') >= 12
-    assert page.count("<img ") >= 4
+    shown = re.findall(r'<img alt="([^"]*)" src="../_images', page)
+    assert len(shown) == 4
+    assert not [text for text in shown if text.endswith(".png")]

@@ -8,7 +8,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
-from snakemake.utils import available_cpu_count
 
 from smooseg.settings.catalogue import stated_needs
 from smooseg.settings.config import compared_experiments, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
@@ -26,27 +25,23 @@ from smooseg.running.spreadsheets import read_table
 
 if problem := interpreter_problem():
     raise WorkflowError(problem)
-if not workflow.is_main_process:  # which says it once
+if not in_main_process():  # which says it once
     logging.getLogger("smooseg.settings.renamed").setLevel(logging.ERROR)
 try:
-    for path in workflow.configfiles:
+    for path in given_configs():
         read_config(path)  # a key that stands twice is lost on Snakemake, which keeps the last
     # of a module the whole configuration is its user's, who may have left out ours
-    replaced = workflow.modifier.skip_configfile or workflow.config_settings.replace_workflow_config
-    resolved = resolve(over_catalogue(config, config if replaced else read_config(OWN_CONFIG)))
+    resolved = resolve(over_catalogue(config, config if config_is_replaced() else read_config(OWN_CONFIG)))
 except SmoosegError as error:
     raise WorkflowError(str(error)) from None
 config.clear()
 config.update(resolved)  # scripts see the complete configuration
 
-ALL_CORES = workflow.resource_settings.cores or usable_cores()
-if workflow.local_exec and ALL_CORES == available_cpu_count():  # what Snakemake makes of "all" knows no quota
-    ALL_CORES = usable_cores()
-    workflow.register_resource("_cores", ALL_CORES)
+ALL_CORES = run_cores(usable_cores())
 SCHEMA = load_schema()
 RESULTS = config["results"]  # as rules write it
-PLACED = str(workflow.modifier.modify_path(RESULTS))  # where that lies: below the prefix of who uses this as a module
-if os.path.isabs(RESULTS) and workflow.modifier.modify_path("results") != "results":
+PLACED = prefixed(RESULTS)  # where that lies
+if os.path.isabs(RESULTS) and prefixed("results") != "results":
     raise WorkflowError(f"results: {RESULTS} is absolute, which a module's prefix cannot move; give a relative folder")
 os.environ[FOLDER] = str(Path(PLACED).absolute())  # jobs share its lock: a kill of their run can leave them at work
 RUN = config["runs"][config["run"]]

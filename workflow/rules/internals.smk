@@ -1,0 +1,41 @@
+"""Everything that smooseg takes from inside Snakemake, in one place.
+
+The names below are not part of what Snakemake documents, so a release may change them. Other files use documented names only
+(``workflow.source_path``, ``snakemake.utils``, ``snakemake.exceptions``); tests/unit/test_lint.py checks this.
+"""
+
+from snakemake.utils import available_cpu_count
+
+
+def in_main_process():
+    """Whether this parse is the run's own, and not that of a job."""
+    return workflow.is_main_process
+
+
+def given_configs():
+    """Files of the configuration, ours and those of ``--configfile``, in their order."""
+    return list(workflow.configfiles)
+
+
+def config_is_replaced():
+    """Whether ``config.yaml`` was left out: by who uses this as a module, or by ``--replace-workflow-config``."""
+    return workflow.modifier.skip_configfile or workflow.config_settings.replace_workflow_config
+
+
+def prefixed(path):
+    """Where a rule's path lies, below the prefix of who uses this as a module."""
+    return str(workflow.modifier.modify_path(path))
+
+
+def run_cores(usable):
+    """Cores of the run. ``--cores all`` means all that are usable, while Snakemake counts those beyond a quota, too."""
+    cores = workflow.resource_settings.cores or usable
+    if workflow.local_exec and cores == available_cpu_count():
+        cores = usable
+        workflow.register_resource("_cores", cores)
+    return cores
+
+
+def jobs_to_run():
+    """Jobs of this run, once the graph is known: each has its ``rule.name`` and its ``wildcards``."""
+    return list(workflow.persistence.dag.needrun_jobs())
