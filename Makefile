@@ -13,7 +13,7 @@ run: $(VENV)/.installed
 	$(BIN)/smooseg scores
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 docs: $(VENV)/.installed-test
 	$(BIN)/sphinx-build --fail-on-warning --keep-going --builder html docs docs/_build/html
