@@ -14,6 +14,7 @@ from .maps import Mask, Masks
 from .model import Model
 
 INCHES = 2.4  # side of a panel
+TITLE_INCHES = 0.3  # above the first row
 
 
 def plot_penalties(model: Model, features: Features, axes: Axes | None = None) -> Axes:
@@ -66,7 +67,8 @@ def plot_segmentations(masks: Mask | Masks | dict[str, Masks], axes: Any = None)
     if len(numbers) != 1 or not (rows := max(numbers)):
         raise SmoosegError(f"give masks of the same images, one at least; got {sorted(numbers)} of them")
     if axes is None:
-        shape = (INCHES * (1 + len(columns)), INCHES * rows)
+        tallest = max(mask.image.height / mask.image.width for mask in next(iter(columns.values())))
+        shape = (INCHES * (1 + len(columns)), INCHES * tallest * rows + TITLE_INCHES)
         axes = plt.subplots(rows, 1 + len(columns), figsize=shape, squeeze=False, layout="constrained")[1]
     axes = np.asarray(axes).reshape(rows, 1 + len(columns))
     for row, mask in enumerate(next(iter(columns.values()))):

@@ -334,6 +334,8 @@ def test_plots_return_axes(folder, model, features):
     masks = smooseg.segment(folder / "images", model, size=64)
     axes = smooseg.plot_segmentations({"k-means": masks, "again": masks})
     assert axes.shape == (4, 3) and all(isinstance(axis, Axes) for axis in axes.flat)
+    width, height = axes[0, 0].figure.get_size_inches()
+    assert height < 4 * 80 / 96 * width / 3 + 0.5  # rows are as high as the images, which are wider than high
     penalties = smooseg.plot_penalties(model, features)
     assert isinstance(penalties, Axes) and len(penalties.patches) == 2
     assert smooseg.plot_penalties(model, features, penalties) is penalties
