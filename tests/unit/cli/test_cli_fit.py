@@ -233,7 +233,7 @@ BAD = [
     (
         None,
         ("--label-table", "config.yaml"),
-        r"config\.yaml: names the classes of --labels; give those, and no --class",
+        r"config\.yaml: a label table needs --labels, and replaces --class-names",
     ),
     (
         None,
