@@ -92,7 +92,7 @@ def test_a_disk_that_is_full_costs_the_snapshot_and_not_the_training(tmp_path, m
 
     snapshot = case.snapshot()
     with monkeypatch.context() as patch:
-        patch.setattr("smooseg.heads.snapshot.whole", full)
+        patch.setattr("smooseg.heads.snapshot.write_whole", full)
         assert case.fit(snapshot)[0] == whole
     assert "no snapshot (No space left on device); training goes on" in caplog.text
 
