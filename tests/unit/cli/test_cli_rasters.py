@@ -12,7 +12,7 @@ from pyogrio import raw
 from pyogrio.errors import DataSourceError
 from shapely import from_wkb
 
-from smooseg.images import rasters
+from smooseg.images import gdal
 from smooseg.images.rasters import Raster, RasterView
 from smooseg.pictures.output.geotiffs import layer_name
 from smooseg.pictures.photos import Photo
@@ -167,13 +167,13 @@ def test_a_raster_is_read_in_parts_as_whole(tmp_path):
 
 def test_without_rasterio_one_sentence_says_what_to_install(head, tmp_path, monkeypatch):
     path = write(tmp_path / "deep.tif", np.zeros((4, 64, 64), np.uint16), **PLACE)
-    monkeypatch.setattr(rasters, "find_spec", lambda name: None)
+    monkeypatch.setattr(gdal, "find_spec", lambda name: None)
     monkeypatch.setattr("smooseg.pictures.photos.find_spec", lambda name: None)
     result = segment(head, tmp_path / "masks", path)
-    assert f"if it is a raster, it needs rasterio: {rasters.INSTALL}" in result.stderr
+    assert f"if it is a raster, it needs rasterio: {gdal.INSTALL}" in result.stderr
     asked = segment(head, tmp_path / "masks", path, "--bands", "1")
     assert asked.stderr.strip() == (
-        f"Error: --bands: rasters need rasterio, which is not installed here; {rasters.INSTALL}"
+        f"Error: --bands: rasters need rasterio, which is not installed here; {gdal.INSTALL}"
     )
 
 

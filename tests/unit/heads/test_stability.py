@@ -119,7 +119,7 @@ def test_a_head_without_a_tree_is_refused(store, tmp_path):
     save_head(HEADS["kmeans"](32, 3, settings), "kmeans", {}, tmp_path / "head.safetensors")
     result = CliRunner().invoke(main, ["clusters", str(tmp_path / "head.safetensors")])
     assert result.exit_code != 0
-    assert "holds 3 clusters alone" in result.output
+    assert "holds 3 clusters only" in result.output
 
 
 def test_a_picture_shows_as_many_clusters_as_its_shares_say():
