@@ -130,6 +130,7 @@ def test_cells_run_with_a_tiny_backbone(tiny_checkpoint, monkeypatch, tmp_path):
     monkeypatch.setattr(smooseg, "extract", partial(smooseg.extract, backbone=backbone))
     monkeypatch.chdir(tmp_path)
     names, pictures = {}, []
+    plt.close("all")  # of other tests
     for options, cell in cells():
         value, figures = last_value(cell, names), plt.get_fignums()
         plt.close("all")

@@ -41,7 +41,7 @@ def test_a_signal_ends_the_program_and_its_children(number):
     process.send_signal(number)
     said = process.communicate()[1]
     assert (process.returncode, said.count("\n")) == (1, 1)
-    assert said.startswith(f"Error: stopped by {number.name}; what is done is kept")
+    assert said.startswith(f"Error: stopped by {number.name}; finished work is kept")
     assert not is_running(child)
 
 
