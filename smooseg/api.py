@@ -150,6 +150,7 @@ def segment(
     head: str | Path | Model,
     out: str | Path | None = None,
     *,
+    clusters: int | None = None,
     scores: bool = False,
     weights: str | Path | None = None,
     crf: bool = False,
@@ -167,6 +168,7 @@ def segment(
         images: As for :func:`extract`.
         head: A model, or the path of a head's file.
         out: Folder for masks, overlays, legend and shares, as ``smooseg segment`` writes them. None writes nothing.
+        clusters: Number of clusters to show, of a smooseg_plus head; None takes the number that it was fitted with.
         scores: Whether masks in memory get the scores of all clusters, ``mask.scores``.
         weights: File of the backbone's weights; None takes those that the head was fitted with.
         crf: Whether the dense CRF refines the masks.
@@ -188,9 +190,10 @@ def segment(
     Example:
         >>> masks = smooseg.segment("photos", model)
         >>> masks.shares()  # percent of each cluster in each image
+        >>> finer = smooseg.segment("photos", model, clusters=9)  # without a new fit
     """
     model = head if isinstance(head, Model) else load(head)
-    seen = {"crf": crf, "size": size, "scale": scale, "tile": tile, "names": names}
+    seen = {"clusters": clusters, "crf": crf, "size": size, "scale": scale, "tile": tile, "names": names}
     seen["weights"] = Path(weights) if weights else model.weights
     if out is None and polygons:
         raise SmoosegError("polygons are files: give out, a folder for them")

@@ -168,6 +168,7 @@ class Model:
         self,
         data: Any,
         *,
+        clusters: int | None = None,
         scores: bool = False,
         batch: int = 8,
         bands: tuple[int, ...] | None = None,
@@ -177,6 +178,7 @@ class Model:
 
         Args:
             data: As for :meth:`fit`.
+            clusters: Number of clusters to show, as for :func:`smooseg.segment`.
             scores: Whether masks get the scores of all clusters, ``mask.scores``.
             batch: Images in a forward pass.
             bands: Of rasters, as for :func:`smooseg.extract`.
@@ -190,24 +192,26 @@ class Model:
             SmoosegError: If the model is not fitted yet, or an image cannot be used.
         """
         if isinstance(data, Features) or is_features(data):
-            return self.patch_ids(np.asarray(data.detach().cpu() if hasattr(data, "detach") else data))
-        masks: Masks = label_images(data, self.segmenter(**options), scores=scores, batch=batch, bands=bands)
+            return self.patch_ids(np.asarray(data.detach().cpu() if hasattr(data, "detach") else data), clusters)
+        segmenter = self.segmenter(clusters=clusters, **options)
+        masks: Masks = label_images(data, segmenter, scores=scores, batch=batch, bands=bands)
         return masks[0] if is_one(data) else masks
 
     @torch.inference_mode()
-    def patch_ids(self, features: np.ndarray) -> np.ndarray:
+    def patch_ids(self, features: np.ndarray, clusters: int | None = None) -> np.ndarray:
         """Clusters of patches.
 
         Args:
             features: Real numbers, (views, patches, channels).
+            clusters: Number of clusters to cut the head into; None takes its own.
 
         Returns:
             uint8 (views, patches).
 
         Raises:
-            SmoosegError: If the head has another number of channels.
+            SmoosegError: If the head has another number of channels, or cannot be cut.
         """
-        head = self.module
+        head = self.module if clusters is None else self.module.cut(clusters)
         if features.shape[-1] != head.channels:
             raise SmoosegError(f"features have {features.shape[-1]} channels, and the head is of {head.channels}")
         parts = [torch.from_numpy(np.ascontiguousarray(features[i : i + 16])) for i in range(0, len(features), 16)]

@@ -139,6 +139,20 @@ def test_names_are_a_file_by_its_path_or_its_text(folder, model, tmp_path):
     np.testing.assert_array_equal(as_text, smooseg.segment(image, model, size=64, names=file))
 
 
+def test_a_tree_of_clusters_is_cut_without_a_new_fit(folder, features, model, tmp_path):
+    tree, image = smooseg.fit(features, 2, **QUICK["smooseg_plus"]), opened(folder / "images")[0]
+    coarse, fine = (tree.predict(features, clusters=number) for number in (2, 5))
+    np.testing.assert_array_equal(tree.predict(features), coarse)
+    assert fine.max() == 4
+    assert all(len(set(coarse[fine == cluster])) == 1 for cluster in range(5))  # the cuts nest
+    mask = smooseg.segment(image, tree, size=64, clusters=5, scores=True)
+    assert mask.scores.shape[0] == 5
+    assert smooseg.segment(folder / "images", tree, tmp_path, size=64, clusters=5).clusters == 5
+    for wrong in (lambda: smooseg.segment(image, model, clusters=5), lambda: model.predict(features, clusters=5)):
+        with pytest.raises(smooseg.SmoosegError, match="the head holds 2 clusters, not 5; fit a smooseg_plus head"):
+            wrong()
+
+
 def test_what_is_no_image_is_named(model):
     for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3, 3, 3), np.uint8), [np.zeros((9, 9, 4), np.uint8)], 5):
         with pytest.raises(
