@@ -7,16 +7,18 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 
 from ...features.store import Store
-from ...running.progress import progress
+from ...running.machine import usable_cores
+from ...running.parallel import in_threads
 from ..base import FEWEST, Head
 from ..snapshot import Snapshot
 from .consensus import FINE, grow_tree, scale_to_unit
 from .directions import covariances, smooth_directions, smooth_patches
 from .discriminant import discriminant
 from .stability import COLUMNS, COMPARED, agreement, contents, explain, recommend, smoothness
-from .tree import chain, finish_tree, groups
+from .tree import Tree, chain, finish_tree, groups
 
 WIDE = 64  # directions of the discriminant
 FINEST = 32  # clusters that the discriminant tells apart; more where more are asked
@@ -150,16 +152,20 @@ class SmooSegPlusHead(Head):
         self.projection.copy_(torch.from_numpy(directions[:, : self.projection.shape[1]]))
         return directions
 
+    @threadpool_limits.wrap(limits=1, user_api="blas")  # a core a tree: small products wait longer than they compute
     def agree(self, signal: np.ndarray, residual: np.ndarray, sample: torch.Tensor, seed: int) -> None:
         """Take the tree that is most like the others of several, and a discriminant of its finest clusters."""
         s, wanted = self.settings, max(self.projection.shape[1], FINE[0], 2 * self.finest)
         directions = self.project(signal, residual, min(wanted, self.channels))
         spread = np.sqrt(np.einsum("cd,ce,ed->d", directions, residual, directions)).astype(np.float32)
-        projections, trees = (sample @ torch.from_numpy(directions)).numpy(), []
-        for repeat in progress(range(s["repeats"]), unit="tree", desc="smooth"):
+        projections, cuts = (sample @ torch.from_numpy(directions)).numpy(), self.cuts
+
+        @threadpool_limits.wrap(limits=1, user_api="openmp")  # of the thread that calls
+        def grow(repeat: int) -> Tree:
             rng = np.random.default_rng([seed, repeat])
-            trees.append(finish_tree(*grow_tree(projections, spread, s["partitions"], self.finest, rng), self.finest))
-        cuts = self.cuts
+            return finish_tree(*grow_tree(projections, spread, s["partitions"], self.finest, rng), self.finest)
+
+        trees = in_threads(grow, range(s["repeats"]), usable_cores())
         alike = agreement([(tree.labels, tree.merges) for tree in trees], cuts)
         tree = trees[alike[[k - 2 for k in COMPARED if k in cuts]].sum((0, 2)).argmax()]
         pairs = max(len(trees) * (len(trees) - 1), 1)
