@@ -1,7 +1,10 @@
 """Small real inputs: images with labels on disk, a tiny backbone's checkpoint, feature stores."""
 
 import json
+import os
 from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # of this process and those it starts: tests share few cores
 
 import boto3
 import numpy as np
