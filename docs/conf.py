@@ -23,6 +23,7 @@ extensions = [
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+smartquotes_action = "qe"  # quotes and dots; "--" of an option stays as it is
 suppress_warnings = ["config.cache", "mystnb.unknown_mime_type"]
 
 html_math_renderer = "mathml"

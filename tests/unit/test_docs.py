@@ -63,6 +63,12 @@ def test_no_page_loads_anything_from_another_server(html):
     } == {}
 
 
+def test_options_keep_their_two_hyphens(html):
+    page = (html / "reference" / "command.html").read_text("utf-8")
+    assert "photos --head" in page
+    assert "–" not in page
+
+
 def test_formulas_are_mathml(html):
     page = (html / "background" / "energy.html").read_text("utf-8")
     assert page.count('<math xmlns="http://www.w3.org/1998/Math/MathML" display="block">') == 6
