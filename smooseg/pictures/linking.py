@@ -3,6 +3,7 @@
 The workflow takes pixels as they lie, so a picture that is to be turned by its EXIF tag is written there upright.
 """
 
+import json
 import logging
 import os
 import shutil
@@ -160,10 +161,15 @@ def check_size(photo: Photo) -> tuple[int, int]:
 def link_pictures(photos: list[Photo], labels: dict[Photo, Path], root: Path) -> None:
     """Make a folder hold these pictures and labels and no other file; what is there already stays untouched.
 
+    A list beside the folder names the files that were put there. No other file is replaced or deleted.
+
     Args:
         photos: All of them are training images.
         labels: Of the photos that are scored.
         root: The data set's folder.
+
+    Raises:
+        SmoosegError: If the folder holds a file of somebody else's.
     """
     wanted: dict[Path, tuple[Path, Make]] = {}  # what comes from where, and how
     for photo in photos:
@@ -174,10 +180,34 @@ def link_pictures(photos: list[Photo], labels: dict[Photo, Path], root: Path) ->
             again = (photo.path, make) if make is symbolic_link else (root / "images" / TRAIN / name, hard_link)
             wanted[root / "images" / SCORED / name] = again
             wanted[root / "labels" / SCORED / f"{photo.name}{labels[photo].suffix}"] = labels[photo], hard_link
-    for file in [path for path in root.rglob("*") if not path.is_dir() and path not in wanted]:
-        file.unlink()
+    listed = root.with_name(f".{root.name}.json")
+    before = set(json.loads(listed.read_text("utf-8"))) if listed.is_file() else set()
+    there = {path: str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir()}
+    require_linked([path for path, name in there.items() if name not in before], wanted)
+    names = {str(path.relative_to(root)) for path in wanted}
+    write_list(listed, before | names)
+    for path in there.keys() - wanted.keys():
+        if there[path] in before:
+            path.unlink()
     for target, (source, make) in wanted.items():
         link(source, target, make)
+    write_list(listed, names)
+
+
+def require_linked(unlisted: list[Path], wanted: dict[Path, tuple[Path, Make]]) -> None:
+    """Raise unless files that no list names are hidden, or what would be linked there."""
+    for path in unlisted:
+        same = path in wanted and is_current(wanted[path][0], path, wanted[path][1])
+        if not same and not path.name.startswith("."):
+            raise SmoosegError(f"{path}: smooseg did not put this file there; move it, or give another folder for out")
+
+
+def write_list(path: Path, names: set[str]) -> None:
+    """Write names of files, if they are not there already."""
+    text = json.dumps(sorted(names), indent=0)
+    if not path.is_file() or path.read_text("utf-8") != text:
+        with write_whole(path) as aside:
+            aside.write_text(text, "utf-8")
 
 
 def how_to_link(photo: Photo) -> Make:
@@ -188,12 +218,16 @@ def how_to_link(photo: Photo) -> Make:
 
 
 def link(source: Path, target: Path, make: Make) -> None:
-    """Make a file from another; its time says from which state of it, and a link where it is."""
+    """Make a file from another, if it is not there already."""
+    if not is_current(source, target, make):
+        with write_whole(target) as aside:
+            make(source, aside)
+
+
+def is_current(source: Path, target: Path, make: Make) -> bool:
+    """Whether a file was made from another as it is now: its time says from which state, and a link where it is."""
     same_place = make is not symbolic_link or target.resolve() == source.resolve()
-    if target.exists() and same_place and target.stat().st_mtime_ns == source.stat().st_mtime_ns:
-        return
-    with write_whole(target) as aside:
-        make(source, aside)
+    return target.exists() and same_place and target.stat().st_mtime_ns == source.stat().st_mtime_ns
 
 
 def write_upright(source: Path, target: Path) -> None:
