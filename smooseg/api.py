@@ -116,8 +116,8 @@ def fit(
         backbone: As for :func:`extract`. Features that were extracted keep theirs.
         preset: Name of a set of settings: "released" (the authors') or "small" (for minutes of a CPU).
         seed: Fixes initialisation and order.
-        out: Folder for everything that is written. None takes a folder that goes with the model.
-        name: Name of the head's folder; None takes the head's name.
+        out: Folder for everything that is written. None takes that of the features, or one that goes with the model.
+        name: Name of the head's folder; None takes the head's name. A second fit under it replaces the file.
         memory_gb: Gigabytes of features to hold in memory.
         settings: Settings of the head, such as ``steps=1000``. Others keep their defaults.
 

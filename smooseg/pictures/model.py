@@ -2,6 +2,7 @@
 
 import inspect
 import shutil
+import tempfile
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import torch
 from ..errors import SmoosegError
 from ..features.cached import Features, own_features
 from ..heads import Head, load_head
-from ..heads.fitting import HISTORY
+from ..heads.base import read_made_from
+from ..heads.fitting import HISTORY, take
 from ..running.files import write_whole
 from ..settings.choices import BACKBONE, HEAD, Choice, choose, head_settings, preset_settings
 from ..settings.heads import AUTO, check_clusters
@@ -40,7 +42,7 @@ class Model:
         backbone: Name in the catalogue, or a dict with the keys of an entry there.
         preset: Name of a set of settings: "released" or "small".
         seed: Fixes initialisation and order.
-        out: Folder for everything that is written. None takes a folder that goes with the model.
+        out: Folder for everything that is written. None takes that of the features, or one that goes with the model.
         name: Name of the head's folder below ``out/results/library``; None takes the head's name.
         memory_gb: Gigabytes of features to hold in memory.
         settings: Settings of the head. Others keep the defaults of the configuration.
@@ -69,6 +71,7 @@ class Model:
         self.clusters, self.head, self.backbone, self.preset = clusters, head, backbone, preset
         self.seed, self.out, self.name, self.memory_gb, self.settings = seed, out, name, memory_gb, settings
         self.path: Path | None = None
+        self.made_from = ""  # what tells the head from another that a later call writes to the same file
         self.weights: Path | None = None
         self.held: Any = None  # what a passing model lies in
 
@@ -105,10 +108,13 @@ class Model:
             features = extract_images(data, self.out, (choice.backbone, choice.entry or {}))
         else:
             choice = self.choice(features)
-        path = fit_features(features, choice, self.name or self.head, self.memory_gb)
+        results = Path(self.out).absolute() / "results" if self.out else features.results
+        path = fit_features(features, choice, self.name or self.head, self.memory_gb, results)
         self.held, self.weights = features, features.source.weights if features.source else None
-        self.path = path
-        vars(self).pop("loaded", None)
+        if features.held and not self.out:  # the next fit to the same features may take the same place
+            own = tempfile.TemporaryDirectory(prefix="smooseg-")
+            self.held, path = (features, own), take(path, Path(own.name) / path.relative_to(results.parent))
+        self.path, self.made_from, self.loaded = path, read_made_from(path), load_head(path)
         return self
 
     def choice(self, features: Features | None = None) -> Choice:
@@ -133,10 +139,12 @@ class Model:
         """The head's file.
 
         Raises:
-            SmoosegError: If the model is not fitted yet.
+            SmoosegError: If the model is not fitted yet, or another fit has replaced its file.
         """
         if self.path is None:
             raise SmoosegError("this model is not fitted yet; call fit")
+        if self.made_from and read_made_from(self.path) != self.made_from:
+            raise SmoosegError(f"{self.path}: another fit wrote its head here; give each fit its own name, as name='b'")
         return self.path
 
     @cached_property

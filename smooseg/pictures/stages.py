@@ -118,7 +118,7 @@ def weights_places(results: Path, passing: bool) -> list[Path]:
 
 
 @threads()
-def fit_features(features: Features, choice: Choice, name: str, memory_gb: float) -> Path:
+def fit_features(features: Features, choice: Choice, name: str, memory_gb: float, results: Path) -> Path:
     """Fit a head to features alone, and return its file.
 
     Args:
@@ -126,19 +126,20 @@ def fit_features(features: Features, choice: Choice, name: str, memory_gb: float
         choice: The head.
         name: Of its folder.
         memory_gb: Features to hold in memory.
+        results: Folder of results that it is written to.
     """
     experiment: dict[str, Any] = {"dataset": features.dataset, "backbone": features.backbone, "head": choice.head}
     experiment |= {"clusters": choice.clusters, "settings": choice.settings}
-    base = base_file(features, choice)
+    base = base_file(results, choice)
     inputs = {wanted: INPUTS[wanted](features) for wanted in choice.inputs if wanted in INPUTS}
     if base:
         inputs["base"] = load_head(base)[0]
     fitting = Fitting(experiment, choice.seed, features.store, features.needs, memory_gb, inputs, base)
-    output = features.results / "library" / name / str(choice.seed) / HEAD
+    output = results / "library" / name / str(choice.seed) / HEAD
     return fit_head(fitting, output, other_place(output))
 
 
-def base_file(features: Features, choice: Choice) -> Path | None:
+def base_file(results: Path, choice: Choice) -> Path | None:
     """File of the head that another is put on, by the name of its folder.
 
     Raises:
@@ -147,7 +148,7 @@ def base_file(features: Features, choice: Choice) -> Path | None:
     name = choice.settings.get("base")
     if name is None:
         return None
-    path = features.results / "library" / name / str(choice.seed) / HEAD
+    path = results / "library" / name / str(choice.seed) / HEAD
     found = next((place for place in (path, other_place(path)) if place.is_file()), None)
     if found is None:
         raise SmoosegError(f"base {name!r}: there is no head {path}; fit it first, with name={name!r}")

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-import smooseg
-from smooseg import SmoosegError, extract
-from tests.conftest import TINY_MODEL, write_images
+from smooseg import SmoosegError, extract, fit
+from tests.conftest import TINY_MODEL, clustered_features, write_images
 
 
 @pytest.fixture(scope="module")
@@ -43,3 +42,33 @@ def test_no_file_of_the_users_is_deleted_or_replaced(tmp_path, photos, backbone)
     with pytest.raises(SmoosegError, match="smooseg did not put this file there"):
         extract(photos, tmp_path / "other", backbone, size=32)
     assert same_name.read_bytes() == b"mine"
+
+
+def test_a_second_fit_leaves_the_first_model_as_it_is():
+    values, _ = clustered_features(32)
+    model = fit(values, 3, "kmeans", samples=1000)
+    other = fit(model.held[0], 6, "kmeans", samples=1000)  # to the same features
+    assert (model.module.clusters, other.module.clusters) == (3, 6)
+    assert model.predict(values).max() == 2 and model.save(model.fitted.with_name("copy")).is_file()
+    assert len(model.history) and model.fitted != other.fitted
+
+
+def test_a_model_whose_file_another_fit_replaced_says_so(tmp_path):
+    values, _ = clustered_features(32)
+    model = fit(values, 3, "kmeans", out=tmp_path, samples=1000)
+    fit(values, 3, "kmeans", out=tmp_path, samples=1000)  # the same head
+    assert model.fitted.is_relative_to(tmp_path)
+    fit(values, 6, "kmeans", out=tmp_path, samples=1000)
+    assert model.module.clusters == 3 and "clusters=3" in repr(model)
+    with pytest.raises(SmoosegError, match="another fit wrote its head here; give each fit its own name"):
+        model.save(tmp_path / "copy")
+
+
+def test_out_is_the_folder_of_a_head_whatever_it_is_fitted_to(tmp_path, photos, backbone):
+    features = extract(photos, tmp_path / "work", backbone, size=32)
+    expected = tmp_path / "heads" / "results" / "library" / "kmeans" / "0" / "head.safetensors"
+    for data in (features, np.asarray(features)):
+        assert fit(data, 2, "kmeans", out=tmp_path / "heads", samples=1000).path == expected
+    assert not (tmp_path / "work" / "results" / "library" / "kmeans").exists()
+    masks = fit(features, 2, "kmeans", out=tmp_path / "more", samples=1000).predict(photos, size=64)
+    assert len(masks) == 2
