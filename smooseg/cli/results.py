@@ -77,7 +77,9 @@ def clusters(path: str, first: int, last: int | None, out: Path | None) -> None:
 
 def head_of_features(path: str, most: int | None):
     """A head that is fitted to features to advise on their clusters."""
+    from ..features.cached import find_manifest
     from ..features.store import open_store
+    from ..heads.inputs import picture_numbers
     from ..heads.smooseg_plus.advice import advising_head
 
     store, catalogue = open_store(path, {}), load_catalogue()
@@ -86,7 +88,10 @@ def head_of_features(path: str, most: int | None):
     subtract = any(backbone["subtract_mean"] for backbone in same)
     if model and not same:
         click.echo(f"no backbone in config.yaml has the model {model}: its mean feature is not subtracted", err=True)
-    return advising_head(store, most, subtract_mean=subtract, budget=budget)
+    pictures = picture_numbers(manifest) if (manifest := find_manifest(store)) else None
+    if pictures is None:
+        click.echo(f"{path}: the images of its views are not known: each view is taken for an image", err=True)
+    return advising_head(store, most, subtract_mean=subtract, budget=budget, pictures=pictures)
 
 
 @click.group(cls=Commands)

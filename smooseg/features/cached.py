@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import SmoosegError
+from ..images.manifests import listed_sha256
 from .caching import Source
 from .store import CIRCUMSTANCES, Store, create_store, open_store
 
@@ -62,7 +63,12 @@ class Features:
     @property
     def results(self) -> Path:
         """The folder of results that they lie in."""
-        return self.path.absolute().parents[3]
+        return results_of(self.path)
+
+    @cached_property
+    def manifest(self) -> Path | None:
+        """Parquet file of the views; None where it does not lie in the folder of results."""
+        return self.source.manifest if self.source else find_manifest(self.store)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -104,6 +110,23 @@ class Features:
         facts = [f"{key}={made[key]!r}" for key in ("model", "block", "features", "precision", "size") if key in made]
         shape = ", ".join(f"{n} {what}" for n, what in zip(self.shape, ("views", "patches", "channels"), strict=True))
         return f"Features({shape}, {self.dtype}; {', '.join([self.dataset, self.backbone, *facts])}; {self.path})"
+
+
+def results_of(path: str | Path) -> Path:
+    """The folder of results that a store lies in; of one that lies elsewhere its own folder."""
+    parents = Path(path).absolute().parents
+    return parents[3] if len(parents) > 3 and parents[2].name == "features" else parents[0]
+
+
+def find_manifest(store: Store) -> Path | None:
+    """The manifest of a store's views, which the workflow or the library wrote; None where there is none."""
+    path = Path(store.path)
+    places = [
+        results_of(path) / made / "manifests" / path.parts[-3] for made in (".", "library") if len(path.parts) > 3
+    ]
+    files = [folder / f"{path.stem}.parquet" for folder in places]
+    same = (file for file in files if file.is_file() and listed_sha256(file) == store.provenance.get("manifest_sha256"))
+    return next(same, None)
 
 
 def own_features(values: Any) -> Features:
@@ -149,7 +172,7 @@ def open_features(path: str | Path) -> Features:
         >>> model = smooseg.fit(features, clusters=6)
     """
     path = Path(path).absolute()
-    features = Features(path, path.parts[-3], path.parts[-2])
+    features = Features(path, path.parent.parent.name, path.parent.name)
     if features.store.dtype != np.float16 or len(features.store.shape) != 3:
         raise SmoosegError(f"{path}: holds no features, but {features.store.dtype} {features.store.shape}")
     return features

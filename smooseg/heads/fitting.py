@@ -1,10 +1,13 @@
 """Fit a head and keep it: the stage that the workflow's script, the command and the library share."""
 
+import hashlib
 import logging
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..errors import SmoosegError
 from ..features.provenance import file_sha256
@@ -54,12 +57,18 @@ class Fitting:
         """What decides the head and is not in its file."""
         names = [self.experiment["head"], *(base_heads(self.base) if self.base else [])]
         found = {"code": code_of_heads(*names), "memory_gb": self.memory_gb}
+        found |= {"pictures": known_sha256(self.inputs["pictures"])} if "pictures" in self.inputs else {}
         return found | ({"base": file_sha256(self.base)} if self.base else {})
 
     def snapshot(self, output: Path, states: int = 0) -> Snapshot:
         """Where a long training keeps its state."""
         stores = [self.store, *(part for part in self.inputs.values() if isinstance(part, Store))]
         return Snapshot(output, self.facts | self.circumstances, stores, states)
+
+
+def known_sha256(numbers: np.ndarray | None) -> str | None:
+    """sha256 of an array, as hex; None where it is not known."""
+    return None if numbers is None else hashlib.sha256(np.ascontiguousarray(numbers).tobytes()).hexdigest()
 
 
 def base_heads(path: Path) -> list[str]:
@@ -105,6 +114,7 @@ def fit_head(
         snapshot=snapshot,
         **fitting.inputs,
     )
+    output.unlink(missing_ok=True)  # an earlier head must not be taken for one of this history
     with write_whole(output.with_name(HISTORY)) as aside:
         history.to_parquet(aside)
     save_head(head, name, fitting.facts, output, snapshot.made_from)
@@ -130,6 +140,7 @@ def is_finished(path: Path, made_from: str) -> bool:
 
 def take(earlier: Path, output: Path) -> Path:
     """Copy a head and its history, the head last."""
+    output.unlink(missing_ok=True)
     for name in (HISTORY, HEAD):
         with write_whole(output.with_name(name)) as aside:
             shutil.copyfile(earlier.with_name(name), aside)

@@ -187,7 +187,7 @@ def proposals_of(features: Features) -> Store:
 
 def pictures_of(features: Features) -> np.ndarray | None:
     """Number of the picture that each view is of; None where that is not known."""
-    return picture_numbers(features.source.manifest) if features.source else None
+    return picture_numbers(features.manifest) if features.manifest else None
 
 
 # what heads ask for besides features, and how it is had

@@ -1,9 +1,14 @@
 """What the library writes where: nothing of the user's is deleted, and no call replaces what another one gave."""
 
+import shutil
+
 import numpy as np
 import pytest
 
-from smooseg import SmoosegError, extract, fit
+from smooseg import SmoosegError, extract, fit, open_features
+from smooseg.cli.results import head_of_features
+from smooseg.heads import fitting
+from smooseg.heads.base import read_made_from
 from tests.conftest import TINY_MODEL, clustered_features, write_images
 
 
@@ -72,3 +77,42 @@ def test_out_is_the_folder_of_a_head_whatever_it_is_fitted_to(tmp_path, photos, 
     assert not (tmp_path / "work" / "results" / "library" / "kmeans").exists()
     masks = fit(features, 2, "kmeans", out=tmp_path / "more", samples=1000).predict(photos, size=64)
     assert len(masks) == 2
+
+
+def test_a_head_that_knew_other_pictures_is_another(tmp_path, photos, backbone, monkeypatch):
+    quick = {"samples": 1000, "partitions": 2, "repeats": 1}
+    features = extract(photos, tmp_path / "work", backbone, size=32)
+    opened = open_features(features.path)
+    first = fit(features, 4, name="first", **quick)
+    assert fit(opened, 4, name="opened", **quick).made_from == first.made_from
+    given = []
+    monkeypatch.setattr(
+        "smooseg.heads.smooseg_plus.advice.advising_head", lambda *_, pictures, **__: given.append(pictures)
+    )
+    head_of_features(str(features.path), None)
+    assert given[0].tolist() == [0] * 5 + [1] * 5
+    shutil.rmtree(tmp_path / "work" / "results" / "library" / "manifests")
+    unknown = open_features(features.path)
+    assert unknown.manifest is None and fit(unknown, 4, name="unknown", **quick).made_from != first.made_from
+
+
+def test_a_kill_between_history_and_head_leaves_no_finished_head(tmp_path, monkeypatch):
+    values, _ = clustered_features(32)
+    model = fit(values, 3, "kmeans", out=tmp_path, samples=1000)
+    head = fitting.save_head
+    monkeypatch.setattr(fitting, "save_head", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        fit(values, 6, "kmeans", out=tmp_path, samples=1000)
+    monkeypatch.setattr(fitting, "save_head", head)
+    assert not fitting.is_finished(model.path, model.made_from)
+    assert read_made_from(fit(values, 3, "kmeans", out=tmp_path, samples=1000).path) == model.made_from
+
+
+def test_stores_that_are_not_there_or_lie_elsewhere(tmp_path):
+    with pytest.raises(SmoosegError, match="/nope: there is no store"):
+        open_features("/nope")
+    values, _ = clustered_features(32)
+    model = fit(values, 3, "kmeans", samples=1000)
+    shutil.copytree(model.held[0].path, tmp_path / "a.zarr")
+    path = fit(open_features(tmp_path / "a.zarr"), 3, "kmeans", samples=1000).path
+    assert path == tmp_path / "library" / "kmeans" / "0" / "head.safetensors"
