@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import SmoosegError
 from ..images.manifests import listed_sha256
 from .caching import Source
+from .provenance import decisive_provenance
 from .store import CIRCUMSTANCES, Store, create_store, open_store
 
 OWN = "own"  # what data set and backbone of somebody's own features are called
@@ -55,6 +56,26 @@ class Features:
         """The store, checked."""
         return open_store(self.path, self.source.needs if self.source else {})
 
+    def require_same(self) -> None:
+        """Raise if another call has replaced the features since they were opened."""
+        if decisive_provenance(Store(self.path)) != decisive_provenance(self.store):
+            raise SmoosegError(
+                f"{self.path}: another call has replaced these features by those of other images, settings or code; "
+                f"give each call its own out"
+            )
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """Views ``start`` to ``stop``.
+
+        Raises:
+            SmoosegError: If a chunk is damaged, or another call has replaced the features.
+        """
+        try:
+            return self.store.read(start, stop)
+        except SmoosegError:
+            self.require_same()
+            raise
+
     @cached_property
     def needs(self) -> dict:
         """What they were made from."""
@@ -95,15 +116,15 @@ class Features:
         views, rest = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
         if isinstance(views, int | np.integer):
             number = range(len(self))[views]
-            return self.store.read(number, number + 1)[0][rest]
+            return self.read(number, number + 1)[0][rest]
         if isinstance(views, slice):
             start, stop, step = views.indices(len(self))
             if step == 1:
-                return self.store.read(start, max(start, stop))[(slice(None), *rest)]
+                return self.read(start, max(start, stop))[(slice(None), *rest)]
         return np.asarray(self)[key]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self.store.read(0, len(self)), dtype)
+        return np.asarray(self.read(0, len(self)), dtype)
 
     def __repr__(self) -> str:
         made = self.store.provenance

@@ -31,7 +31,9 @@ class Source:
     needs: dict
 
 
-def cache_features(source: Source, path: Path, *, codec: str, batch: int, workers: int) -> Store:
+def cache_features(
+    source: Source, path: Path, *, codec: str, batch: int, workers: int, any_codec: bool = False
+) -> Store:
     """The features of all views; a finished store is left as it is, and one that was stopped is gone on with.
 
     Args:
@@ -39,12 +41,13 @@ def cache_features(source: Source, path: Path, *, codec: str, batch: int, worker
         path: Folder of the store.
         codec, batch, workers: See :func:`smooseg.features.planning.plan_features` and
             :func:`smooseg.features.extraction.extract_features`.
+        any_codec: Whether a finished store of another codec is left as it is, too.
 
     Raises:
         SmoosegError: If the workflow planned a store of something else there, or images are bad (all are named).
     """
     code = code_of_features()
-    if finished := find_finished(path, source.needs | {"code": code}):
+    if finished := find_finished(path, source.needs | {"code": code} | ({} if any_codec else {"codec": codec})):
         return finished
     if (path / PLAN).is_file() and find_finished(path, {}) is not None:
         raise SmoosegError(

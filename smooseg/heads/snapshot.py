@@ -16,18 +16,14 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from ..features.store import CIRCUMSTANCES, Store
+from ..features.provenance import decisive_provenance
+from ..features.store import Store
 from ..running.device import default_device
 from ..running.files import write_whole
 from ..running.machine import fast_precision
 
 LOG = logging.getLogger(__name__)
 EVERY = 30.0  # seconds of work that a kill can cost; writing takes milliseconds
-
-
-def decisive_provenance(store: Store) -> dict:
-    """A store's provenance without the circumstances, in which stores of the same features may differ."""
-    return {key: value for key, value in store.provenance.items() if key != CIRCUMSTANCES}
 
 
 class Snapshot:

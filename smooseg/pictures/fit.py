@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from ..errors import SmoosegError
-from ..running.files import write_whole
+from ..running.files import hold_folder, write_whole
 from ..running.jobs import LEVEL
 from ..running.machine import cache_variables, interpreter_problem, usable_cores
 from ..running.processes import run_attended
@@ -110,8 +110,9 @@ def fit_pictures(
     """
     config, cores = make_config(pictures, choice, crf, names), cores or usable_cores()
     pictures = pictures.check(choice.clusters, cores, skip_bad)
-    write_config(config, out)
-    pictures.link()
+    with hold_folder(out / "results"):  # the workflow takes it over
+        write_config(config, out)
+        pictures.link()
     head = Path("results", "experiments", choice.head, str(choice.seed), "head.safetensors")
     weights, scored = Path("results", "weights", f"{choice.backbone}.safetensors"), bool(pictures.labelled)
     run_workflow(out, ["all"] * scored + [str(head), str(weights)], cores, loudness)

@@ -16,7 +16,7 @@ from ..features.cached import Features, own_features
 from ..heads import Head, load_head
 from ..heads.base import read_made_from
 from ..heads.fitting import HISTORY, take
-from ..running.files import write_whole
+from ..running.files import hold_folder, write_whole
 from ..settings.choices import BACKBONE, HEAD, Choice, choose, head_settings, preset_settings
 from ..settings.heads import AUTO, check_clusters
 from .given import is_features, is_one
@@ -109,12 +109,13 @@ class Model:
         else:
             choice = self.choice(features)
         results = Path(self.out).absolute() / "results" if self.out else features.results
-        path = fit_features(features, choice, self.name or self.head, self.memory_gb, results)
         self.held, self.weights = features, features.source.weights if features.source else None
-        if features.held and not self.out:  # the next fit to the same features may take the same place
-            own = tempfile.TemporaryDirectory(prefix="smooseg-")
-            self.held, path = (features, own), take(path, Path(own.name) / path.relative_to(results.parent))
-        self.path, self.made_from, self.loaded = path, read_made_from(path), load_head(path)
+        with hold_folder(results):
+            path = fit_features(features, choice, self.name or self.head, self.memory_gb, results)
+            if features.held and not self.out:  # the next fit to the same features may take the same place
+                own = tempfile.TemporaryDirectory(prefix="smooseg-")
+                self.held, path = (features, own), take(path, Path(own.name) / path.relative_to(results.parent))
+            self.path, self.made_from, self.loaded = path, read_made_from(path), load_head(path)
         return self
 
     def choice(self, features: Features | None = None) -> Choice:

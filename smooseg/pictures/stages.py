@@ -21,6 +21,7 @@ from ..images.indexing import index_views
 from ..images.manifests import write_manifest
 from ..running.codes import code_of_proposals
 from ..running.device import threads
+from ..running.files import hold_folder
 from ..running.machine import is_writable, usable_cores
 from ..settings.catalogue import find_backbone, stated_needs
 from ..settings.choices import Choice
@@ -43,18 +44,22 @@ class Extraction:
     """How features are extracted; the defaults are the configuration's.
 
     Args:
-        precision, batch, workers, codec: As ``extract`` in config.yaml.
+        precision, batch, workers, codec: As ``extract`` in config.yaml; codec None takes that of a cache that is there.
     """
 
     precision: str
     batch: int
     workers: int
-    codec: str
+    codec: str | None
 
     @classmethod
     def of(cls, **changes: Any) -> "Extraction":
         """The configuration's defaults with some changes, where they are not None."""
-        chosen = part_defaults("extract") | {key: value for key, value in changes.items() if value is not None}
+        chosen = (
+            part_defaults("extract")
+            | {"codec": None}
+            | {key: value for key, value in changes.items() if value is not None}
+        )
         return cls(**{key: chosen[key] for key in cls.__dataclass_fields__})
 
 
@@ -97,9 +102,25 @@ def extract_set(
         how: Settings.
         held: A folder that goes when the features do.
     """
-    pictures = pictures.check(2, how.workers)
-    pictures.link()
-    (name, entry), dataset, results = backbone, pictures.dataset(), pictures.root.parent / "results"
+    pictures, results = pictures.check(2, how.workers), pictures.root.parent / "results"
+    with hold_folder(results):
+        pictures.link()
+        return cache_set(pictures, backbone, how, results, held)
+
+
+def cache_set(
+    pictures: PictureSet,
+    backbone: tuple[str, dict],
+    how: Extraction,
+    results: Path,
+    held: tempfile.TemporaryDirectory | None,
+) -> Features:
+    """What :func:`extract_set` gives, of pictures that lie in their folder; arguments as there.
+
+    Args:
+        results: Folder that views, weights and features are written to.
+    """
+    (name, entry), dataset = backbone, pictures.dataset()
     facts = keep_weights(name, entry["model"], entry["weights"], weights_places(results, bool(held)))
     views, manifest = pictures.views, results / "library" / "manifests" / DATASET / f"{TRAIN}.parquet"
     rows = index_views(dataset, TRAIN, views.crops, views.size, False, how.workers)
@@ -107,8 +128,11 @@ def extract_set(
     needs = feature_needs(stated_needs(entry, views.resample, how.precision), manifest, facts)
     source = Source(manifest, dataset.root, facts.with_suffix(".safetensors"), needs)
     path = results / "features" / DATASET / name / f"{TRAIN}.zarr"
-    cache_features(source, path, codec=how.codec, batch=how.batch, workers=how.workers)
-    return Features(path, DATASET, name, entry, source, held)
+    features = Features(path, DATASET, name, entry, source, held)
+    codec = how.codec or part_defaults("extract")["codec"]
+    made = {"codec": codec, "batch": how.batch, "workers": how.workers, "any_codec": how.codec is None}
+    vars(features)["store"] = cache_features(source, path, **made)  # so that another call's are told from these
+    return features
 
 
 def weights_places(results: Path, passing: bool) -> list[Path]:
@@ -128,6 +152,7 @@ def fit_features(features: Features, choice: Choice, name: str, memory_gb: float
         memory_gb: Features to hold in memory.
         results: Folder of results that it is written to.
     """
+    features.require_same()
     experiment: dict[str, Any] = {"dataset": features.dataset, "backbone": features.backbone, "head": choice.head}
     experiment |= {"clusters": choice.clusters, "settings": choice.settings}
     base = base_file(results, choice)

@@ -66,18 +66,37 @@ def share_folder(folder: Path, begin: bool) -> None:
     Raises:
         SmoosegError: If ``begin`` and somebody else is at work.
     """
+    lock_folder(folder, begin)  # never closed but by the end of the process
+
+
+@contextmanager
+def hold_folder(folder: Path) -> Iterator[None]:
+    """Work in a folder for a while, with nobody else at work there; arguments and errors as of :func:`share_folder`."""
+    lock = lock_folder(folder, begin=True)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_UN)  # of forks, too
+        os.close(lock)
+
+
+def lock_folder(folder: Path, begin: bool) -> int:
+    """The open file that :func:`share_folder` locks."""
     folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)  # never closed but by the end of the process
+    lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
     try:
         if begin:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.flock(lock, fcntl.LOCK_SH)
     except BlockingIOError:
+        os.close(lock)
         raise SmoosegError(
             f"{folder}: another run is at work here, or a job of one that was killed; wait until it ends, or stop it"
         ) from None
     except OSError as error:  # some network disks have no locks
         LOG.warning("%s cannot be locked (%s): do not start a second run in it", folder, error.strerror)
+    return lock
 
 
 def require_text(name: str | Path) -> None:

@@ -9,6 +9,7 @@ from smooseg import SmoosegError, extract, fit, open_features
 from smooseg.cli.results import head_of_features
 from smooseg.heads import fitting
 from smooseg.heads.base import read_made_from
+from smooseg.running.files import hold_folder, share_folder
 from tests.conftest import TINY_MODEL, clustered_features, write_images
 
 
@@ -116,3 +117,28 @@ def test_stores_that_are_not_there_or_lie_elsewhere(tmp_path):
     shutil.copytree(model.held[0].path, tmp_path / "a.zarr")
     path = fit(open_features(tmp_path / "a.zarr"), 3, "kmeans", samples=1000).path
     assert path == tmp_path / "library" / "kmeans" / "0" / "head.safetensors"
+
+
+def test_features_that_another_call_replaced_say_so(tmp_path, photos, backbone):
+    out = tmp_path / "work"
+    first = extract(photos, out, backbone, size=32)
+    same = extract(photos, out, backbone, size=32, codec="raw")
+    np.testing.assert_array_equal(same, first)
+    smaller = extract(photos, out, backbone, size=32, codec="bits5")
+    assert smaller.store.provenance["codec"] == "bits5"
+    assert extract(photos, out, backbone, size=32).store.provenance["codec"] == "bits5"  # nobody asked for another
+    for use in (lambda: first[0], lambda: np.asarray(first), lambda: fit(first, 2, "kmeans", samples=1000)):
+        with pytest.raises(SmoosegError, match="another call has replaced these features .*give each call its own out"):
+            use()
+
+
+def test_one_call_at_a_time_works_in_a_folder(tmp_path, photos, backbone):
+    out = tmp_path / "work"
+    with hold_folder(out / "results"), pytest.raises(SmoosegError, match="another run is at work here"):
+        extract(photos, out, backbone, size=32)
+    assert not (out / "pictures").exists()
+    features = extract(photos, out, backbone, size=32)
+    with hold_folder(out / "results"):
+        share_folder(out / "results", begin=False)  # as a job of the same run
+        with pytest.raises(SmoosegError, match="another run is at work here"):
+            fit(features, 2, "kmeans", samples=1000)
