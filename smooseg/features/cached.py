@@ -12,8 +12,7 @@ import numpy as np
 from ..errors import SmoosegError
 from ..images.manifests import listed_sha256
 from .caching import Source
-from .provenance import decisive_provenance
-from .store import CIRCUMSTANCES, Store, create_store, open_store
+from .store import CIRCUMSTANCES, Store, create_store, decisive_provenance, open_store
 
 OWN = "own"  # what data set and backbone of somebody's own features are called
 CHUNK = 16  # views

@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 
 from ..errors import SmoosegError
 from ..images.manifests import listed_sha256
-from .store import CIRCUMSTANCES, Store
 
 DECIDING = {"bits", "size", "left", "right", "raster"}  # columns of a manifest that decide more than its hash
 
@@ -89,11 +88,6 @@ def raster_needs(views: pd.DataFrame) -> dict:
         return {}
     bands = {tuple(json.loads(text)["bands"]) for text in views["raster"].unique() if text}
     return {"bands": list(*bands) if len(bands) == 1 else None}
-
-
-def decisive_provenance(store: Store) -> dict:
-    """A store's provenance without the circumstances, in which stores of the same features may differ."""
-    return {key: value for key, value in store.provenance.items() if key != CIRCUMSTANCES}
 
 
 def file_sha256(path: Path) -> str:

@@ -16,8 +16,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from ..features.provenance import decisive_provenance
-from ..features.store import Store
+from ..features.store import Store, decisive_provenance
 from ..running.device import default_device
 from ..running.files import write_whole
 from ..running.machine import fast_precision

@@ -29,6 +29,11 @@ CODECS = {
 }
 
 
+def decisive_provenance(store: Store) -> dict:
+    """A store's provenance without the circumstances, in which stores of the same features may differ."""
+    return {key: value for key, value in store.provenance.items() if key != CIRCUMSTANCES}
+
+
 def create_store(
     path: str | Path,
     shape: tuple[int, ...],
