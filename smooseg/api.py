@@ -87,7 +87,7 @@ def extract(
         >>> features.shape  # (views, patches, channels)
     """
     how = {"precision": precision, "batch": batch, "workers": workers, "codec": codec}
-    views = Views(crops, size, resample)
+    views = Views.of(crops, size, resample)
     return extract_images(images, out, find_backbone(backbone), views, scale, bands, **how)
 
 

@@ -19,6 +19,7 @@ from ..heads.fitting import HISTORY, take
 from ..running.files import hold_folder, write_whole
 from ..settings.choices import BACKBONE, HEAD, Choice, choose, head_settings, preset_settings
 from ..settings.heads import AUTO, check_clusters
+from ..settings.schema import check_parts, load_schema
 from .given import is_features, is_one
 from .maps import Masks
 from .memory import label_images
@@ -100,8 +101,6 @@ class Model:
         Raises:
             SmoosegError: As :func:`smooseg.fit`.
         """
-        if self.clusters is not None and not 2 <= self.clusters <= 255:
-            raise SmoosegError(f"clusters is {self.clusters}; it must be from 2 to 255")
         features = data if isinstance(data, Features) else own_features(data) if is_features(data) else None
         if features is None:
             choice = self.choice()
@@ -111,7 +110,7 @@ class Model:
         results = Path(self.out).absolute() / "results" if self.out else features.results
         self.held, self.weights = features, features.source.weights if features.source else None
         with hold_folder(results):
-            path = fit_features(features, choice, self.name or self.head, self.memory_gb, results)
+            path = fit_features(features, choice, self.name or self.head, self.numbers()[2], results)
             if features.held and not self.out:  # the next fit to the same features may take the same place
                 own = tempfile.TemporaryDirectory(prefix="smooseg-")
                 self.held, path = (features, own), take(path, Path(own.name) / path.relative_to(results.parent))
@@ -120,17 +119,32 @@ class Model:
 
     def choice(self, features: Features | None = None) -> Choice:
         """The head with complete settings; of features that are there the backbone is theirs."""
+        clusters, seed, _ = self.numbers()
         if features is None:
-            return choose(self.head, self.clusters, self.backbone, self.preset, self.settings, self.seed)
+            return choose(self.head, clusters, self.backbone, self.preset, self.settings, seed)
         if features.entry:
             own = (features.backbone, features.entry)
-            return choose(self.head, self.clusters, own, self.preset, self.settings, self.seed)
+            return choose(self.head, clusters, own, self.preset, self.settings, seed)
         settings = head_settings(self.head, preset_settings(self.head, self.preset) | self.settings)
         if settings.get("subtract_mean", False) is None:
             settings["subtract_mean"] = subtracts_mean(features)
-        clusters = AUTO if self.clusters is None else self.clusters
         check_clusters("fit", self.head, clusters, settings)
-        return Choice(self.head, clusters, settings, features.backbone, None, self.seed)
+        return Choice(self.head, clusters, settings, features.backbone, None, seed)
+
+    def numbers(self) -> tuple[int | str, int, float]:
+        """Number of clusters, seed and gigabytes of memory, as Python's own numbers.
+
+        Raises:
+            SmoosegError: If one of them is out of range, or the name is no folder's.
+        """
+        schema = load_schema()
+        parts = {"clusters": schema["$defs"]["experiment"]["properties"]["clusters"]}
+        parts |= {"seed": schema["$defs"]["seeds"]["items"]}
+        parts |= {"memory_gb": schema["properties"]["train"]["properties"]["memory_gb"]}
+        given = check_parts({name: getattr(self, name) for name in parts}, parts, schema, "fit")
+        if self.name is not None and (self.name == ".." or Path(self.name).parts != (self.name,)):
+            raise SmoosegError(f"name is {self.name!r}; it must be the name of one folder")
+        return AUTO if given["clusters"] is None else given["clusters"], given["seed"], given["memory_gb"]
 
     def __fspath__(self) -> str:
         return str(self.fitted)

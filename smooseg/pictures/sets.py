@@ -6,6 +6,7 @@ from pathlib import Path
 from ..errors import SmoosegError, raise_problems
 from ..heads.base import FEWEST
 from ..images.datasets import VOID, Dataset, open_dataset
+from ..settings.schema import check_parts, load_schema
 from .label_table import read_label_table
 from .linking import (
     CROPS,
@@ -72,6 +73,17 @@ class Views:
     crops: str = CROPS
     size: int = SIZE
     resample: str = "bilinear"
+
+    @classmethod
+    def of(cls, crops: str, size: int, resample: str) -> "Views":
+        """Views as somebody asks for them.
+
+        Raises:
+            SmoosegError: If a value is out of range.
+        """
+        schema, asked = load_schema(), {"crops": crops, "size": size, "resample": resample}
+        parts = schema["$defs"]["view"]["properties"] | schema["$defs"]["dataset"]["properties"]
+        return cls(**check_parts(asked, {key: parts[key] for key in asked}, schema, "extract"))
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from ..running.machine import is_writable, usable_cores
 from ..settings.catalogue import find_backbone, stated_needs
 from ..settings.choices import Choice
 from ..settings.heads import proposal_settings
-from ..settings.schema import load_schema, with_defaults
+from ..settings.schema import check_parts, load_schema, with_defaults
 from .given import as_files
 from .linking import TRAIN
 from .segmenter import crf_defaults
@@ -54,13 +54,15 @@ class Extraction:
 
     @classmethod
     def of(cls, **changes: Any) -> "Extraction":
-        """The configuration's defaults with some changes, where they are not None."""
-        chosen = (
-            part_defaults("extract")
-            | {"codec": None}
-            | {key: value for key, value in changes.items() if value is not None}
-        )
-        return cls(**{key: chosen[key] for key in cls.__dataclass_fields__})
+        """The configuration's defaults with some changes, where they are not None.
+
+        Raises:
+            SmoosegError: If a value is out of range.
+        """
+        schema, asked = load_schema(), {key: value for key, value in changes.items() if value is not None}
+        given = check_parts(asked, schema["properties"]["extract"]["properties"], schema, "extract")
+        given |= {"codec": asked.get("codec")}
+        return cls(**{key: given[key] for key in cls.__dataclass_fields__})
 
 
 def extract_images(

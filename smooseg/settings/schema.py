@@ -50,6 +50,12 @@ def validate(value: dict, schema: dict, root: dict, where: str) -> dict:
     return with_defaults(value, schema, root)
 
 
+def check_parts(values: dict, parts: dict, root: dict, where: str) -> dict:
+    """Validate values against a part of the schema each, and return them; numbers of NumPy become Python's own."""
+    plain = {key: value.item() if getattr(value, "shape", None) == () else value for key, value in values.items()}
+    return validate(plain, {"type": "object", "properties": parts}, root, where)
+
+
 def require_text_keys(value, where: str) -> None:
     """Raise if a key is something else, as YAML makes of 1, on, yes and null."""
     for key, part in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():

@@ -142,3 +142,47 @@ def test_one_call_at_a_time_works_in_a_folder(tmp_path, photos, backbone):
         share_folder(out / "results", begin=False)  # as a job of the same run
         with pytest.raises(SmoosegError, match="another run is at work here"):
             fit(features, 2, "kmeans", samples=1000)
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"crops": "seven"}, r"extract\.crops must be one of whole, five; got 'seven'"),
+        ({"resample": "cubic"}, r"extract\.resample must be one of .* \(did you mean bicubic\?\)"),
+        ({"precision": "f8"}, r"extract\.precision must be one of"),
+        ({"codec": "zip"}, r"extract\.codec must be one of raw, bits5"),
+        ({"size": 0}, r"extract\.size breaks the rule minimum: 16"),
+        ({"batch": 7}, r"extract\.batch breaks the rule m"),
+        ({"workers": 0}, r"extract\.workers breaks the rule minimum: 1"),
+    ],
+)
+def test_what_extract_cannot_do_is_said_before_it_begins(tmp_path, options, said):
+    with pytest.raises(SmoosegError, match=said):
+        extract(np.zeros((64, 64, 3), np.uint8), tmp_path, **options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"clusters": 3.5}, r"fit\.clusters must be integer or null or string; got 3\.5"),
+        ({"clusters": 1}, r"fit\.clusters breaks the rule minimum: 2"),
+        ({"clusters": "many"}, r"fit\.clusters must be a number or auto"),
+        ({"seed": -1}, r"fit\.seed breaks the rule minimum: 0"),
+        ({"memory_gb": 0}, r"fit\.memory_gb breaks the rule exclusiveMinimum: 0"),
+        ({"name": "a/b"}, "name is 'a/b'; it must be the name of one folder"),
+        ({"name": ".."}, "it must be the name of one folder"),
+    ],
+)
+def test_what_fit_cannot_do_is_said_before_it_begins(tmp_path, options, said):
+    with pytest.raises(SmoosegError, match=said):
+        fit(np.zeros((4, 4, 8)), head="kmeans", out=tmp_path, **({"clusters": 2} | options))
+    assert not list(tmp_path.iterdir())
+
+
+def test_numbers_of_numpy_are_numbers():
+    values, _ = clustered_features(32)
+    model = fit(values, np.int64(3), "kmeans", seed=np.int64(1), memory_gb=np.float32(1), samples=1000)
+    assert (model.module.clusters, model.experiment["seed"]) == (3, 1)
+    quick = {"samples": 1000, "partitions": 2, "repeats": 1}
+    assert fit(values, "auto", **quick).module.clusters == fit(values, **quick).module.clusters
