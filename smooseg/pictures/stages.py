@@ -132,8 +132,9 @@ def cache_set(
     path = results / "features" / DATASET / name / f"{TRAIN}.zarr"
     features = Features(path, DATASET, name, entry, source, held)
     codec = how.codec or part_defaults("extract")["codec"]
-    made = {"codec": codec, "batch": how.batch, "workers": how.workers, "any_codec": how.codec is None}
-    vars(features)["store"] = cache_features(source, path, **made)  # so that another call's are told from these
+    kept = how.codec is None  # whatever the codec of a cache that is there
+    store = cache_features(source, path, codec=codec, batch=how.batch, workers=how.workers, any_codec=kept)
+    vars(features)["store"] = store  # opened now, so that another call's are told from these
     return features
 
 
