@@ -1,6 +1,7 @@
 """Masks as users hold them: arrays of ids that know their legend and their image, and show themselves."""
 
 import io
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from ..errors import SmoosegError
 from ..images.datasets import VOID
 from .output.legend import Legend
 from .output.masks import palette_image, write_csv, write_mask
 from .output.overlays import save_overlay, with_legend
-from .output.tables import LEGEND, SHARES
+from .output.tables import LEGEND, SHARES, with_classes
 
 
 class Mask(np.ndarray):
@@ -126,17 +128,30 @@ class Masks(list[Mask]):
     """
 
     def shares(self) -> pd.DataFrame:
-        """A table with one row for each mask: image, height, width, and the percent of each name."""
-        rows, names = list[dict[str, Any]](), dict[str, float]()
-        for mask in self:
-            names |= dict.fromkeys(mask.legend.names.values() if mask.legend else (), 0.0)
-            percent = dict(mask.shares()[["name", "percent"]].itertuples(index=False))
-            rows.append({"image": mask.name, "height": mask.shape[0], "width": mask.shape[1]} | percent)
-        columns = ["image", "height", "width", *names, *(["void"] if any("void" in row for row in rows) else [])]
-        return pd.DataFrame([names | {"void": 0.0} | row for row in rows], columns=columns)
+        """A table with one row for each mask: image, height, width, and the percent of each name.
+
+        A class that has the name of an earlier column has the column "class NAME", as in :func:`.tables.with_classes`.
+        """
+        found = [dict(mask.shares()[["name", "percent"]].itertuples(index=False)) for mask in self]
+        names = list(dict.fromkeys(name for mask in self if mask.legend for name in mask.legend.names.values()))
+        names += ["void"] if any("void" in percent for percent in found) and "void" not in names else []
+        rows = [
+            [mask.name, *mask.shape, *(percent.get(name, 0.0) for name in names)]
+            for mask, percent in zip(self, found, strict=True)
+        ]
+        return pd.DataFrame(rows, columns=with_classes(["image", "height", "width"], names))
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write every mask and its overlay, legend.csv and shares.csv into a folder, and return the masks' paths."""
+        """Write every mask and its overlay, legend.csv and shares.csv into a folder, and return the masks' paths.
+
+        Raises:
+            SmoosegError: If there is no mask, or two are of images of one name; nothing is written then.
+        """
+        twice = [name for name, number in Counter(mask.name for mask in self).items() if number > 1]
+        if twice or not self:
+            raise SmoosegError(
+                f"two masks are called {twice[0]}; save them apart" if twice else "there is no mask to save"
+            )
         folder, shares = Path(folder), self.shares()
         paths = [mask.save(folder / f"{mask.name}.png") for mask in self]
         legends = pd.concat([mask.shares()[["id", "name", "colour"]] for mask in self]).drop_duplicates()

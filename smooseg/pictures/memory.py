@@ -19,7 +19,7 @@ from ..images.rasters import RasterView
 from .given import each_image, in_array, is_path
 from .maps import Mask, Masks
 from .output.masks import scaled_ids
-from .photos import Photo, PhotoView, decode_photo, find_photos
+from .photos import Photo, PhotoView, decode_photo, find_photos, tell_apart
 from .segmenter import Segmenter
 from .windows import Unfinished, Windows, label_windows
 
@@ -94,12 +94,14 @@ def gather(images: Any, bands: tuple[int, ...] | None = None) -> list[Given]:
     for number, image in enumerate(each_image(images)):
         if is_path(image):
             photos, wrong = find_photos([image])
-            given += [Given(photo.name.as_posix(), replace(photo, bands=bands)) for photo in photos]
+            given += [Given(photo.name.as_posix(), photo) for photo in photos]
             problems += wrong
         else:
             given.append(Given(f"{number:04d}", memory=picture_of(image)))
     raise_problems("These images cannot be used", problems)
-    return given
+    photos = list({one.photo.path: one.photo for one in given if one.photo}.values())
+    names = {photo.path: photo.name.as_posix() for photo in tell_apart(photos)}
+    return [Given(names[one.photo.path], replace(one.photo, bands=bands)) if one.photo else one for one in given]
 
 
 def picture_of(image: Any) -> Picture:

@@ -337,6 +337,33 @@ def test_masks_show_themselves(folder, model, tmp_path):
     assert (tmp_path / "all" / "photos" / "003.png").is_file()
 
 
+def test_masks_of_one_name_are_told_apart_or_not_saved(folder, model, tmp_path):
+    pixels = opened(folder / "images")[0]
+    paths = [tmp_path / name for name in ("a/0.png", "b/0.png", "b/0.jpg")]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    masks = smooseg.segment([paths[1], pixels, paths[0]], model, size=64)
+    assert [mask.name for mask in masks] == ["b/0", "0001", "a/0"]
+    assert all(path.is_file() for path in masks.save(tmp_path / "out"))
+    assert len(set(masks.save(tmp_path / "out"))) == 3
+    with pytest.raises(smooseg.SmoosegError, match="two masks are called 0; save them apart"):
+        smooseg.segment(paths[1:], model, size=64).save(tmp_path / "none")
+    with pytest.raises(smooseg.SmoosegError, match="there is no mask to save"):
+        smooseg.Masks([]).save(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_class_can_have_the_name_of_a_column(folder, model, tmp_path):
+    names = tmp_path / "names.csv"
+    names.write_text("cluster,name\n0,image\n1,width\n")
+    masks = smooseg.segment(folder / "images", model, size=64, names=names)
+    shares = masks.shares()
+    assert list(shares.columns) == ["image", "height", "width", "class image", "class width"]
+    assert shares["image"][0] == "photos/000" and shares["width"][0] == 96
+    np.testing.assert_allclose(shares[["class image", "class width"]].sum(axis=1), 100)
+
+
 def test_heads_and_scores_show_themselves(model):
     assert repr(model.module).startswith("KMeansHead(clusters=2, channels=64, samples=1000")
     assert (
