@@ -16,7 +16,7 @@ from ..errors import SmoosegError, raise_problems
 from ..images.datasets import VOID
 from ..images.decoding import FEWEST, Picture, read_picture
 from ..images.rasters import RasterView
-from .given import each_image, in_array, is_path
+from .given import each_image, in_array, is_path, write_png
 from .maps import Mask, Masks
 from .output.masks import scaled_ids
 from .photos import Photo, PhotoView, decode_photo, find_photos, tell_apart
@@ -110,8 +110,8 @@ def picture_of(image: Any) -> Picture:
     if found.mode == "RGB":
         return Picture(found, None, FEWEST, True, 1)
     data = io.BytesIO()
+    write_png(found, data)
     try:
-        found.save(data, "PNG", compress_level=1)
         return read_picture(data.getvalue())
     except (OSError, ValueError) as error:
         raise SmoosegError(f"an image of mode {found.mode} cannot be used ({error})") from None

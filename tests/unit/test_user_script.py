@@ -1,5 +1,6 @@
 """A user's script: arrays and paths in, arrays and tables out, and nobody else's settings changed."""
 
+import io
 import logging
 import os
 import subprocess
@@ -163,6 +164,21 @@ def test_what_is_no_image_is_named(model):
         smooseg.segment([], model)
 
 
+def test_pillows_images_of_other_modes(folder, model, backbone):
+    image = Image.fromarray(opened(folder / "images")[0])
+    for mode in ("CMYK", "YCbCr"):
+        (seen,) = smooseg.segment([image.convert(mode)], model, size=64)
+        np.testing.assert_allclose(np.asarray(seen.image, int), np.asarray(image, int), atol=4)
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    truncated = Image.open(io.BytesIO(data.getvalue()[: len(data.getvalue()) // 2]))
+    wrong = {"mode F cannot": image.convert("F"), "mode HSV cannot": image.convert("HSV"), "not decode": truncated}
+    for message, bad in wrong.items():
+        for use in (lambda bad: smooseg.segment(bad, model), lambda bad: smooseg.extract([bad], None, backbone)):
+            with pytest.raises(smooseg.SmoosegError, match=f"an image .*{message}"):
+                use(bad)
+
+
 def test_rasters_in_memory_show_the_bands_that_are_asked_for(folder, model, tmp_path):
     rasterio = pytest.importorskip("rasterio")
     pixels = np.moveaxis(opened(folder / "images")[0], 2, 0)
@@ -241,6 +257,14 @@ def test_every_head_takes_bare_features_or_says_what_is_missing(head):
         return
     model = smooseg.fit(values, 2, head, **QUICK[head])
     assert model.predict(values).shape == (32, 16)
+
+
+@pytest.mark.parametrize("head", ["cause", "hp", "smooseg_plus", "stego"])
+def test_views_that_are_no_square_are_one_sentence(head):
+    with pytest.raises(
+        smooseg.SmoosegError, match="these have 17 patches, one more than a square: leave out the class"
+    ):
+        smooseg.fit(np.random.default_rng(0).normal(size=(4, 17, 8)).astype(np.float32), 2, head, **QUICK[head])
 
 
 def test_a_head_of_another_package(tmp_path, monkeypatch):
