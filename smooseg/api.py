@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from .errors import SmoosegError
+from .evaluation.refinement import as_logits
 from .evaluation.refinement import refine as refined
 from .evaluation.scored import Scored, score_maps
 from .features.cached import Features, open_features
@@ -221,14 +221,14 @@ def refine(image: Any, scores: Any, *, sharpness: float = Head.sharpness, **sett
         Ids of clusters, uint8 (height, width).
 
     Raises:
-        SmoosegError: If a setting is unknown or out of range, or the image is none.
+        SmoosegError: If a setting is unknown or out of range, the image is none, or the scores do not fit it.
 
     Example:
         >>> mask = smooseg.segment(image, model, scores=True)
         >>> ids = smooseg.refine(image, mask.scores)
     """
-    pixels, logits = np.asarray(in_array(image).convert("RGB")), torch.as_tensor(np.asarray(scores, np.float32))
-    return refined(logits, pixels, crf_defaults(settings), sharpness)
+    pixels = np.asarray(in_array(image).convert("RGB"))
+    return refined(as_logits(scores, pixels.shape[:2]), pixels, crf_defaults(settings), sharpness)
 
 
 def score(

@@ -221,6 +221,27 @@ def test_pixels_without_a_cluster_count_as_wrong():
         smooseg.score(np.array([[0, 0, 1, 5]]), labels, clusters=2)
 
 
+def test_more_clusters_than_classes_need_matching():
+    labels = np.array([[0, 1, 2]])
+    with pytest.raises(smooseg.SmoosegError, match="5 are more than the 3 classes"):
+        smooseg.score(labels, labels, clusters=5, matched=False)
+    assert smooseg.score(labels, labels, clusters=2 + 1, matched=False).accuracy == 100
+
+
+def test_scores_that_cannot_be_refined_are_one_sentence():
+    image, scores = np.zeros((8, 9, 3), np.uint8), torch.rand(2, 8, 9)
+    expected = smooseg.refine(image, scores)
+    np.testing.assert_array_equal(smooseg.refine(image, scores.clone().requires_grad_()), expected)
+    for wrong in (scores[0], scores[:, :, :8], scores[:0], scores.numpy().astype(str)):
+        with pytest.raises(
+            smooseg.SmoosegError, match=r"numbers of shape \(clusters, 8, 9\), as the image has it; got"
+        ):
+            smooseg.refine(image, wrong)
+    scores[0, 0, 0] = torch.nan
+    with pytest.raises(smooseg.SmoosegError, match="scores hold NaN or infinite values"):
+        smooseg.refine(image, scores)
+
+
 # every head everywhere
 
 
@@ -265,6 +286,17 @@ def test_views_that_are_no_square_are_one_sentence(head):
         smooseg.SmoosegError, match="these have 17 patches, one more than a square: leave out the class"
     ):
         smooseg.fit(np.random.default_rng(0).normal(size=(4, 17, 8)).astype(np.float32), 2, head, **QUICK[head])
+
+
+def test_too_few_views_or_patches_are_one_sentence():
+    one = np.random.default_rng(0).normal(size=(1, 4, 8)).astype(np.float32)
+    for head in ("stego", "equss"):
+        with pytest.raises(smooseg.SmoosegError, match="so two of them are needed; give more images"):
+            smooseg.fit(one, 2, head, **QUICK[head])
+    some = np.random.default_rng(0).normal(size=(20, 4, 8)).astype(np.float32)
+    for head, settings in (("stego", {}), ("kmeans", {}), ("smooseg_plus", {"partitions": 0})):
+        with pytest.raises(smooseg.SmoosegError, match="patches cannot make 200 clusters; give more images, or ask"):
+            smooseg.fit(some, 200, head, **(QUICK[head] | settings))
 
 
 def test_a_head_of_another_package(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from ...features.store import Store
 from ...running.machine import usable_cores
 from ...running.parallel import in_threads
 from ..base import FEWEST, Head
+from ..parts.clustering import require_patches
 from ..parts.positions import grid_side
 from ..snapshot import Snapshot
 from .consensus import FINE, grow_tree, scale_to_unit
@@ -222,6 +223,7 @@ class SmooSegPlusHead(Head):
         """k-means, the first recipe: half the negative squared distance to each centroid, up to a constant."""
         directions = self.project(signal, residual, self.projection.shape[1])
         patches = F.normalize(sample @ torch.from_numpy(directions), dim=-1).numpy()
+        require_patches(len(patches), self.clusters)
         model = KMeans(self.clusters, n_init=self.settings["starts"], random_state=seed).fit(patches)
         centroids, loss = model.cluster_centers_, model.inertia_ / len(sample)
         used = len(np.unique(model.labels_))
