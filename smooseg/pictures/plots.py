@@ -39,7 +39,7 @@ def plot_penalties(model: Model, features: Features, axes: Axes | None = None) -
     """
     axes = axes if axes is not None else plt.subplots(figsize=(1.6 * INCHES, INCHES), layout="constrained")[1]
     draw_penalties(axes, penalty_rows(penalty_counts(model.module, features.store)))
-    axes.set(title=f"{model.head}, {model.clusters} clusters", xlabel="label penalty δ of a pair of patches")
+    axes.set(title=f"{model.head}, {model.module.clusters} clusters", xlabel="label penalty δ of a pair of patches")
     axes.set_ylabel("% of pairs")
     return axes
 

@@ -149,6 +149,11 @@ def test_a_tree_of_clusters_is_cut_without_a_new_fit(folder, features, model, tm
     mask = smooseg.segment(image, tree, size=64, clusters=5, scores=True)
     assert mask.scores.shape[0] == 5
     assert smooseg.segment(folder / "images", tree, tmp_path, size=64, clusters=5).clusters == 5
+    each = tmp_path / "names.csv"
+    each.write_text("cluster,name\n" + "".join(f"{i},part {i}\n" for i in range(tree.module.finest)))
+    assert len(smooseg.segment([image], tree, size=64, names=each).shares().columns) > 3
+    with pytest.raises(smooseg.SmoosegError, match="has the 32 finest clusters, and 5 are asked for; leave out"):
+        smooseg.segment(image, tree, size=64, names=each, clusters=5)
     for wrong in (lambda: smooseg.segment(image, model, clusters=5), lambda: model.predict(features, clusters=5)):
         with pytest.raises(smooseg.SmoosegError, match="the head holds 2 clusters, not 5; fit a smooseg_plus head"):
             wrong()
@@ -436,6 +441,10 @@ def test_plots_return_axes(folder, model, features):
     penalties = smooseg.plot_penalties(model, features)
     assert isinstance(penalties, Axes) and len(penalties.patches) == 2
     assert smooseg.plot_penalties(model, features, penalties) is penalties
+    chosen = smooseg.fit(features, None, name="chosen", **QUICK["smooseg_plus"])  # by the head
+    number = chosen.module.clusters
+    assert smooseg.plot_penalties(chosen, features).get_title() == f"smooseg_plus, {number} clusters"
+    assert f"clusters={number}, " in repr(chosen) and "None" in repr(smooseg.Model(None))
 
 
 # good manners
