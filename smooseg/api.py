@@ -203,7 +203,7 @@ def segment(
         return model.predict(images, scores=scores, batch=batch, bands=bands, **seen)
     with tempfile.TemporaryDirectory(prefix="smooseg-") as folder:
         files = as_files(images, Path(folder))
-        more = {"batch": batch, "bands": bands, "polygons": polygons}
+        more = {"batch": batch, "bands": bands, "polygons": polygons, "memory": Path(folder)}
         outcome: Outcome = write_masks(files, model.fitted, out, **seen, **more)  # type: ignore[arg-type]
     return outcome
 

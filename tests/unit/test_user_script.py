@@ -75,6 +75,8 @@ def test_paths_arrays_tensors_and_pillows_images_give_the_same_masks(folder, mod
     outcome = smooseg.segment(folder / "images", model, folder / "masks", size=64)
     expected = opened(folder / "masks" / "photos")
     assert len(outcome.shares) == 4
+    in_memory = smooseg.segment(arrays, model, folder / "of_arrays", size=64).shares  # files of masks have such names
+    assert list(in_memory["image"]) == list(in_memory["mask"]) == [f"{i:04d}.png" for i in range(4)]
     given = {
         "folder": folder / "images",
         "text": str(folder / "images" / "**" / "*.png"),
@@ -184,8 +186,9 @@ def test_pillows_images_of_other_modes(folder, model, backbone):
                 use(bad)
 
 
-def test_rasters_in_memory_show_the_bands_that_are_asked_for(folder, model, tmp_path):
+def test_rasters_in_memory_show_the_bands_that_are_asked_for(folder, model, tmp_path, monkeypatch):
     rasterio = pytest.importorskip("rasterio")
+    monkeypatch.delenv("GDAL_CACHEMAX", raising=False)
     pixels = np.moveaxis(opened(folder / "images")[0], 2, 0)
     four = np.concatenate([pixels[::-1], pixels[:1]])
     with rasterio.open(tmp_path / "four.tif", "w", driver="GTiff", width=96, height=80, count=4, dtype="uint8") as file:
@@ -195,6 +198,7 @@ def test_rasters_in_memory_show_the_bands_that_are_asked_for(folder, model, tmp_
     with rasterio.open(tmp_path / "out" / outcome.shares["mask"][0]) as written:
         np.testing.assert_array_equal(as_asked, written.read(1))
     np.testing.assert_array_equal(as_asked.image, opened(folder / "images")[0])
+    assert "GDAL_CACHEMAX" not in os.environ  # it is for the whole process, which is the user's
     with pytest.raises(smooseg.SmoosegError, match="polygons are files"):
         smooseg.segment(tmp_path / "four.tif", model, polygons=True)
     with pytest.raises(smooseg.SmoosegError, match="scores are arrays, and out is for files"):
