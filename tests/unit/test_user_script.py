@@ -14,10 +14,12 @@ import pytest
 import torch
 import xarray
 import zarr
+from click.testing import CliRunner
 from matplotlib.axes import Axes
 from PIL import Image
 
 import smooseg
+from smooseg.cli import main
 from smooseg.settings.choices import blind_heads, choose, fitting_backbone, presets_of
 from tests.conftest import ROOT, TINY_MODEL, clustered_features, write_images
 from tests.support.package import install
@@ -400,6 +402,14 @@ def test_masks_show_themselves(folder, model, tmp_path):
     masks.save(tmp_path / "all")
     assert len(pd.read_csv(tmp_path / "all" / "shares.csv")) == 4
     assert (tmp_path / "all" / "photos" / "003.png").is_file()
+    smooseg.segment(folder / "images", model, tmp_path / "written", size=64)
+    for name in ("legend.csv", "shares.csv"):
+        assert (tmp_path / "all" / name).read_text() == (tmp_path / "written" / name).read_text()
+    arguments = ["export", str(tmp_path / "all"), "--to", "cityscapes", "--out", str(tmp_path / "exported")]
+    exported = CliRunner().invoke(main, arguments)
+    assert exported.exit_code == 0, exported.output
+    with pytest.raises(smooseg.SmoosegError, match="some of these are parts, or of another head"):
+        smooseg.Masks([mask, masks[1] == 0]).save(tmp_path / "mixed")
 
 
 def test_masks_of_one_name_are_told_apart_or_not_saved(folder, model, tmp_path):
