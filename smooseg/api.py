@@ -193,7 +193,14 @@ def segment(
         >>> finer = smooseg.segment("photos", model, clusters=9)  # without a new fit
     """
     model = head if isinstance(head, Model) else load(head)
-    seen = {"clusters": clusters, "crf": crf, "size": size, "scale": scale, "tile": tile, "names": names}
+    seen: dict[str, Any] = {
+        "clusters": clusters,
+        "crf": crf,
+        "size": size,
+        "scale": scale,
+        "tile": tile,
+        "names": names,
+    }
     seen["weights"] = Path(weights) if weights else model.weights
     if out is None and polygons:
         raise SmoosegError("polygons are files: give out, a folder for them")

@@ -155,8 +155,8 @@ class Masks(list[Mask]):
         The folder is as ``smooseg segment`` writes it, so ``smooseg export`` takes it.
 
         Raises:
-            SmoosegError: If there is no mask, two are of images of one name, legends differ, or one is only a part of a mask:
-                nothing is written.
+            SmoosegError: If there is no mask, two are of images of one name, legends differ, or one is only a part of a
+                mask; nothing is written then.
         """
         twice = [name for name, number in Counter(mask.name for mask in self).items() if number > 1]
         if twice or not self:

@@ -75,7 +75,7 @@ class Given:
         if picture.void is not None:
             ids[picture.void] = VOID
         sized = None if scores is None else enlarge(scores, (height, width))
-        return Mask(ids, legend, picture.rgb, self.name, sized, self.photo and self.photo.path)
+        return Mask(ids, legend, picture.rgb, self.name, sized, self.photo.path if self.photo else None)
 
 
 def enlarge(scores: np.ndarray, shape: Shape) -> np.ndarray:
