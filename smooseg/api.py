@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from .errors import SmoosegError
+from .evaluation.refinement import as_logits
 from .evaluation.refinement import refine as refined
 from .evaluation.scored import Scored, score_maps
 from .features.cached import Features, open_features
@@ -193,7 +193,14 @@ def segment(
         >>> finer = smooseg.segment("photos", model, clusters=9)  # without a new fit
     """
     model = head if isinstance(head, Model) else load(head)
-    seen = {"clusters": clusters, "crf": crf, "size": size, "scale": scale, "tile": tile, "names": names}
+    seen: dict[str, Any] = {
+        "clusters": clusters,
+        "crf": crf,
+        "size": size,
+        "scale": scale,
+        "tile": tile,
+        "names": names,
+    }
     seen["weights"] = Path(weights) if weights else model.weights
     if out is None and polygons:
         raise SmoosegError("polygons are files: give out, a folder for them")
@@ -203,7 +210,7 @@ def segment(
         return model.predict(images, scores=scores, batch=batch, bands=bands, **seen)
     with tempfile.TemporaryDirectory(prefix="smooseg-") as folder:
         files = as_files(images, Path(folder))
-        more = {"batch": batch, "bands": bands, "polygons": polygons}
+        more = {"batch": batch, "bands": bands, "polygons": polygons, "memory": Path(folder)}
         outcome: Outcome = write_masks(files, model.fitted, out, **seen, **more)  # type: ignore[arg-type]
     return outcome
 
@@ -221,14 +228,14 @@ def refine(image: Any, scores: Any, *, sharpness: float = Head.sharpness, **sett
         Ids of clusters, uint8 (height, width).
 
     Raises:
-        SmoosegError: If a setting is unknown or out of range, or the image is none.
+        SmoosegError: If a setting is unknown or out of range, the image is none, or the scores do not fit it.
 
     Example:
         >>> mask = smooseg.segment(image, model, scores=True)
         >>> ids = smooseg.refine(image, mask.scores)
     """
-    pixels, logits = np.asarray(in_array(image).convert("RGB")), torch.as_tensor(np.asarray(scores, np.float32))
-    return refined(logits, pixels, crf_defaults(settings), sharpness)
+    pixels = np.asarray(in_array(image).convert("RGB"))
+    return refined(as_logits(scores, pixels.shape[:2]), pixels, crf_defaults(settings), sharpness)
 
 
 def score(

@@ -2,6 +2,7 @@
 
 import click
 
+from ..running.machine import limit_gdal
 from .catalogue import backbones, datasets, doctor, experiments, heads
 from .fit import fit
 from .group import Commands
@@ -20,6 +21,7 @@ def main() -> None:
 
     Example: smooseg segment photos --head results/experiments/camvid_smooseg/0/head.safetensors --out masks
     """
+    limit_gdal()
 
 
 for command in (

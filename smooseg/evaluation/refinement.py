@@ -1,6 +1,7 @@
 """Refinement of one view's logits by the dense CRF: which engine, how sharp logits are, which clusters take part."""
 
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +28,25 @@ def find_engine(name: str) -> str:
             "pip install numba for native, pydensecrf2 for pydensecrf (it needs a compiler and Python below 3.13)"
         )
     return name
+
+
+def as_logits(scores: Any, shape: tuple[int, int]) -> torch.Tensor:
+    """Scores of an image as :func:`refine` takes them: float32 (clusters, height, width).
+
+    Args:
+        scores: An array or tensor.
+        shape: Height and width of the image.
+
+    Raises:
+        SmoosegError: If they are of another shape, or not finite.
+    """
+    found = np.asarray(scores.detach().float().cpu() if hasattr(scores, "detach") else scores)
+    if found.dtype.kind not in "fiu" or found.ndim != 3 or not len(found) or found.shape[1:] != shape:
+        wanted = f"(clusters, {shape[0]}, {shape[1]})"
+        raise SmoosegError(f"scores must be numbers of shape {wanted}, as the image has it; got {found.shape}")
+    if not np.isfinite(found).all():
+        raise SmoosegError("scores hold NaN or infinite values")
+    return torch.from_numpy(found.astype(np.float32))
 
 
 def refine(logits: torch.Tensor, image: np.ndarray, settings: dict, sharpness: float) -> np.ndarray:

@@ -67,6 +67,8 @@ def score_maps(
     pairs = list(zip(found, true, strict=True))
     names = classes or [f"class {i}" for i in range(1 + largest_id(true))]
     number = clusters or (len(names) if not matched else 1 + largest_id(found))
+    if not matched and number > len(names):
+        raise SmoosegError(f"without matching, maps hold classes: {number} are more than the {len(names)} classes")
     confusions = np.stack([count_pixels(one, label, number, len(names)) for one, label in pairs])
     assigned = [*range(number), VOID]  # the last row: pixels of no cluster
     said = summarise(confusions, names, matched, assigned)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from ..features.store import Store
-from .parts.clustering import embed_blocks, minibatch_kmeans
+from .parts.clustering import embed_blocks, minibatch_kmeans, require_patches
 from .parts.distilled import CorrespondenceHead
 from .parts.sampling import sample_patches
 from .snapshot import Snapshot
@@ -29,6 +29,7 @@ class StegoHead(CorrespondenceHead):
         return self.centroids, torch.zeros(self.clusters)
 
     def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
+        require_patches(store.views * store.shape[1], self.clusters)  # before the work
         history = self.train_projector(store, budget, seed, snapshot)
         self.cpu()
         used = self.cluster(sample_patches(store, self.settings["samples"], budget, seed), seed)

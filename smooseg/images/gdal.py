@@ -1,7 +1,6 @@
 """Files that GDAL opens: which they are, and how they are opened and read."""
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -20,7 +19,6 @@ DRIVERS = {  # of GDAL by suffix: a VRT names other files, so that none may come
     **dict.fromkeys((".jp2", ".j2k"), "JP2OpenJPEG"),
     **{".vrt": "VRT", ".img": "HFA"},
 }
-CACHE_MB = "128"  # of GDAL: more than a row of windows at full scale, also of a raster that is stored by rows
 INSTALL = "pip install rasterio pyogrio shapely"
 LOGGER = logging.getLogger("rasterio")
 GUARD, BEFORE = Lock(), list[tuple[catch_warnings, int]]()  # filters and level, once for each use that is under way
@@ -49,7 +47,6 @@ def open_raster(path: Path) -> Any:
         SmoosegError: If rasterio is not installed, or the file is no raster.
     """
     require_rasterio(path)
-    os.environ.setdefault("GDAL_CACHEMAX", CACHE_MB)  # else a twentieth of the machine's memory
     import rasterio
 
     with reading(path):  # what lies beside a file, and what a VRT names, lies where a link leads

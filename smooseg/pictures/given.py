@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from ..errors import SmoosegError
 from ..running.files import write_whole
 
+CONVERTED = {"CMYK", "YCbCr"}  # modes of Pillow that mean a colour each, and that no PNG holds
 KINDS = "paths, uint8 arrays or tensors of height x width x 3, stacks of them, and Pillow's images"
 
 
@@ -22,15 +23,33 @@ def in_array(value: Any) -> Image.Image:
     """One image that lies in memory.
 
     Raises:
-        SmoosegError: If it is none.
+        SmoosegError: If it is none, or one of Pillow's that does not decode.
     """
     if isinstance(value, Image.Image):
-        return ImageOps.exif_transpose(value)
+        try:
+            found = ImageOps.exif_transpose(value)
+        except (OSError, ValueError, SyntaxError) as error:
+            raise SmoosegError(f"an image does not decode ({error})") from error
+        return found.convert("RGB") if found.mode in CONVERTED else found
     array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
         shape = "x".join(map(str, array.shape)) or "no shape"
         raise SmoosegError(f"images are {KINDS}; got {type(value).__name__} of {array.dtype}, {shape}")
     return Image.fromarray(np.ascontiguousarray(array))
+
+
+def write_png(image: Image.Image, file: Any) -> None:
+    """Write an image to a file or path, at once.
+
+    Raises:
+        SmoosegError: If no PNG holds such pixels.
+    """
+    try:
+        image.save(file, "PNG", compress_level=1)
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno:  # of the disk
+            raise
+        raise SmoosegError(f"an image of mode {image.mode} cannot be used ({error})") from error
 
 
 def each_image(images: Any) -> list[Any]:
@@ -66,7 +85,7 @@ def as_files(images: Any, folder: Path) -> list[str | Path]:
             continue
         path = folder / f"{number:04d}.png"
         with write_whole(path) as aside:
-            in_array(image).save(aside, "PNG", compress_level=1)
+            write_png(in_array(image), aside)
         found.append(path)
     return found
 

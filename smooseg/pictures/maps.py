@@ -1,6 +1,7 @@
 """Masks as users hold them: arrays of ids that know their legend and their image, and show themselves."""
 
 import io
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from ..errors import SmoosegError
 from ..images.datasets import VOID
 from .output.legend import Legend
-from .output.masks import palette_image, write_csv, write_mask
+from .output.masks import palette_image, write_mask
 from .output.overlays import save_overlay, with_legend
-from .output.tables import LEGEND, SHARES
+from .output.tables import with_classes, write_tables
 
 
 class Mask(np.ndarray):
@@ -24,6 +26,7 @@ class Mask(np.ndarray):
         legend: Names and colours of the ids.
         image: The image, RGB of the same size.
         name: Name of the image.
+        path: File of the image; None of one that was in memory.
         scores: float32 (clusters, height, width), if they were asked for.
 
     Example:
@@ -34,6 +37,7 @@ class Mask(np.ndarray):
     legend: Legend | None
     image: Image.Image | None
     name: str
+    path: Path | None
     scores: np.ndarray | None
 
     def __new__(
@@ -43,15 +47,16 @@ class Mask(np.ndarray):
         image: Image.Image | None = None,
         name: str = "image",
         scores: np.ndarray | None = None,
+        path: Path | None = None,
     ) -> "Mask":
         mask = np.ascontiguousarray(ids).view(cls)
-        mask.legend, mask.image, mask.name, mask.scores = legend, image, name, scores
+        mask.legend, mask.image, mask.name, mask.scores, mask.path = legend, image, name, scores, path
         return mask
 
     def __array_finalize__(self, source: Any) -> None:
         """Parts of a mask, and what is computed from it, have no image."""
         self.legend, self.image = getattr(source, "legend", None), None
-        self.name, self.scores = getattr(source, "name", ""), None
+        self.name, self.path, self.scores = getattr(source, "name", ""), getattr(source, "path", None), None
 
     @property
     def shown(self) -> bool:
@@ -68,6 +73,11 @@ class Mask(np.ndarray):
             if counts[i]
         ]
         return pd.DataFrame(rows, columns=["id", "name", "colour", "pixels", "percent"])
+
+    def record(self) -> dict[str, Any]:
+        """Width, height, and pixels of each id."""
+        counts = np.bincount(np.asarray(self).ravel(), minlength=VOID + 1).tolist()
+        return {"width": self.shape[1], "height": self.shape[0], "pixels": {str(i): n for i, n in enumerate(counts)}}
 
     def colour(self, number: int) -> str:
         """Colour of an id, as #RRGGBB."""
@@ -126,22 +136,44 @@ class Masks(list[Mask]):
     """
 
     def shares(self) -> pd.DataFrame:
-        """A table with one row for each mask: image, height, width, and the percent of each name."""
-        rows, names = list[dict[str, Any]](), dict[str, float]()
-        for mask in self:
-            names |= dict.fromkeys(mask.legend.names.values() if mask.legend else (), 0.0)
-            percent = dict(mask.shares()[["name", "percent"]].itertuples(index=False))
-            rows.append({"image": mask.name, "height": mask.shape[0], "width": mask.shape[1]} | percent)
-        columns = ["image", "height", "width", *names, *(["void"] if any("void" in row for row in rows) else [])]
-        return pd.DataFrame([names | {"void": 0.0} | row for row in rows], columns=columns)
+        """A table with one row for each mask: image, height, width, and the percent of each name.
+
+        A class that has the name of an earlier column has the column "class NAME", as in :func:`.tables.with_classes`.
+        """
+        found = [dict(mask.shares()[["name", "percent"]].itertuples(index=False)) for mask in self]
+        names = list(dict.fromkeys(name for mask in self if mask.legend for name in mask.legend.names.values()))
+        names += ["void"] if any("void" in percent for percent in found) and "void" not in names else []
+        rows = [
+            [mask.name, *mask.shape, *(percent.get(name, 0.0) for name in names)]
+            for mask, percent in zip(self, found, strict=True)
+        ]
+        return pd.DataFrame(rows, columns=with_classes(["image", "height", "width"], names))
 
     def save(self, folder: str | Path) -> list[Path]:
-        """Write every mask and its overlay, legend.csv and shares.csv into a folder, and return the masks' paths."""
-        folder, shares = Path(folder), self.shares()
+        """Write every mask and its overlay, legend.csv and shares.csv into a folder, and return the masks' paths.
+
+        The folder is as ``smooseg segment`` writes it, so ``smooseg export`` takes it.
+
+        Raises:
+            SmoosegError: If there is no mask, two are of images of one name, legends differ, or one is only a part of a
+                mask; nothing is written then.
+        """
+        twice = [name for name, number in Counter(mask.name for mask in self).items() if number > 1]
+        if twice or not self:
+            raise SmoosegError(
+                f"two masks are called {twice[0]}; save them apart" if twice else "there is no mask to save"
+            )
+        legend, folder = self[0].legend, Path(folder)
+        if legend is None or any(not mask.shown or mask.legend != legend for mask in self):
+            raise SmoosegError(
+                "masks are saved with their images and one legend; some of these are parts, or of another head"
+            )
         paths = [mask.save(folder / f"{mask.name}.png") for mask in self]
-        legends = pd.concat([mask.shares()[["id", "name", "colour"]] for mask in self]).drop_duplicates()
-        for name, table in ((LEGEND, legends.sort_values("id")), (SHARES, shares)):
-            write_csv([list(table.columns), *table.to_numpy().tolist()], folder / name)
+        files = [mask.path or Path(f"{mask.name}.png") for mask in self]
+        done = [
+            (file, path.relative_to(folder), mask.record()) for mask, path, file in zip(self, paths, files, strict=True)
+        ]
+        write_tables(done, legend, folder)
         return paths
 
     def stacked(self) -> np.ndarray:

@@ -16,10 +16,10 @@ from ..errors import SmoosegError, raise_problems
 from ..images.datasets import VOID
 from ..images.decoding import FEWEST, Picture, read_picture
 from ..images.rasters import RasterView
-from .given import each_image, in_array, is_path
+from .given import each_image, in_array, is_path, write_png
 from .maps import Mask, Masks
 from .output.masks import scaled_ids
-from .photos import Photo, PhotoView, decode_photo, find_photos
+from .photos import Photo, PhotoView, decode_photo, find_photos, tell_apart
 from .segmenter import Segmenter
 from .windows import Unfinished, Windows, label_windows
 
@@ -75,7 +75,7 @@ class Given:
         if picture.void is not None:
             ids[picture.void] = VOID
         sized = None if scores is None else enlarge(scores, (height, width))
-        return Mask(ids, legend, picture.rgb, self.name, sized)
+        return Mask(ids, legend, picture.rgb, self.name, sized, self.photo.path if self.photo else None)
 
 
 def enlarge(scores: np.ndarray, shape: Shape) -> np.ndarray:
@@ -94,12 +94,14 @@ def gather(images: Any, bands: tuple[int, ...] | None = None) -> list[Given]:
     for number, image in enumerate(each_image(images)):
         if is_path(image):
             photos, wrong = find_photos([image])
-            given += [Given(photo.name.as_posix(), replace(photo, bands=bands)) for photo in photos]
+            given += [Given(photo.name.as_posix(), photo) for photo in photos]
             problems += wrong
         else:
             given.append(Given(f"{number:04d}", memory=picture_of(image)))
     raise_problems("These images cannot be used", problems)
-    return given
+    photos = list({one.photo.path: one.photo for one in given if one.photo}.values())
+    names = {photo.path: photo.name.as_posix() for photo in tell_apart(photos)}
+    return [Given(names[one.photo.path], replace(one.photo, bands=bands)) if one.photo else one for one in given]
 
 
 def picture_of(image: Any) -> Picture:
@@ -108,8 +110,8 @@ def picture_of(image: Any) -> Picture:
     if found.mode == "RGB":
         return Picture(found, None, FEWEST, True, 1)
     data = io.BytesIO()
+    write_png(found, data)
     try:
-        found.save(data, "PNG", compress_level=1)
         return read_picture(data.getvalue())
     except (OSError, ValueError) as error:
         raise SmoosegError(f"an image of mode {found.mode} cannot be used ({error})") from None

@@ -257,7 +257,7 @@ class Model:
         return Path(path)
 
     def __repr__(self) -> str:
-        facts = {"clusters": self.clusters, "head": self.head}
+        facts = {"clusters": self.module.clusters if self.path else self.clusters, "head": self.head}
         facts |= {"preset": self.preset} if self.preset else {}
         settings = self.module.settings if self.path else self.settings
         facts |= {key: value for key, value in settings.items() if not isinstance(value, dict)}

@@ -44,11 +44,18 @@ class Photo:
         path: Its file.
         name: Of its outputs.
         bands: That are to be seen of a raster; None takes the usual ones.
+        memory: Whether its file is for the moment, since it was given as an array.
     """
 
     path: Path
     name: Path
     bands: tuple[int, ...] | None = None
+    memory: bool = False
+
+    @property
+    def shown(self) -> Path:
+        """What tables call it."""
+        return Path(self.path.name) if self.memory else self.path
 
     @cached_property
     def raster(self) -> bool:

@@ -39,7 +39,7 @@ def plot_penalties(model: Model, features: Features, axes: Axes | None = None) -
     """
     axes = axes if axes is not None else plt.subplots(figsize=(1.6 * INCHES, INCHES), layout="constrained")[1]
     draw_penalties(axes, penalty_rows(penalty_counts(model.module, features.store)))
-    axes.set(title=f"{model.head}, {model.clusters} clusters", xlabel="label penalty δ of a pair of patches")
+    axes.set(title=f"{model.head}, {model.module.clusters} clusters", xlabel="label penalty δ of a pair of patches")
     axes.set_ylabel("% of pairs")
     return axes
 
@@ -67,7 +67,7 @@ def plot_segmentations(masks: Mask | Masks | dict[str, Masks], axes: Any = None)
     if len(numbers) != 1 or not (rows := max(numbers)):
         raise SmoosegError(f"give masks of the same images, one at least; got {sorted(numbers)} of them")
     if axes is None:
-        tallest = max(mask.image.height / mask.image.width for mask in next(iter(columns.values())))
+        tallest = max(mask.shape[0] / mask.shape[1] for mask in next(iter(columns.values())))
         shape = (INCHES * (1 + len(columns)), INCHES * tallest * rows + TITLE_INCHES)
         axes = plt.subplots(rows, 1 + len(columns), figsize=shape, squeeze=False, layout="constrained")[1]
     axes = np.asarray(axes).reshape(rows, 1 + len(columns))

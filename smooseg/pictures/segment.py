@@ -58,6 +58,7 @@ def segment(
     names: Path | None = None,
     clusters: int | None = None,
     polygons: bool = False,
+    memory: Path | None = None,
 ) -> Outcome:
     """Write a mask and an overlay for every image, and their shares and legend as CSV; finished masks are kept.
 
@@ -68,6 +69,7 @@ def segment(
         batch: Images in a forward pass.
         bands: That are seen of rasters, see :class:`smooseg.images.rasters.Raster`.
         polygons: Whether masks of rasters are written as outlines, too.
+        memory: Folder of images that were in memory, which shares call by their names alone.
 
     Raises:
         SmoosegError: If the head cannot be used, there is no image, or masks of another head lie there; a bad image
@@ -79,7 +81,7 @@ def segment(
     photos, problems = find_photos([images] if isinstance(images, str | Path) else images)
     if not photos:
         raise SmoosegError("; ".join(problems) or "no image was given")
-    photos = [replace(photo, bands=bands) for photo in photos]
+    photos = [replace(photo, bands=bands, memory=photo.path.parent == memory) for photo in photos]
     require_one_legend([photo.mask for photo in photos], segmenter.made_from, Path(out))
     return segment_photos(photos, segmenter, Path(out), problems, batch, polygons)
 
@@ -105,5 +107,5 @@ def segment_photos(
     for note, noted in work.writer.notes.items():
         LOG.warning("%s%s: %d images with %s", noted[0].path, ", …" if len(noted) > 1 else "", len(noted), note)
     used = {cluster for record in work.records.values() for cluster in record["clusters"]}
-    finished = [(photo.path, photo.mask, work.records[photo]) for photo in photos if photo in work.records]
+    finished = [(photo.shown, photo.mask, work.records[photo]) for photo in photos if photo in work.records]
     return Outcome(write_tables(finished, segmenter.legend, out), problems, kept, len(used), segmenter.head.clusters)

@@ -56,7 +56,8 @@ class Segmenter:
             is known of its own clusters, as the classes that they were matched to, says nothing about others.
 
     Raises:
-        SmoosegError: If the head or the names say too little, or the weights are missing or not those it was fitted on.
+        SmoosegError: If the head or the names say too little, names are of other clusters than ``clusters``, or the
+            weights are missing or not those it was fitted on.
     """
 
     def __init__(
@@ -86,6 +87,10 @@ class Segmenter:
             raise SmoosegError(f"{head}: does not say the scale of its training views; give --scale, or train it again")
         finest, own = self.head.cuts[-1], self.head.clusters == fitted.clusters
         named = read_names(Path(names), self.head.clusters, sha256, finest) if names else None
+        if named and clusters and len(named) != clusters:
+            raise SmoosegError(
+                f"{names}: has the {finest} finest clusters, and {clusters} are asked for; leave out one"
+            )
         scores = scores if own else None
         if len(named or (scores or {}).get("assignment", ())) == finest:  # somebody named finest clusters
             self.head = self.head.cut(finest)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..errors import SmoosegError
 from .files import FOLDER, share_folder
+from .machine import limit_gdal
 
 OURS = {"root", "smooseg"}  # loggers whose messages the terminal shows; those of libraries stay in the log
 LEVEL = "SMOOSEG_LEVEL"  # environment variable: from which level on a stage says on the terminal what it logs
@@ -37,6 +38,7 @@ def job(log: str, threads: int) -> Iterator[None]:
     logging.getLogger().addHandler(terminal)
     logging.raiseExceptions = False  # a log on a full disk must not bury the error that says so
     limit_threads(threads)
+    limit_gdal()
     if FOLDER in os.environ:
         share_folder(Path(os.environ[FOLDER]), begin=False)
     try:

@@ -7,7 +7,7 @@ from ..errors import SmoosegError
 from .catalogue import catalogue_path, find_backbone
 from .files import over_catalogue, read_config
 from .heads import AUTO, SUPERVISED, check_backbone, check_clusters, demands, head_names, head_schema
-from .renamed import head_name
+from .renamed import drop_gone, head_name
 from .schema import load_schema, similar, validate
 
 HEAD, BACKBONE = "smooseg_plus", "dinov2_s14_focus"  # where nobody chooses others
@@ -96,6 +96,7 @@ def head_settings(head: str, settings: dict, schema: dict | None = None) -> dict
         )
     if head not in blind_heads(schema):
         raise SmoosegError(f"head {head!r} is none of {list_known(schema)}{similar(head, blind_heads(schema))}")
+    drop_gone(head, settings := dict(settings), head)
     return validate(settings, head_schema(schema, head), schema, head)
 
 

@@ -5,6 +5,7 @@ from ..running.plugins import load_plugin, plugins
 
 AUTO = "auto"  # in place of a number of clusters: the head chooses it, without labels
 CHOOSING = {"smooseg_plus": "partitions"}  # heads that do, and the setting that must not be 0
+INPUTS = ("weights", "proposals", "pictures", "base")  # that a head can ask for; labels are for ours alone
 SUPERVISED = {"linear"}  # heads that are trained with labels; everything else never sees one
 
 
@@ -20,13 +21,16 @@ def head_schema(schema: dict, name: str) -> dict:
         A JSON schema of its settings, each with a default, the head's title, and beside it ``needs`` and ``inputs``.
 
     Raises:
-        SmoosegError: If another package's head does not load, or has settings without a default.
+        SmoosegError: If another package's head does not load, has settings without a default, or asks for other
+            inputs than :data:`INPUTS`.
     """
     if name in schema["$defs"]["heads"]:
         return schema["$defs"]["heads"][name]
     found = load_plugin("heads", name).schema
     if not isinstance(found, dict) or not all("default" in part for part in found.get("properties", {}).values()):
         raise SmoosegError(f"head {name}: its schema must be a mapping whose properties have a default each")
+    if unknown := [key for key in found.get("inputs", []) if key not in INPUTS]:
+        raise SmoosegError(f"head {name}: its schema asks for inputs that no head gets: {', '.join(unknown)}")
     missing = {"title": name, "description": name, "properties": {}}
     return {"type": "object", "additionalProperties": False} | missing | found
 

@@ -14,12 +14,13 @@ KEYS = {  # by place: a key of before and the one of now; * is any name
     (): {"masks": "proposals", "postprocess": "evaluate"},
     ("tables", "*"): {"postprocess": "evaluate"},
     ("sweeps", "*"): {"postprocess": "evaluate"},
+    ("presets",): HEADS,
 }
 GONE: dict[str, dict[str, Any]] = {  # settings that there are no more, by head: what they do now
     "cause": {"grid": None},
     "equss": {"correspond": "embedding"},
     "primaps": {"prototypes": "momentum"},
-    "smooseg_plus": {"exponent": 0.75, "relabellings": 0},
+    "smooseg_plus": {"exponent": 0.75, "finest": 1.5, "relabellings": 0},
 }
 
 
@@ -50,11 +51,13 @@ def rename_keys(config: dict) -> dict:
     for (_, new), (first, *others) in found.items():
         more = f" (and {len(others)} more)" if others else ""
         LOG.warning("config: %s%s is called %s now; the old name is taken for one release", first, more, new)
+    for path, preset in parts(config, ("presets", "*", "*")):
+        drop_gone(path[1], preset, f"config: {'.'.join(path)}")
     for path, experiment in parts(config, ("experiments", "*")):
         where, head = f"config: {'.'.join(path)}", experiment.get("head")
         if isinstance(head, str):
             experiment["head"] = head_name(head, f"{where}.head")
-            drop_gone(head, experiment.get("settings"), f"{where}.settings")
+            drop_gone(experiment["head"], experiment.get("settings"), f"{where}.settings")
     return config
 
 
@@ -80,8 +83,15 @@ def rename_key(part: dict, where: str, old: str, new: str) -> bool:
 
 
 def drop_gone(head: str, settings: Any, where: str) -> None:
-    """Take out settings that there are no more, where they have the value that counts now."""
+    """Take out settings that there are no more, where they have the value that counts now.
+
+    Raises:
+        SmoosegError: If one has another value.
+    """
     for key, value in GONE.get(head, {}).items() if isinstance(settings, dict) else ():
-        if key in settings and settings[key] == value:
-            LOG.warning("%s.%s is no setting any more; leave it out", where, key)
-            del settings[key]
+        if key not in settings:
+            continue
+        if settings[key] != value:
+            raise SmoosegError(f"{where}.{key} is no setting any more, and its {settings[key]!r} is gone; leave it out")
+        LOG.warning("%s.%s is no setting any more; leave it out", where, key)
+        del settings[key]

@@ -141,6 +141,14 @@ def test_a_head_whose_package_is_gone_says_so(package, tmp_path):
         load_head(tmp_path / "head.safetensors")
 
 
+def test_a_head_of_another_package_gets_no_labels(package):
+    text = (package / "cosine.py").read_text()
+    assert "schema = {" in text
+    (package / "cosine.py").write_text(text.replace("schema = {", 'schema = {"inputs": ["labels"], ', 1))
+    with pytest.raises(SmoosegError, match="head cosine: its schema asks for inputs that no head gets: labels"):
+        resolve(shown())
+
+
 def test_settings_of_a_head_need_defaults(package, tmp_path):
     text = (package / "cosine.py").read_text()
     (package / "cosine.py").write_text(text.replace('"default": 500, ', ""))

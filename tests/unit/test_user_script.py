@@ -1,5 +1,6 @@
 """A user's script: arrays and paths in, arrays and tables out, and nobody else's settings changed."""
 
+import io
 import logging
 import os
 import subprocess
@@ -13,10 +14,12 @@ import pytest
 import torch
 import xarray
 import zarr
+from click.testing import CliRunner
 from matplotlib.axes import Axes
 from PIL import Image
 
 import smooseg
+from smooseg.cli import main
 from smooseg.settings.choices import blind_heads, choose, fitting_backbone, presets_of
 from tests.conftest import ROOT, TINY_MODEL, clustered_features, write_images
 from tests.support.package import install
@@ -74,6 +77,8 @@ def test_paths_arrays_tensors_and_pillows_images_give_the_same_masks(folder, mod
     outcome = smooseg.segment(folder / "images", model, folder / "masks", size=64)
     expected = opened(folder / "masks" / "photos")
     assert len(outcome.shares) == 4
+    in_memory = smooseg.segment(arrays, model, folder / "of_arrays", size=64).shares  # files of masks have such names
+    assert list(in_memory["image"]) == list(in_memory["mask"]) == [f"{i:04d}.png" for i in range(4)]
     given = {
         "folder": folder / "images",
         "text": str(folder / "images" / "**" / "*.png"),
@@ -148,6 +153,11 @@ def test_a_tree_of_clusters_is_cut_without_a_new_fit(folder, features, model, tm
     mask = smooseg.segment(image, tree, size=64, clusters=5, scores=True)
     assert mask.scores.shape[0] == 5
     assert smooseg.segment(folder / "images", tree, tmp_path, size=64, clusters=5).clusters == 5
+    each = tmp_path / "names.csv"
+    each.write_text("cluster,name\n" + "".join(f"{i},part {i}\n" for i in range(tree.module.finest)))
+    assert len(smooseg.segment([image], tree, size=64, names=each).shares().columns) > 3
+    with pytest.raises(smooseg.SmoosegError, match="has the 32 finest clusters, and 5 are asked for; leave out"):
+        smooseg.segment(image, tree, size=64, names=each, clusters=5)
     for wrong in (lambda: smooseg.segment(image, model, clusters=5), lambda: model.predict(features, clusters=5)):
         with pytest.raises(smooseg.SmoosegError, match="the head holds 2 clusters, not 5; fit a smooseg_plus head"):
             wrong()
@@ -163,8 +173,24 @@ def test_what_is_no_image_is_named(model):
         smooseg.segment([], model)
 
 
-def test_rasters_in_memory_show_the_bands_that_are_asked_for(folder, model, tmp_path):
+def test_pillows_images_of_other_modes(folder, model, backbone):
+    image = Image.fromarray(opened(folder / "images")[0])
+    for mode in ("CMYK", "YCbCr"):
+        (seen,) = smooseg.segment([image.convert(mode)], model, size=64)
+        np.testing.assert_allclose(np.asarray(seen.image, int), np.asarray(image, int), atol=4)
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    truncated = Image.open(io.BytesIO(data.getvalue()[: len(data.getvalue()) // 2]))
+    wrong = {"mode F cannot": image.convert("F"), "mode HSV cannot": image.convert("HSV"), "not decode": truncated}
+    for message, bad in wrong.items():
+        for use in (lambda bad: smooseg.segment(bad, model), lambda bad: smooseg.extract([bad], None, backbone)):
+            with pytest.raises(smooseg.SmoosegError, match=f"an image .*{message}"):
+                use(bad)
+
+
+def test_rasters_in_memory_show_the_bands_that_are_asked_for(folder, model, tmp_path, monkeypatch):
     rasterio = pytest.importorskip("rasterio")
+    monkeypatch.delenv("GDAL_CACHEMAX", raising=False)
     pixels = np.moveaxis(opened(folder / "images")[0], 2, 0)
     four = np.concatenate([pixels[::-1], pixels[:1]])
     with rasterio.open(tmp_path / "four.tif", "w", driver="GTiff", width=96, height=80, count=4, dtype="uint8") as file:
@@ -174,6 +200,7 @@ def test_rasters_in_memory_show_the_bands_that_are_asked_for(folder, model, tmp_
     with rasterio.open(tmp_path / "out" / outcome.shares["mask"][0]) as written:
         np.testing.assert_array_equal(as_asked, written.read(1))
     np.testing.assert_array_equal(as_asked.image, opened(folder / "images")[0])
+    assert "GDAL_CACHEMAX" not in os.environ  # it is for the whole process, which is the user's
     with pytest.raises(smooseg.SmoosegError, match="polygons are files"):
         smooseg.segment(tmp_path / "four.tif", model, polygons=True)
     with pytest.raises(smooseg.SmoosegError, match="scores are arrays, and out is for files"):
@@ -203,6 +230,27 @@ def test_pixels_without_a_cluster_count_as_wrong():
     assert scored.accuracy == 75
     with pytest.raises(smooseg.SmoosegError, match="ids of maps reach 5, and there are 2"):
         smooseg.score(np.array([[0, 0, 1, 5]]), labels, clusters=2)
+
+
+def test_more_clusters_than_classes_need_matching():
+    labels = np.array([[0, 1, 2]])
+    with pytest.raises(smooseg.SmoosegError, match="5 are more than the 3 classes"):
+        smooseg.score(labels, labels, clusters=5, matched=False)
+    assert smooseg.score(labels, labels, clusters=2 + 1, matched=False).accuracy == 100
+
+
+def test_scores_that_cannot_be_refined_are_one_sentence():
+    image, scores = np.zeros((8, 9, 3), np.uint8), torch.rand(2, 8, 9)
+    expected = smooseg.refine(image, scores)
+    np.testing.assert_array_equal(smooseg.refine(image, scores.clone().requires_grad_()), expected)
+    for wrong in (scores[0], scores[:, :, :8], scores[:0], scores.numpy().astype(str)):
+        with pytest.raises(
+            smooseg.SmoosegError, match=r"numbers of shape \(clusters, 8, 9\), as the image has it; got"
+        ):
+            smooseg.refine(image, wrong)
+    scores[0, 0, 0] = torch.nan
+    with pytest.raises(smooseg.SmoosegError, match="scores hold NaN or infinite values"):
+        smooseg.refine(image, scores)
 
 
 # every head everywhere
@@ -241,6 +289,25 @@ def test_every_head_takes_bare_features_or_says_what_is_missing(head):
         return
     model = smooseg.fit(values, 2, head, **QUICK[head])
     assert model.predict(values).shape == (32, 16)
+
+
+@pytest.mark.parametrize("head", ["cause", "hp", "smooseg_plus", "stego"])
+def test_views_that_are_no_square_are_one_sentence(head):
+    with pytest.raises(
+        smooseg.SmoosegError, match="these have 17 patches, one more than a square: leave out the class"
+    ):
+        smooseg.fit(np.random.default_rng(0).normal(size=(4, 17, 8)).astype(np.float32), 2, head, **QUICK[head])
+
+
+def test_too_few_views_or_patches_are_one_sentence():
+    one = np.random.default_rng(0).normal(size=(1, 4, 8)).astype(np.float32)
+    for head in ("stego", "equss"):
+        with pytest.raises(smooseg.SmoosegError, match="so two of them are needed; give more images"):
+            smooseg.fit(one, 2, head, **QUICK[head])
+    some = np.random.default_rng(0).normal(size=(20, 4, 8)).astype(np.float32)
+    for head, settings in (("stego", {}), ("kmeans", {}), ("smooseg_plus", {"partitions": 0})):
+        with pytest.raises(smooseg.SmoosegError, match="patches cannot make 200 clusters; give more images, or ask"):
+            smooseg.fit(some, 200, head, **(QUICK[head] | settings))
 
 
 def test_a_head_of_another_package(tmp_path, monkeypatch):
@@ -335,6 +402,41 @@ def test_masks_show_themselves(folder, model, tmp_path):
     masks.save(tmp_path / "all")
     assert len(pd.read_csv(tmp_path / "all" / "shares.csv")) == 4
     assert (tmp_path / "all" / "photos" / "003.png").is_file()
+    smooseg.segment(folder / "images", model, tmp_path / "written", size=64)
+    for name in ("legend.csv", "shares.csv"):
+        assert (tmp_path / "all" / name).read_text() == (tmp_path / "written" / name).read_text()
+    arguments = ["export", str(tmp_path / "all"), "--to", "cityscapes", "--out", str(tmp_path / "exported")]
+    exported = CliRunner().invoke(main, arguments)
+    assert exported.exit_code == 0, exported.output
+    with pytest.raises(smooseg.SmoosegError, match="some of these are parts, or of another head"):
+        smooseg.Masks([mask, masks[1] == 0]).save(tmp_path / "mixed")
+
+
+def test_masks_of_one_name_are_told_apart_or_not_saved(folder, model, tmp_path):
+    pixels = opened(folder / "images")[0]
+    paths = [tmp_path / name for name in ("a/0.png", "b/0.png", "b/0.jpg")]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(path)
+    masks = smooseg.segment([paths[1], pixels, paths[0]], model, size=64)
+    assert [mask.name for mask in masks] == ["b/0", "0001", "a/0"]
+    assert all(path.is_file() for path in masks.save(tmp_path / "out"))
+    assert len(set(masks.save(tmp_path / "out"))) == 3
+    with pytest.raises(smooseg.SmoosegError, match="two masks are called 0; save them apart"):
+        smooseg.segment(paths[1:], model, size=64).save(tmp_path / "none")
+    with pytest.raises(smooseg.SmoosegError, match="there is no mask to save"):
+        smooseg.Masks([]).save(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_class_can_have_the_name_of_a_column(folder, model, tmp_path):
+    names = tmp_path / "names.csv"
+    names.write_text("cluster,name\n0,image\n1,width\n")
+    masks = smooseg.segment(folder / "images", model, size=64, names=names)
+    shares = masks.shares()
+    assert list(shares.columns) == ["image", "height", "width", "class image", "class width"]
+    assert shares["image"][0] == "photos/000" and shares["width"][0] == 96
+    np.testing.assert_allclose(shares[["class image", "class width"]].sum(axis=1), 100)
 
 
 def test_heads_and_scores_show_themselves(model):
@@ -353,6 +455,10 @@ def test_plots_return_axes(folder, model, features):
     penalties = smooseg.plot_penalties(model, features)
     assert isinstance(penalties, Axes) and len(penalties.patches) == 2
     assert smooseg.plot_penalties(model, features, penalties) is penalties
+    chosen = smooseg.fit(features, None, name="chosen", **QUICK["smooseg_plus"])  # by the head
+    number = chosen.module.clusters
+    assert smooseg.plot_penalties(chosen, features).get_title() == f"smooseg_plus, {number} clusters"
+    assert f"clusters={number}, " in repr(chosen) and "None" in repr(smooseg.Model(None))
 
 
 # good manners

@@ -17,6 +17,7 @@ from ...features.store import Store
 from ...running.device import default_device, make_generator
 from ..parts.average import move_average
 from ..parts.contrast import BASE_TEMPERATURE, contrastive_loss
+from ..parts.positions import grid_side
 from ..parts.projected import ProbedHead
 from ..parts.projector import channel_dropout
 from ..parts.sampling import distinct_positions, random_patches, sample_patches
@@ -35,6 +36,7 @@ class HPHead(ProbedHead):
 
     def learn(self, store: Store, *, seed: int, budget: int, snapshot: Snapshot | None) -> pd.DataFrame:
         s, device = self.settings, default_device()
+        grid_side(store.shape[1])  # before the work
         generator = make_generator(device, seed)
         pool = sample_patches(store, s["pool"], budget, seed)[: s["pool"]].float() - self.mean
         contrast = HiddenPositives(self.to(device), pool.to(device), generator).to(device)

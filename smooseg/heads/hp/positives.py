@@ -2,6 +2,8 @@
 
 import torch
 
+from ..parts.positions import grid_side
+
 QUANTILES = 0.1, 0.9  # of a patch's closeness to the others, beyond which it is cut off
 BLOCK = 4096  # patches compared with a pool at once
 
@@ -60,7 +62,7 @@ def neighbour_weights(features: torch.Tensor) -> torch.Tensor:
     Source:
         Seong et al. 2023, section 3.2.
     """
-    side = round(len(features) ** 0.5)
+    side = grid_side(len(features))
     closeness = features @ features.T
     low, high = closeness.quantile(closeness.new_tensor(QUANTILES), dim=1)
     weights = closeness.clamp(low[:, None], high[:, None]).softmax(1) * side

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from sklearn.cluster import MiniBatchKMeans
 
+from ...errors import SmoosegError
 from ..base import Head
 
 BLOCK = 1 << 14  # patches embedded at once
@@ -21,6 +22,12 @@ def embed_blocks(head: Head, patches: torch.Tensor) -> np.ndarray:
     return sample
 
 
+def require_patches(patches: int, clusters: int) -> None:
+    """Raise if there are fewer patches than clusters."""
+    if patches < clusters:
+        raise SmoosegError(f"{patches} patches cannot make {clusters} clusters; give more images, or ask for fewer")
+
+
 def minibatch_kmeans(sample: np.ndarray, clusters: int, settings: dict, seed: int) -> MiniBatchKMeans:
     """Clusters of a sample.
 
@@ -29,7 +36,11 @@ def minibatch_kmeans(sample: np.ndarray, clusters: int, settings: dict, seed: in
         clusters: K.
         settings: kmeans_batch (patches in a step), epochs (at most) and starts (of k-means++; the best is kept).
         seed: Fixes starts and order.
+
+    Raises:
+        SmoosegError: If there are fewer patches than clusters.
     """
+    require_patches(len(sample), clusters)
     return MiniBatchKMeans(
         clusters,
         batch_size=settings["kmeans_batch"],

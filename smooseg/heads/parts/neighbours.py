@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import torch
 import torch.nn.functional as F
 
+from ...errors import SmoosegError
 from ...features.reader import buffers
 from ...features.store import Store
 
@@ -54,9 +55,14 @@ def neighbour_batches(
 
     Yields:
         Two (size, patches, channels) in the store's dtype.
+
+    Raises:
+        SmoosegError: If only one view is held.
     """
     last, nearest = None, torch.empty(0)
     for views, order, passed in buffers(store, budget, seed, device, skip, lambda views: views // min(size, views)):
+        if len(views) < 2:
+            raise SmoosegError("views take neighbours among each other, so two of them are needed; give more images")
         if views is not last:
             last, nearest = views, nearest_neighbours(views, neighbours).cpu()
         order = torch.arange(len(views)) if order is None else order.cpu()

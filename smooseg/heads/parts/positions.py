@@ -17,7 +17,8 @@ def grid_side(patches: int) -> int:
     """
     side = math.isqrt(patches)
     if side * side != patches:
-        raise SmoosegError(f"views must be square grids of patches; these have {patches} patches")
+        token = ", one more than a square: leave out the class token" if side * side + 1 == patches else ""
+        raise SmoosegError(f"views must be square grids of patches; these have {patches} patches{token}")
     return side
 
 

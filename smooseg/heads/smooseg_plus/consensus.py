@@ -39,9 +39,14 @@ def whiten(sample: np.ndarray, spread: np.ndarray, dimensions: int, power: float
 
 
 def partition(space: np.ndarray, clusters: int, rng: np.random.Generator, part: int | None = None) -> np.ndarray:
-    """k-means from one start, on a random part of the patches: a cluster for every patch."""
+    """k-means from one start, on a random part of the patches: a cluster for every patch.
+
+    There are fewer clusters where a small part has fewer different patches.
+    """
     drawn = rng.permutation(len(space))[:part]
-    model = KMeans(min(clusters, len(drawn)), n_init=1, max_iter=STEPS, random_state=int(rng.integers(2**31)))
+    if len(drawn) < PART:  # so few may be alike: a view of 16 patches, in many copies
+        clusters = min(clusters, len(np.unique(space[drawn], axis=0)))
+    model = KMeans(clusters, n_init=1, max_iter=STEPS, random_state=int(rng.integers(2**31)))
     return model.fit(space[drawn]).predict(space)
 
 

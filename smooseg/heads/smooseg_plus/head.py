@@ -13,6 +13,8 @@ from ...features.store import Store
 from ...running.machine import usable_cores
 from ...running.parallel import in_threads
 from ..base import FEWEST, Head
+from ..parts.clustering import require_patches
+from ..parts.positions import grid_side
 from ..snapshot import Snapshot
 from .consensus import FINE, grow_tree, scale_to_unit
 from .directions import covariances, smooth_directions, smooth_patches
@@ -127,6 +129,8 @@ class SmooSegPlusHead(Head):
             pictures: Number of the picture that each view is of, ascending; None takes every view for a picture.
         """
         began = time.perf_counter()
+        if self.merges is not None:
+            grid_side(store.shape[1])  # before the work
         signal, residual, sample = covariances(store, self.mean, self.settings, seed, budget)
         if self.merges is None:
             history = self.divide(signal, residual, sample, seed)
@@ -201,7 +205,7 @@ class SmooSegPlusHead(Head):
             int64 (views, rows, columns), the finest cluster of each patch; (pictures, finest), patches of each once
             they are smoothed.
         """
-        side, maps, counts = round(store.shape[1] ** 0.5), [], []
+        side, maps, counts = grid_side(store.shape[1]), [], []
         starts = np.flatnonzero(np.diff(pictures, prepend=-1))
         spans = list(zip(starts.tolist(), [*starts[1:].tolist(), store.views], strict=True))
         for start, stop in spans[:: -(-store.views // SEEN)]:
@@ -219,6 +223,7 @@ class SmooSegPlusHead(Head):
         """k-means, the first recipe: half the negative squared distance to each centroid, up to a constant."""
         directions = self.project(signal, residual, self.projection.shape[1])
         patches = F.normalize(sample @ torch.from_numpy(directions), dim=-1).numpy()
+        require_patches(len(patches), self.clusters)
         model = KMeans(self.clusters, n_init=self.settings["starts"], random_state=seed).fit(patches)
         centroids, loss = model.cluster_centers_, model.inertia_ / len(sample)
         used = len(np.unique(model.labels_))

@@ -82,7 +82,7 @@ def test_clusters_of_very_unequal_size_are_found():
     assert adjusted_rand_score(truth, cut(steps, 3)[labels]) > 0.99
 
 
-@pytest.mark.filterwarnings("ignore:Number of distinct clusters")
+@pytest.mark.filterwarnings("error:Number of distinct clusters")
 @pytest.mark.parametrize("patches", [np.ones((50, 4), np.float32), np.zeros((3, 4), np.float32)])
 def test_patches_without_any_difference_are_one_cluster(patches):
     labels, steps, _ = grow_tree(patches, np.ones(4, np.float32), 6, 12, np.random.default_rng(0))

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 JOB = """
-import logging, sys
+import logging, os, sys
 from pathlib import Path
 from smooseg.running.files import write_whole
 from smooseg.running.jobs import job
 with job(sys.argv[1], 1):
     logging.info("at work")
+    assert os.environ["GDAL_CACHEMAX"] == "128"
     with write_whole(Path(sys.argv[2])) as aside:
         raise OSError(int(sys.argv[3]), "refused")
 """

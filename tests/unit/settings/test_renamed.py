@@ -11,6 +11,7 @@ from safetensors.torch import save
 from smooseg.cli.fit import HeadName
 from smooseg.errors import SmoosegError
 from smooseg.heads import HEADS, load_head
+from smooseg.settings.choices import choose
 from smooseg.settings.config import resolve
 from smooseg.settings.files import over_catalogue, read_config
 from smooseg.settings.renamed import head_name, rename_keys
@@ -91,8 +92,28 @@ def test_settings_that_are_gone_are_left_out_where_they_say_what_counts_now(capl
     assert "correspond" not in resolve(config)["experiments"]["mine"]["settings"]
     assert "experiments.mine.settings.correspond is no setting any more" in caplog.text
     experiment["settings"]["correspond"] = "quantised"
-    with pytest.raises(SmoosegError, match="experiments.mine.settings.correspond is unknown"):
+    with pytest.raises(
+        SmoosegError, match="mine.settings.correspond is no setting any more, and its 'quantised' is gone"
+    ):
         resolve(config)
+
+
+@pytest.mark.parametrize(("key", "value"), [("exponent", 0.5), ("relabellings", 3), ("finest", 2)])
+def test_former_settings_are_said_to_be_gone(key, value):
+    message = f"smooseg_plus.{key} is no setting any more, and its {value} is gone; leave it out"
+    with pytest.raises(SmoosegError, match=message):
+        choose("smooth", settings={key: value})
+    with pytest.raises(SmoosegError, match=f"presets.{message}".replace(f".{key}", f".mine.{key}")):
+        rename_keys({"presets": {"smooth": {"mine": {key: value}}}})
+
+
+def test_settings_that_count_anyway_are_left_out_of_presets_and_arguments(caplog):
+    preset = {"exponent": 0.75, "finest": 1.5, "views": 3}
+    assert rename_keys({"presets": {"smooth": {"mine": preset}}}) == {
+        "presets": {"smooseg_plus": {"mine": {"views": 3}}}
+    }
+    assert "config: presets.smooth is called smooseg_plus now" in caplog.text
+    assert "finest" not in choose("smooseg_plus", settings=preset).settings and preset["finest"] == 1.5
 
 
 def test_a_whole_configuration_of_before_resolves_to_itself():
