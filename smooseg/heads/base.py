@@ -181,8 +181,8 @@ def doubt_clusters(head: Head, store: Store) -> None:
     narrow = int((counts.max(0).values[patches > 0] >= NARROW * patches[patches > 0]).sum())
     if narrow > TOLERATED * used:
         LOG.warning(
-            "%d of %d clusters are used, and %d of them have four fifths of their patches in one of the %d views: so "
-            "few tell crops apart, not contents; ask for fewer clusters, or give more images",
+            "%d of %d clusters are used, and %d of them have four fifths of their patches in one of the %d views: such "
+            "clusters tell crops apart, not contents; try other numbers of clusters, or give more images",
             *(used, head.clusters, narrow, store.views),
         )
 

@@ -19,7 +19,7 @@ from ..snapshot import Snapshot
 from .consensus import FINE, grow_tree, scale_to_unit
 from .directions import covariances, smooth_directions, smooth_patches
 from .discriminant import discriminant
-from .stability import COLUMNS, COMPARED, agreement, contents, explain, recommend, smoothness
+from .stability import COLUMNS, COMPARED, agreement, contents, explain, least_clusters, recommend, smoothness
 from .tree import Tree, chain, finish_tree, groups
 
 WIDE = 64  # directions of the discriminant
@@ -44,6 +44,7 @@ class SmooSegPlusHead(Head):
     sizes: torch.Tensor | None  # float32 (finest,), share of the patches that each was fitted on
     chooses = False  # whether learn chooses the number of clusters
     contents: torch.Tensor | None  # float32 (), see stability.contents
+    least: torch.Tensor | None  # int64 (), see stability.least_clusters
     worth: torch.Tensor | None  # float32 (finest - 1, 3), of each cut from two clusters on, see stability.COLUMNS
 
     def __init__(self, channels: int, clusters: int, settings: dict):
@@ -61,12 +62,15 @@ class SmooSegPlusHead(Head):
         self.register_buffer("heights", torch.zeros(finest - 1) if tree else None)
         self.register_buffer("sizes", torch.full((finest,), 1 / finest) if tree else None)
         self.register_buffer("contents", torch.zeros(()) if tree else None)
+        self.register_buffer("least", torch.tensor(FEWEST) if tree else None)
         self.register_buffer("worth", torch.zeros(finest - 1, len(COLUMNS)) if tree else None)
 
     def _load_from_state_dict(self, state_dict, prefix, *rest):
         """Take as many finest clusters as a file holds; those of earlier versions hold no tree."""
         if (weights := state_dict.get(f"{prefix}weights")) is not None:
             self.hold(len(weights), f"{prefix}merges" in state_dict)
+            if self.merges is not None:
+                state_dict.setdefault(f"{prefix}least", torch.tensor(FEWEST))  # the first trees hold none
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @property
@@ -81,11 +85,17 @@ class SmooSegPlusHead(Head):
     @property
     def recommended(self) -> int:
         """Number of clusters to begin with; its own where there is no tree."""
-        return self.clusters if self.contents is None else recommend(float(self.contents), self.finest)
+        return self.clusters if self.contents is None else recommend(*self.grounds)
 
     @property
     def advice(self) -> str:
-        return "" if self.contents is None else explain(float(self.contents), self.finest)
+        return "" if self.contents is None else explain(*self.grounds)
+
+    @property
+    def grounds(self) -> tuple[float, int, int]:
+        """What :func:`.stability.recommend` takes."""
+        assert self.contents is not None and self.least is not None
+        return float(self.contents), self.finest, int(self.least)
 
     @property
     def cuts(self) -> range:
@@ -186,7 +196,7 @@ class SmooSegPlusHead(Head):
         assert self.merges is not None and self.sizes is not None and self.worth is not None  # learn has asked
         merges = self.merges.numpy()
         self.worth[:, 1:] = torch.from_numpy(smoothness(maps, merges))
-        self.put(contents=np.array(contents(counts, merges), np.float32))
+        self.put(contents=np.array(contents(counts, merges), np.float32), least=least_clusters(counts, merges))
         if self.chooses:
             self.clusters = self.recommended
         used = torch.from_numpy(self.groups(self.clusters))[self.sizes > 0].unique()

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from ..base import FEWEST
 from .tree import groups
 
 COLUMNS = "agreement", "within", "between"  # of what is measured of every cut
+FEW_PICTURES = 40  # below it, a cluster is easily one picture
 SHOWN = 24  # clusters that are counted in pictures to recommend a number
 COMPARED = 2, 3, 4, 6, 8, 12, 16, 24  # cuts at which trees are compared to choose one
 
@@ -83,32 +85,53 @@ def cut_table(worth: np.ndarray) -> pd.DataFrame:
     return table
 
 
-def contents(counts: np.ndarray, merges: np.ndarray) -> float:
+def contents(counts: np.ndarray, merges: np.ndarray, clusters: int = SHOWN) -> float:
     """How many clusters a picture shows: the exponential of the entropy of their shares, mean over pictures.
 
     Args:
         counts: (pictures, finest), patches of each finest cluster in whole pictures, not in crops of them.
-        merges: As :func:`.tree.number_clusters` gives them, of which the cut into :data:`SHOWN` is taken.
+        merges: As :func:`.tree.number_clusters` gives them.
+        clusters: Of the cut that is taken; the finest where there are fewer.
     """
-    clusters = min(SHOWN, len(merges) + 1)
+    clusters = min(clusters, len(merges) + 1)
     held = counts @ np.eye(clusters)[groups(merges, clusters)]
     held = held / np.maximum(held.sum(1, keepdims=True), 1)
     return float(np.exp(-(held * np.log(np.where(held > 0, held, 1))).sum(1)).mean())
 
 
-def recommend(shown: float, finest: int) -> int:
+def least_clusters(counts: np.ndarray, merges: np.ndarray) -> int:
+    """Fewest clusters that divide pictures, and do not only tell them apart: a picture shows two on average.
+
+    Only asked of fewer than :data:`FEW_PICTURES` pictures: among few, each may have a cluster of its own.
+
+    Args:
+        counts, merges: As for :func:`contents`.
+    """
+    if len(counts) >= FEW_PICTURES:
+        return FEWEST
+    finest = len(merges) + 1
+    return next((k for k in range(FEWEST, finest) if contents(counts, merges, k) >= 2), finest)
+
+
+def recommend(shown: float, finest: int, least: int = FEWEST) -> int:
     """Number of clusters to begin with: as many as a picture shows, see :func:`contents`, and one more.
+
+    Args:
+        shown: Clusters that a picture shows.
+        finest: Clusters that the head holds.
+        least: As :func:`least_clusters` gives it.
 
     Source:
         Chosen of about twenty criteria on fourteen labelled data sets: on nine it is within a factor of 1.5 of the
         number of classes. The agreement of trees says nothing about that number.
     """
-    return min(max(round(shown + 1), 2), finest)
+    return min(max(round(shown + 1), least), finest)
 
 
-def explain(shown: float, finest: int) -> str:
-    """One line on what is recommended."""
-    return (
-        f"recommended: {recommend(shown, finest)} clusters: a picture shows {shown:.1f} of {min(SHOWN, finest)} on "
-        f"average, and one more tells pictures apart; this is a beginning, look at other numbers too"
-    )
+def explain(shown: float, finest: int, least: int = FEWEST) -> str:
+    """One line on what is recommended; arguments as for :func:`recommend`."""
+    number = recommend(shown, finest, least)
+    why = f"one more than a picture shows on average ({shown:.1f} of {min(SHOWN, finest)})"
+    if number > recommend(shown, finest):
+        why = "with fewer, most of these pictures are a single cluster"
+    return f"recommended: {number} clusters: {why}; look at other numbers, too"

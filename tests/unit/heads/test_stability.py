@@ -12,7 +12,16 @@ from smooseg.features.store import open_store
 from smooseg.heads import HEADS, save_head
 from smooseg.heads.smooseg_plus import advice
 from smooseg.heads.smooseg_plus.advice import advising_head
-from smooseg.heads.smooseg_plus.stability import agreement, contents, cut_table, rand_index, recommend, smoothness
+from smooseg.heads.smooseg_plus.stability import (
+    agreement,
+    contents,
+    cut_table,
+    explain,
+    least_clusters,
+    rand_index,
+    recommend,
+    smoothness,
+)
 from smooseg.heads.smooseg_plus.tree import chain, groups
 from smooseg.settings.schema import load_schema, validate
 from tests.conftest import clustered_features, make_store
@@ -131,3 +140,12 @@ def test_a_picture_shows_as_many_clusters_as_its_shares_say():
 @pytest.mark.parametrize(("shown", "number"), [(0.2, 2), (4.4, 5), (4.6, 6), (90.0, 24)])
 def test_one_cluster_more_than_a_picture_shows_is_recommended(shown, number):
     assert recommend(shown, 24) == number
+    assert explain(shown, 24).startswith(f"recommended: {number} clusters: one more than a picture shows")
+
+
+def test_few_pictures_get_clusters_that_divide_them():
+    counts = np.array([[0, 0, 5, 5], [5, 0, 5, 0]])  # each picture is one cluster until three are told apart
+    assert least_clusters(counts, chain(4)) == 3
+    assert least_clusters(np.repeat(counts, 20, axis=0), chain(4)) == 2  # of 40 pictures nothing is asked
+    assert recommend(2.0, 24, 8) == 8
+    assert explain(2.0, 24, 8).startswith("recommended: 8 clusters: with fewer, most of these pictures are a single")
