@@ -109,8 +109,8 @@ def least_clusters(counts: np.ndarray, merges: np.ndarray) -> int:
     """
     if len(counts) >= FEW_PICTURES:
         return FEWEST
-    finest = len(merges) + 1
-    return next((k for k in range(FEWEST, finest) if contents(counts, merges, k) >= 2), finest)
+    asked = range(FEWEST, min(SHOWN, len(merges) + 1) + 1)
+    return next((k for k in asked if contents(counts, merges, k) >= 2), FEWEST)  # else each picture is one content
 
 
 def recommend(shown: float, finest: int, least: int = FEWEST) -> int:

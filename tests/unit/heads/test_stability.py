@@ -147,5 +147,6 @@ def test_few_pictures_get_clusters_that_divide_them():
     counts = np.array([[0, 0, 5, 5], [5, 0, 5, 0]])  # each picture is one cluster until three are told apart
     assert least_clusters(counts, chain(4)) == 3
     assert least_clusters(np.repeat(counts, 20, axis=0), chain(4)) == 2  # of 40 pictures nothing is asked
+    assert least_clusters(np.diag([9, 9, 9, 9]), chain(4)) == 2  # no number divides these
     assert recommend(2.0, 24, 8) == 8
     assert explain(2.0, 24, 8).startswith("recommended: 8 clusters: with fewer, most of these pictures are a single")
