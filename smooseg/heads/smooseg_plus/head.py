@@ -155,7 +155,7 @@ class SmooSegPlusHead(Head):
             super().let_choose()
         self.chooses = True
 
-    def put(self, **buffers: np.ndarray) -> None:
+    def put(self, **buffers: np.ndarray | int) -> None:
         """Set buffers by name."""
         for name, values in buffers.items():
             getattr(self, name).copy_(torch.from_numpy(np.asarray(values)))
