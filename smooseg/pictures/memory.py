@@ -20,7 +20,7 @@ from .given import each_image, in_array, is_path, write_png
 from .maps import Mask, Masks
 from .output.masks import scaled_ids
 from .photos import Photo, PhotoView, decode_photo, find_photos, tell_apart
-from .segmenter import Segmenter
+from .segmenter import Segmenter, require_positive
 from .windows import Unfinished, Windows, label_windows
 
 Shape = tuple[int, int]
@@ -137,6 +137,7 @@ def label_images(
     Raises:
         SmoosegError: If an image cannot be used.
     """
+    require_positive(batch=batch)
     given = gather(images, bands)
     shapes = [segmenter.shape(*one.size, bool(one.photo and one.photo.raster)) for one in given]
     masks: dict[int, Mask] = {}

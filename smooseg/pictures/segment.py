@@ -15,7 +15,7 @@ from .output.stale import require_one_legend
 from .output.tables import write_tables
 from .photos import Photo, find_photos
 from .pipeline import Work
-from .segmenter import Segmenter
+from .segmenter import Segmenter, require_positive
 from .writing import Writer
 
 LOG = logging.getLogger(__name__)
@@ -90,6 +90,7 @@ def segment_photos(
     photos: list[Photo], segmenter: Segmenter, out: Path, problems: list[str], batch: int, polygons: bool = False
 ) -> Outcome:
     """Do what :func:`segment` does, with photos that were found already and the problems of finding them."""
+    require_positive(batch=batch)
     work = Work(Writer(segmenter, out, polygons), problems)
     batches = work.batches(photos, batch)
     kept = len(work.records)

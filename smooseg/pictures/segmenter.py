@@ -56,8 +56,8 @@ class Segmenter:
             is known of its own clusters, as the classes that they were matched to, says nothing about others.
 
     Raises:
-        SmoosegError: If the head or the names say too little, names are of other clusters than ``clusters``, or the
-            weights are missing or not those it was fitted on.
+        SmoosegError: If a number is not above 0, the head or the names say too little, names are of other clusters than
+            ``clusters``, or the weights are missing or not those it was fitted on.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class Segmenter:
         names: str | Path | None = None,
         clusters: int | None = None,
     ):
+        require_positive(size=size, scale=scale, tile=tile)
         fitted, experiment = load_head(head)
         self.head = fitted if clusters is None else cut(fitted, clusters, head)
         self.needs = experiment.get("features", {})
@@ -188,6 +189,13 @@ class Segmenter:
             return call(pixel_logits(self.head, pair[0], shape), pair[1])
 
         return in_threads(call_one, zip(grids, views, strict=True), usable_cores())
+
+
+def require_positive(**values: float | None) -> None:
+    """Raise unless numbers that were given are above 0."""
+    for name, value in values.items():
+        if value is not None and not value > 0:
+            raise SmoosegError(f"{name} is {value}; it must be above 0")
 
 
 def cut(head: Head, clusters: int, path: Path) -> Head:

@@ -162,6 +162,14 @@ def test_a_tree_of_clusters_is_cut_without_a_new_fit(folder, features, model, tm
             wrong()
 
 
+@pytest.mark.parametrize("name", ["batch", "size", "scale", "tile"])
+def test_numbers_of_a_view_are_above_0(folder, model, tmp_path, name):
+    for out in (None, tmp_path):
+        with pytest.raises(smooseg.SmoosegError, match=f"^{name} is 0; it must be above 0"):
+            smooseg.segment(folder / "images", model, out, **{name: 0})
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_is_no_image_is_named(model):
     for wrong in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3, 3, 3), np.uint8), [np.zeros((9, 9, 4), np.uint8)], 5):
         with pytest.raises(

@@ -1,3 +1,3 @@
-"""What keeps norms from being zero; apart, since it counts in the reruns of all that imports it."""
+"""A small number that keeps norms from being zero. It has its own file: nothing else reruns what uses it."""
 
 EPSILON = 1e-12  # keeps an all-zero row finite, as torch.nn.functional.normalize does

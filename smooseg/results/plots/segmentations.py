@@ -15,7 +15,7 @@ SHOWN = 5  # views of a figure: best, median, worst, and one between each
 PICTURE_INCHES = 1.9  # side of one picture
 
 
-def pick_evenly(accuracies: list[float | None], number: int) -> list[int]:
+def pick_by_quality(accuracies: list[float | None], number: int) -> list[int]:
     """Images evenly spaced over the quality range, best first: a rule, never a choice by hand."""
     order = [i for i in np.argsort([-1 if a is None else -a for a in accuracies]) if accuracies[i] is not None]
     return [order[round(i)] for i in np.linspace(0, len(order) - 1, min(number, len(order)))]
@@ -34,7 +34,7 @@ def rank_views(manifest: pd.DataFrame, scores: dict[str, dict]) -> pd.DataFrame:
     """
     images = manifest.loc[~manifest["mirror"], "image"].reset_index(drop=True)
     accuracies = {title: pd.Series(score["image_accuracy"], dtype=float) for title, score in scores.items()}
-    chosen = pick_evenly(list(scores.values())[-1]["image_accuracy"], SHOWN)
+    chosen = pick_by_quality(list(scores.values())[-1]["image_accuracy"], SHOWN)
     table = pd.DataFrame({"view": images.index, "image": images, **accuracies, "shown": images.index.isin(chosen)})
     table = table.sort_values(list(scores)[-1], ascending=False, na_position="last", kind="stable")
     table.insert(0, "rank", range(1, len(table) + 1))

@@ -21,7 +21,7 @@ from smooseg.results.plots.palette import (
     method_colours,
 )
 from smooseg.results.plots.scores import confusion_table, plot_confusion, plot_scores, score_rows
-from smooseg.results.plots.segmentations import pick_evenly, plot_segmentations, rank_views
+from smooseg.results.plots.segmentations import pick_by_quality, plot_segmentations, rank_views
 from smooseg.results.plots.training import plot_penalties, plot_training, read_histories, read_penalties
 from tests.conftest import clustered_features, make_store
 from tests.support.evaluation import Given
@@ -69,8 +69,8 @@ def test_clusters_take_the_colour_of_their_class():
 
 
 def test_views_are_spread_over_the_quality_range():
-    assert pick_evenly([10.0, None, 90.0, 50.0, 70.0, 30.0], 3) == [2, 3, 0]
-    assert pick_evenly([None, 5.0], 4) == [1]
+    assert pick_by_quality([10.0, None, 90.0, 50.0, 70.0, 30.0], 3) == [2, 3, 0]
+    assert pick_by_quality([None, 5.0], 4) == [1]
 
 
 def test_views_are_ranked_by_the_last_segmentation():
