@@ -95,7 +95,7 @@ class Renamed(click.Command):
 @click.option(
     "--skip-bad",
     is_flag=True,
-    help="Leave out pictures that cannot be used. Without it, one stops the command.",
+    help="Leave out pictures that cannot be used. Otherwise, one of them stops the command.",
 )
 @click.option("--cores", type=click.IntRange(1), help="Processor cores to use. Default: all.")
 @click.pass_context

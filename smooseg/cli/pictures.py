@@ -41,7 +41,7 @@ NAMES = click.option("--names", type=FILE, help="CSV of names for the clusters, 
 @click.option(
     "--tile",
     type=click.IntRange(16, 4096),
-    help="Side of a window (pixels). Default: --size. Without --scale, it has the scale of training views.",
+    help="Side of a window (pixels). Default: --size. Its scale is --scale, or that of the training views.",
 )
 @click.option(
     "--clusters",
@@ -59,17 +59,17 @@ def segment(context: click.Context, images: tuple[str, ...], out: Path, **option
 
     For each image, OUT/NAME.png is a mask of the same size, with a palette. OUT/NAME.overlay.jpg shows the mask over
     the image. Where several images have the same name, NAME begins with their folders. OUT/legend.csv names the ids:
-    classes if the head was scored, clusters otherwise. OUT/shares.csv has the percent of each id in each image; the
-    command prints its path.
+    classes if the head was scored with labels, clusters otherwise. OUT/shares.csv has the percent of each id in each
+    image. The command prints the path of this table.
 
-    The same command continues where it was stopped: images with a finished mask are skipped. Images that cannot be
-    used are named, and the exit code is then 1; all other images are done.
+    The same command continues where it was stopped: images with a finished mask are skipped. If an image cannot be
+    used, the command names it, goes on with the others, and ends with exit code 1.
 
     A smooseg_plus head holds every number of clusters; --clusters shows another one without a new fit. Such masks show
     clusters, not the classes of the head's scores.
 
-    The backbone sees an image as one view. It sees overlapping windows with --scale or --tile, where one side is more
-    than three times the other, and above 100 megapixels.
+    The backbone sees an image as one view. It sees overlapping windows instead in four cases: with --scale, with
+    --tile, if one side of the image is more than three times the other, and above 100 megapixels.
 
     For rasters (georeferenced files, or what Pillow cannot read), the mask is OUT/NAME.tif, a GeoTIFF of the same
     place. This needs the extra raster.

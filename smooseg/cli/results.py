@@ -35,7 +35,7 @@ def scores(results: Path | None) -> None:
 @click.command()
 @click.argument("path")
 @click.option("--from", "first", type=click.IntRange(2), default=2, show_default=True, help="Fewest clusters to show.")
-@click.option("--to", "last", type=click.IntRange(2, 255), help="Most clusters to show. Default: all.")
+@click.option("--to", "last", type=click.IntRange(2, 255), help="Most clusters to show. Default: all of the head.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="PNG file to write, with the curves.")
 def clusters(path: str, first: int, last: int | None, out: Path | None) -> None:
     """Compare the numbers of clusters that a head or a cache of features allows, without labels.
@@ -47,7 +47,7 @@ def clusters(path: str, first: int, last: int | None, out: Path | None) -> None:
     agreement  how well several trees of clusters agree: 1 is fully, 0 is chance
     within     share of neighbouring patches that are in the same cluster
     between    share of any two patches that are in the same cluster
-    smooth     how far within is above between, from 0 to 1
+    smooth     (within - between) / (1 - between): 1 is smoothest, 0 is chance
 
     The last line, on standard error, recommends a number to begin with and says why.
 
