@@ -52,3 +52,13 @@ def place(tmp_path, tiny_checkpoint, monkeypatch):
 def fit(*arguments, classes=2, head="kmeans", out="out"):
     options = ["--classes", classes, "--head", head, "--backbone", "tiny", "--out", out, "--cores", 2]
     return CliRunner().invoke(main, ["fit", *map(str, [*arguments, *options])])
+
+
+def times(folder) -> dict[str, int]:
+    return {path.as_posix(): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def cut(folder):
+    path = folder / "photos" / "a.v2.jpg"
+    path.write_bytes(path.read_bytes()[:300])
+    Image.new("RGB", (1, 1)).save(folder / "photos" / "dot.png")
