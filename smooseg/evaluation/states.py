@@ -54,13 +54,20 @@ def pixel_scores(head: Head, features: Store, labels: Store, classes: int, *, ma
     return score(total, match_clusters(total) if matched else np.arange(classes))
 
 
-@torch.inference_mode()
 def pixel_confusion(head: Head, features: Store, labels: Store, classes: int) -> np.ndarray:
     """Pixels of each cluster of a head in each class: int64 (clusters, classes); no label map is kept."""
-    total = np.zeros((head.clusters, classes), np.int64)
+    return image_confusions(head, features, labels, classes).sum(0)
+
+
+@torch.inference_mode()
+def image_confusions(head: Head, features: Store, labels: Store, classes: int) -> np.ndarray:
+    """As :func:`pixel_confusion`, of each image: int64 (images, clusters, classes)."""
+    found = []
     for start, stop in labels.blocks(CHUNK):
         maps = labels.read(start, stop)
         logits = image_logits(head, features, 2 * start, 2 * stop, maps.shape[1])
-        for label, image in zip(maps, logits, strict=True):
-            total += confusion_matrix(image.argmax(0).numpy(), label, head.clusters, classes)
-    return total
+        found += [
+            confusion_matrix(image.argmax(0).numpy(), label, head.clusters, classes)
+            for label, image in zip(maps, logits, strict=True)
+        ]
+    return np.stack(found)

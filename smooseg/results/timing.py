@@ -1,4 +1,4 @@
-"""Where the time of a run went, from the benchmark files that Snakemake leaves."""
+"""Where the time of a run went, from the records that jobs leave (:func:`smooseg.running.jobs.record`)."""
 
 from functools import cache
 from pathlib import Path
@@ -54,7 +54,7 @@ def amounts(results: Path, experiments: dict[str, dict]):
         if rule == "train_head":
             history = pd.read_parquet(results / "experiments" / place[0] / place[1] / "history.parquet")
             return history["step"].iloc[-1], "steps"
-        if rule in ("predict_labels", "refine_crf", "score_labels"):
+        if rule in ("predict_labels", "refine_crf", "score_labels", "score_point"):
             return views(experiments[place[0]]["dataset"], "eval") / 2, "images"  # half of the views are mirror images
         return 0, ""
 

@@ -22,6 +22,7 @@ from smooseg.running.fingerprint import tree_state
 from smooseg.running.machine import interpreter_problem, usable_cores
 from smooseg.running.plugins import code_of, code_with_heads
 from smooseg.running.spreadsheets import read_table
+from smooseg.running.warm import warm_shell
 
 if problem := interpreter_problem():
     raise WorkflowError(problem)
@@ -37,6 +38,8 @@ except SmoosegError as error:
 config.clear()
 config.update(resolved)  # scripts see the complete configuration
 
+if config["warm_starts"] and (warm := warm_shell()):
+    shell.executable(warm)
 ALL_CORES = run_cores(usable_cores())
 SCHEMA = load_schema()
 RESULTS = config["results"]  # as rules write it
@@ -47,6 +50,12 @@ os.environ[FOLDER] = str(Path(PLACED).absolute())  # jobs share its lock: a kill
 RUN = config["runs"][config["run"]]
 JOBS = run_jobs(config)  # (experiment, seed) pairs that the run's tables and report show
 SWEPT = [job for name in RUN["sweeps"] for job in sweep_jobs(config["sweeps"][name])]  # and those of its sweeps
+POINTS = [  # of any sweep, that need a score and no label map
+    name
+    for sweep in config["sweeps"].values()
+    for name in dict(sweep_jobs(sweep))
+    if name not in dict(JOBS) and not config["experiments"][name]["names"]
+]
 GENERATED = [name for name, dataset in config["datasets"].items() if dataset["generate"]]
 
 
@@ -60,7 +69,6 @@ def one_of(names):
 pathvars:
     results=RESULTS,
     logs="<results>/logs",
-    benchmarks="<results>/benchmarks/rules",
 
 
 wildcard_constraints:
@@ -92,6 +100,10 @@ def existing(dataset, paths):
     """Sources as rule inputs, which no module's prefix changes; absent ones are reported when the run starts, so that
     dry runs need no data."""
     return [local(str(p)) for p in paths if dataset in GENERATED or p.exists()]
+
+
+# asked for by every job of a rule
+code, code_of_heads, code_of_maps = cache(code), cache(code_of_heads), cache(code_of_maps)
 
 
 @cache

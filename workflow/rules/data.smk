@@ -9,8 +9,6 @@ rule make_demo:
         val_labels=directory("<results>/data/{dataset}/labels/val"),
     log:
         "<logs>/make_demo/{dataset}.log",
-    benchmark:
-        "<benchmarks>/make_demo/{dataset}.tsv"
     wildcard_constraints:
         dataset="|".join(GENERATED) or "(?!)",
     threads: ALL_CORES
@@ -41,8 +39,6 @@ rule index_part:
         temp("<results>/manifests/{dataset}/{view}/{part}-of-{parts}.parquet"),
     log:
         "<logs>/index_part/{dataset}/{view}/{part}-of-{parts}.log",
-    benchmark:
-        "<benchmarks>/index_part/{dataset}/{view}/{part}-of-{parts}.tsv"
     threads: max(1, ALL_CORES // config["extract"]["jobs"])
     resources:
         mem_mb=growing(500, 200),
@@ -67,8 +63,6 @@ rule index_views:
         "<results>/manifests/{dataset}/{view}.parquet",
     log:
         "<logs>/index_views/{dataset}/{view}.log",
-    benchmark:
-        "<benchmarks>/index_views/{dataset}/{view}.tsv"
     threads: 1
     resources:
         mem_mb=growing(1000),

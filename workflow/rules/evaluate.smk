@@ -18,8 +18,6 @@ rule predict_labels:
         measures="<results>/experiments/{experiment}/{seed}/measures.json",  # in the same job, since a start costs more
     log:
         "<logs>/predict_labels/{experiment}/{seed}.log",
-    benchmark:
-        "<benchmarks>/predict_labels/{experiment}/{seed}.tsv"
     threads: 1
     resources:
         mem_mb=growing(2000),
@@ -46,8 +44,6 @@ rule refine_crf:
         complete="<results>/experiments/{experiment}/{seed}/crf.zarr/complete.json",
     log:
         "<logs>/refine_crf/{experiment}/{seed}.log",
-    benchmark:
-        "<benchmarks>/refine_crf/{experiment}/{seed}.tsv"
     threads: 1 if config["dask"]["scheduler"] else CRF_THREADS
     resources:
         mem_mb=crf_memory,
@@ -76,8 +72,6 @@ rule score_labels:
         "<results>/experiments/{experiment}/{seed}/{postprocess}.json",
     log:
         "<logs>/score_labels/{experiment}/{seed}/{postprocess}.log",
-    benchmark:
-        "<benchmarks>/score_labels/{experiment}/{seed}/{postprocess}.tsv"
     threads: 1
     resources:
         mem_mb=1000,
@@ -90,6 +84,42 @@ rule score_labels:
         "Score {wildcards.experiment}, seed {wildcards.seed}, {wildcards.postprocess}"
     script:
         "../scripts/score_labels.py"
+
+
+# a point of a sweep, in one job and without a label map: rules that write maps serve whoever asks for one
+rule score_point:
+    input:
+        head=rules.train_head.output.head,
+        complete=of_experiment(rules.finish_features.output.complete),
+        manifest=of_experiment(rules.index_views.output[0]),
+        facts=of_experiment(rules.fetch_weights.output.facts),
+        labels=of_experiment(rules.read_labels.output.complete),
+    output:
+        scores="<results>/experiments/{experiment}/{seed}/raw.json",
+        measures="<results>/experiments/{experiment}/{seed}/measures.json",
+    log:
+        "<logs>/score_point/{experiment}/{seed}.log",
+    wildcard_constraints:
+        experiment=one_of(POINTS),
+    threads: 1
+    resources:
+        mem_mb=growing(2000),
+        runtime=maps_minutes,
+    params:
+        store=store_of_experiment("eval"),
+        needs=needs_of_experiment,
+        classes=lambda w: config["datasets"][config["experiments"][w.experiment]["dataset"]]["classes"],
+        matched=lambda w: not is_supervised(w.experiment),
+        code=lambda w: code_of_maps(*heads_of(w.experiment)),
+        code_of_scores=code("evaluation.scoring", "evaluation.measures"),
+    message:
+        "Score {wildcards.experiment}, seed {wildcards.seed}, and measure it without labels"
+    script:
+        "../scripts/score_point.py"
+
+
+ruleorder: score_point > score_labels
+ruleorder: score_point > predict_labels
 
 
 rule evaluate:
@@ -115,8 +145,6 @@ if KEPT_STATES:  # of the states that a training went through
             "<results>/experiments/{experiment}/{seed}/states.csv",
         log:
             "<logs>/score_states/{experiment}/{seed}.log",
-        benchmark:
-            "<benchmarks>/score_states/{experiment}/{seed}.tsv"
         threads: 1
         resources:
             mem_mb=growing(2000),

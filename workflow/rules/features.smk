@@ -9,8 +9,6 @@ rule fetch_weights:
         facts="<results>/weights/{backbone}.json",
     log:
         "<logs>/fetch_weights/{backbone}.log",
-    benchmark:
-        "<benchmarks>/fetch_weights/{backbone}.tsv"
     threads: 1
     resources:
         mem_mb=4000,
@@ -33,8 +31,6 @@ rule plan_features:
         plan="<results>/features/{dataset}/{backbone}/{view}.zarr/plan.json",
     log:
         "<logs>/plan_features/{dataset}/{backbone}/{view}.log",
-    benchmark:
-        "<benchmarks>/plan_features/{dataset}/{backbone}/{view}.tsv"
     threads: 1
     resources:
         mem_mb=1000,
@@ -58,8 +54,6 @@ rule extract_features:
         part=temp("<results>/features/{dataset}/{backbone}/{view}.zarr/part-{part}-of-{parts}.done"),
     log:
         "<logs>/extract_features/{dataset}/{backbone}/{view}/{part}-of-{parts}.log",
-    benchmark:
-        "<benchmarks>/extract_features/{dataset}/{backbone}/{view}/{part}-of-{parts}.tsv"
     threads: max(1, ALL_CORES // config["extract"]["jobs"])
     resources:
         mem_mb=growing(4000),
@@ -85,8 +79,6 @@ rule finish_features:
         complete="<results>/features/{dataset}/{backbone}/{view}.zarr/complete.json",
     log:
         "<logs>/finish_features/{dataset}/{backbone}/{view}.log",
-    benchmark:
-        "<benchmarks>/finish_features/{dataset}/{backbone}/{view}.tsv"
     threads: 1
     resources:
         mem_mb=1000,

@@ -25,8 +25,6 @@ rule plot_segmentations:
         table="<results>/figures/segmentations/{experiment}-{seed}.csv",
     log:
         "<logs>/plot_segmentations/{experiment}/{seed}.log",
-    benchmark:
-        "<benchmarks>/plot_segmentations/{experiment}/{seed}.tsv"
     threads: 1
     resources:
         mem_mb=1000,
@@ -53,8 +51,6 @@ rule plot_confusion:
         table="<results>/figures/confusion/{experiment}-{seed}.csv",
     log:
         "<logs>/plot_confusion/{experiment}/{seed}.log",
-    benchmark:
-        "<benchmarks>/plot_confusion/{experiment}/{seed}.tsv"
     threads: 1
     resources:
         mem_mb=500,
@@ -79,8 +75,6 @@ rule plot_training:
         table="<results>/figures/training_curves/{experiment}.csv",
     log:
         "<logs>/plot_training/{experiment}.log",
-    benchmark:
-        "<benchmarks>/plot_training/{experiment}.tsv"
     threads: 1
     resources:
         mem_mb=500,
@@ -111,8 +105,6 @@ rule plot_cuts:
         table="<results>/figures/cuts/{experiment}-{seed}.csv",
     log:
         "<logs>/plot_cuts/{experiment}/{seed}.log",
-    benchmark:
-        "<benchmarks>/plot_cuts/{experiment}/{seed}.tsv"
     threads: config["train"]["threads"]
     resources:
         mem_mb=training_memory,

@@ -19,8 +19,6 @@ use rule plot_segmentations as plot_side_by_side with:
         table="<results>/figures/side_by_side/{dataset}.csv",
     log:
         "<logs>/plot_side_by_side/{dataset}.log",
-    benchmark:
-        "<benchmarks>/plot_side_by_side/{dataset}.tsv"
     params:
         titles=titles_side_by_side,
         dataset=lambda w: reading_settings(w.dataset, "eval"),
@@ -43,8 +41,6 @@ rule plot_embeddings:
         table="<results>/figures/embeddings/{dataset}.csv",
     log:
         "<logs>/plot_embeddings/{dataset}.log",
-    benchmark:
-        "<benchmarks>/plot_embeddings/{dataset}.tsv"
     threads: 1
     resources:
         mem_mb=2000,
@@ -71,8 +67,6 @@ rule plot_penalties:
         table="<results>/figures/penalties/{dataset}.csv",
     log:
         "<logs>/plot_penalties/{dataset}.log",
-    benchmark:
-        "<benchmarks>/plot_penalties/{dataset}.tsv"
     threads: 1
     resources:
         mem_mb=500,
@@ -99,8 +93,6 @@ rule plot_scores:
         table="<results>/figures/class_scores/{dataset}.csv",
     log:
         "<logs>/plot_scores/{dataset}.log",
-    benchmark:
-        "<benchmarks>/plot_scores/{dataset}.tsv"
     threads: 1
     resources:
         mem_mb=500,

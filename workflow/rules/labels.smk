@@ -10,8 +10,6 @@ rule read_labels:
         complete="<results>/labels/{dataset}/{backbone}/{view}.zarr/complete.json",
     log:
         "<logs>/read_labels/{dataset}/{backbone}/{view}.log",
-    benchmark:
-        "<benchmarks>/read_labels/{dataset}/{backbone}/{view}.tsv"
     threads: 1
     resources:
         mem_mb=1000,

@@ -12,8 +12,6 @@ rule propose_masks:
         complete="<results>/proposals/{dataset}/{backbone}.zarr/complete.json",
     log:
         "<logs>/propose_masks/{dataset}/{backbone}.log",
-    benchmark:
-        "<benchmarks>/propose_masks/{dataset}/{backbone}.tsv"
     threads: 1 if config["dask"]["scheduler"] else ALL_CORES
     resources:
         mem_mb=crf_memory,

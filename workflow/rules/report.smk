@@ -52,8 +52,6 @@ rule make_report:
         times="<results>/tables/times.csv",
     log:
         "<logs>/make_report.log",
-    benchmark:
-        "<benchmarks>/make_report.tsv"
     threads: 1
     resources:
         mem_mb=1500,

@@ -7,6 +7,8 @@ is for the profile to say.
 
 import json
 import math
+import os
+from functools import cache
 
 FORWARD = 6.0  # views a second, of a ViT-S/14 at 224 pixels
 STEP = 0.17  # seconds, of SmooSeg or STEGO on a batch of such views
@@ -21,6 +23,12 @@ BATCH = 32  # views
 
 def store_shape(marker):
     """Views, patches and channels that a store's plan or completion records; unknown until an earlier job wrote it."""
+    return read_shape(str(marker), os.stat(marker).st_mtime_ns)
+
+
+@cache
+def read_shape(marker, written):
+    """As :func:`store_shape`, read once for all jobs that ask, and again if an earlier job has written it meanwhile."""
     with open(marker, encoding="utf-8") as file:
         return json.load(file)["shape"]
 

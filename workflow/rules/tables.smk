@@ -10,8 +10,6 @@ rule make_tables:
         summary="<results>/tables/summary.csv",
     log:
         "<logs>/make_tables.log",
-    benchmark:
-        "<benchmarks>/make_tables.tsv"
     threads: 1
     resources:
         mem_mb=500,
@@ -43,8 +41,6 @@ rule compare_methods:
         "<results>/tables/{table}.csv",
     log:
         "<logs>/compare_methods/{table}.log",
-    benchmark:
-        "<benchmarks>/compare_methods/{table}.tsv"
     threads: 1
     resources:
         mem_mb=500,
@@ -88,8 +84,6 @@ rule collect_sweep:
         penalties_table="<results>/figures/sweep_penalties/{sweep}.csv",
     log:
         "<logs>/collect_sweep/{sweep}.log",
-    benchmark:
-        "<benchmarks>/collect_sweep/{sweep}.tsv"
     threads: 1
     resources:
         mem_mb=500,

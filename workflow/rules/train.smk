@@ -15,8 +15,6 @@ rule train_head:
         history="<results>/experiments/{experiment}/{seed}/history.parquet",
     log:
         "<logs>/train_head/{experiment}/{seed}.log",
-    benchmark:
-        "<benchmarks>/train_head/{experiment}/{seed}.tsv"
     wildcard_constraints:
         experiment=one_of(name for name in config["experiments"] if not is_supervised(name)),
     threads: config["train"]["threads"]

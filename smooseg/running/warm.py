@@ -1,0 +1,194 @@
+"""A process that has the libraries loaded, and from which the workflow's scripts are forked: a start costs no import.
+
+Snakemake starts a Python process for each job, and most of a short job is imports (docs/develop/starts.md). Here the shell
+that Snakemake starts is ours (:mod:`smooseg.running.warmshell`). It hands a script to a server that forks for it. What one
+script imported, the server imports before the next fork. Every job still has a process, memory and random numbers of
+its own.
+"""
+
+import ast
+import atexit
+import gc
+import importlib
+import os
+import random
+import runpy
+import select
+import shlex
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from . import warmshell
+
+LOOK = 1.0  # seconds between two looks at whether the run still goes on
+
+
+class Request(NamedTuple):
+    """A script that a client wants to be run: where, with which environment, and where its output goes."""
+
+    script: str
+    folder: str
+    environment: dict[str, str]
+    output: list[int]
+
+
+class Job(NamedTuple):
+    """A process that was forked for a script: its id, a file that tells its end, its client, the modules it imported."""
+
+    process: int
+    end: int
+    client: socket.socket
+    imports: int
+
+
+def warm_shell() -> str | None:
+    """Write the shell for ``shell.executable`` of this Snakemake.
+
+    Returns:
+        Its path. None where there is no such help: on macOS, whose libraries do not survive a fork, on Linux before
+        5.3, and without bash.
+    """
+    bash = shutil.which("bash")
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return None
+    if not bash:
+        return None
+    folder = Path(tempfile.mkdtemp(prefix="smooseg-shell-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    shell = folder / "bash"  # a name that tells Snakemake to be strict, as with bash
+    words = [sys.executable, "-I", "-S", warmshell.__file__, str(folder), bash, sys.executable]
+    shell.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', "utf-8")
+    shell.chmod(0o700)
+    return str(shell)
+
+
+def serve(listener: socket.socket, run: int) -> Request | None:
+    """Fork for every script that is asked for, until the run's process is gone and no script is left.
+
+    Args:
+        listener: Where clients connect.
+        run: Id of the Snakemake process.
+
+    Returns:
+        In a process that was forked for it, the script to run; None in the server.
+    """
+    jobs: list[Job] = []
+    known: dict[str, None] = {}
+    while jobs or is_alive(run):
+        watched = [listener, *(file for job in jobs for file in (job.end, job.client))]
+        ready, _, _ = select.select(watched, [], [], LOOK)
+        for job in [job for job in jobs if job.client in ready and job.end not in ready]:
+            os.kill(job.process, signal.SIGTERM)  # its client was stopped
+            ready.append(job.end)
+        for job in [job for job in jobs if job.end in ready]:
+            known |= dict.fromkeys(settle(job))
+            jobs.remove(job)
+        if listener in ready:
+            client, _ = listener.accept()
+            request = receive(client)
+            load(known | dict.fromkeys(imports_of(request.script)))
+            if (job := fork(client, request)) is None:
+                return request
+            jobs.append(job)
+    return None
+
+
+def is_alive(process: int) -> bool:
+    """Whether a process of ours exists."""
+    with suppress(ProcessLookupError):
+        os.kill(process, 0)
+        return True
+    return False
+
+
+def receive(client: socket.socket) -> Request:
+    """What a client wants."""
+    size, output, _, _ = socket.recv_fds(client, 8, 2)
+    told = client.recv(int.from_bytes(size, "big"), socket.MSG_WAITALL)
+    folder, script, *environment = (os.fsdecode(word) for word in told.split(b"\0"))
+    return Request(script, folder, dict(word.split("=", 1) for word in environment), output)
+
+
+def imports_of(script: str) -> list[str]:
+    """Modules that a script imports before its work begins."""
+    body = ast.parse(Path(script).read_bytes()).body
+    found = [node.module for node in body if isinstance(node, ast.ImportFrom) and node.module]
+    return found + [name.name for node in body if isinstance(node, ast.Import) for name in node.names]
+
+
+def load(names: dict[str, None]) -> None:
+    """Import modules, as far as that goes without their script."""
+    lacking = [name for name in names if name not in sys.modules]
+    for name in lacking:
+        with suppress(Exception):  # a script that cannot do without says so itself
+            importlib.import_module(name)
+    if lacking:
+        gc.collect()
+        gc.freeze()  # collections in forked processes leave the shared memory alone
+
+
+def fork(client: socket.socket, request: Request) -> Job | None:
+    """Fork for a script.
+
+    Returns:
+        The process; None in that process, which is ready for the script then.
+    """
+    imports = os.memfd_create("imports")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of other threads: BLAS has some, which survive a fork
+        process = os.fork()
+    if not process:
+        become(request, imports)
+        return None
+    for file in request.output:
+        os.close(file)
+    return Job(process, os.pidfd_open(process), client, imports)
+
+
+def become(request: Request, imports: int) -> None:
+    """Make this process what a new one for a script would be."""
+    before = set(sys.modules)
+    atexit.register(lambda: os.write(imports, "\n".join(name for name in sys.modules if name not in before).encode()))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for file, target in zip(request.output, (1, 2), strict=True):
+        os.dup2(file, target)
+    sys.stdout, sys.stderr = (open(file, "w", errors=how, closefd=False) for file, how in ((1, None), (2, "backslashreplace")))
+    os.environ.clear()
+    os.environ.update(request.environment)
+    os.chdir(request.folder)
+    sys.path.insert(0, str(Path(request.script).parent))
+    tempfile.tempdir = None  # found again, in this environment
+    random.seed()
+
+
+def settle(job: Job) -> list[str]:
+    """Tell the client how its script ended; the modules that the script imported."""
+    _, status = os.waitpid(job.process, 0)
+    code = os.waitstatus_to_exitcode(status)
+    with suppress(OSError), job.client:  # it may have been stopped
+        job.client.sendall(str(code if code >= 0 else 128 - code).encode())
+    os.close(job.end)
+    os.lseek(job.imports, 0, os.SEEK_SET)
+    with open(job.imports, encoding="utf-8") as file:
+        return file.read().split()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # scripts get theirs
+    listening = socket.socket(fileno=int(sys.argv[1]))
+    place = Path(listening.getsockname()).parent
+    if wanted := serve(listening, int(sys.argv[2])):
+        listening.close()
+        sys.argv[:] = [wanted.script]
+        runpy.run_path(wanted.script, run_name="__main__")
+    else:
+        shutil.rmtree(place, ignore_errors=True)  # after kill -9 of the run, nobody else does
