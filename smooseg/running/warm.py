@@ -161,7 +161,8 @@ def become(request: Request, imports: int) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for file, target in zip(request.output, (1, 2), strict=True):
         os.dup2(file, target)
-    sys.stdout, sys.stderr = (open(file, "w", errors=how, closefd=False) for file, how in ((1, None), (2, "backslashreplace")))
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 (for as long as the process)
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     os.environ.clear()
     os.environ.update(request.environment)
     os.chdir(request.folder)

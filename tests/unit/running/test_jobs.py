@@ -1,11 +1,15 @@
 """What a stage says when the disk refuses: one sentence, whether or not its log can take it."""
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+
+from smooseg.running.files import FOLDER
 
 JOB = """
 import logging, os, sys
@@ -33,3 +37,15 @@ def test_a_disk_that_refuses_is_one_sentence(tmp_path, log, number, remedy):
     written = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert written.keys() <= {"job.log"}
     assert "Traceback" not in written.get("job.log", "")
+
+
+def test_finished_work_records_its_time_and_memory_and_failed_work_does_not(tmp_path):
+    code = "import sys; from smooseg.running.jobs import job\nwith job(sys.argv[1], 1):\n    assert sys.argv[2] == 'well'\n"
+    environment = os.environ | {FOLDER: str(tmp_path)}
+    for name, status in ("well", 0), ("badly", 1):
+        arguments = [f"{tmp_path}/logs/rule/a.b/{name}.log", name]
+        assert subprocess.run([sys.executable, "-c", code, *arguments], env=environment).returncode == status
+    (record,) = (tmp_path / "benchmarks").rglob("*.tsv")
+    assert record == tmp_path / "benchmarks/rules/rule/a.b/well.tsv"
+    found = pd.read_csv(record, sep="\t").iloc[0]
+    assert found["s"] < 60 and found["cpu_time"] > 0 and 1 < found["max_rss"] < 10_000

@@ -1,0 +1,154 @@
+"""Scripts that are forked from a process with loaded libraries: they run, fail, stop and end as those of their own process."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from smooseg.running import warm
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="macOS starts a process for each script")
+ASKER = """
+import os, subprocess, sys
+from smooseg.running.warm import warm_shell
+shell = warm_shell()
+print(os.path.dirname(shell), flush=True)
+for line in sys.stdin:
+    command = "set -euo pipefail; " + line.strip()
+    started = subprocess.Popen(command, shell=True, executable=shell, stdout=open("said", "a"), stderr=subprocess.STDOUT)
+    print(started.pid, flush=True)
+    print(started.wait(), flush=True)
+"""
+
+
+class Run:
+    """What Snakemake is to the shell: a process that starts commands."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        (folder / ".snakemake" / "scripts").mkdir(parents=True)
+        options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": folder}
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen([sys.executable, "-c", ASKER], env=environment, **options)
+        self.shell = Path(self.process.stdout.readline().strip())
+
+    def begin(self, command: str) -> int:
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+    def run(self, command: str) -> int:
+        self.begin(command)
+        return int(self.process.stdout.readline())
+
+    def script(self, name: str, code: str) -> str:
+        path = self.folder / ".snakemake" / "scripts" / f"tmp0.{name}.py"
+        path.write_text(code, "utf-8")
+        return f"{sys.executable} {path}"
+
+    def said(self) -> list[str]:
+        return (self.folder / "said").read_text("utf-8").splitlines()
+
+    def servers(self) -> list[psutil.Process]:
+        """Processes that serve this run."""
+        return [p for p in psutil.process_iter(["cmdline"]) if (p.info["cmdline"] or [""])[-1] == str(self.process.pid)]
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = Run(tmp_path)
+    yield run
+    run.process.stdin.close()
+    run.process.wait()
+    wait_until(lambda: not run.servers())
+
+
+def wait_until(holds) -> None:
+    """Wait up to ten seconds."""
+    end = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_the_second_script_of_a_run_starts_a_server_and_later_ones_find_libraries_loaded(run):
+    command = run.script("load", "import sys\nprint('colorsys' in sys.modules, __name__)\nimport colorsys\n")
+    assert [run.run(command) for _ in range(3)] == [0, 0, 0]
+    assert run.said() == [
+        "False __main__",
+        "True __main__",
+        "True __main__",
+    ]  # what the script's text imports comes first
+    assert len(run.servers()) == 1
+
+
+def test_what_a_script_imported_on_its_way_is_loaded_for_the_next(run):
+    code = "import sys, importlib\nprint('colorsys' in sys.modules)\nimportlib.import_module('colorsys')\n"
+    command = run.script("learn", code)
+    assert [run.run(command) for _ in range(4)] == [0, 0, 0, 0]
+    assert run.said() == ["False", "False", "True", "True"]
+
+
+def test_scripts_have_their_folder_environment_threads_and_random_numbers(run):
+    run.run(run.script("first", ""))
+    facts = (
+        "os.getcwd(), sys.argv, sys.path[0], os.environ['OMP_NUM_THREADS'], os.environ.get('LEFT'), sys.stdin.read()"
+    )
+    code = (
+        f"import os, random, sys\nprint({facts}, file=sys.stderr)\nprint(random.random())\nos.environ['LEFT'] = '1'\n"
+    )
+    command = run.script("facts", code)
+    assert [run.run(command) for _ in range(2)] == [0, 0]
+    first, number, second, other = run.said()
+    script = command.split()[1]
+    assert first == second == f"{run.folder} ['{script}'] {Path(script).parent} 1 None "
+    assert number != other
+
+
+def test_an_exit_code_and_an_error_reach_the_run_and_its_log(run):
+    run.run(run.script("first", ""))
+    assert run.run(run.script("stop", "import sys\nsys.exit('error: no such file')\n")) == 1
+    assert run.run(run.script("kill", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")) == 137
+    assert run.run(run.script("raise", "raise ValueError('defect')\n")) == 1
+    said = run.said()
+    assert said[0] == "error: no such file"
+    assert said[-1] == "ValueError: defect"
+
+
+def test_a_script_ends_with_whoever_waits_for_it(run):
+    run.run(run.script("first", ""))
+    client = run.begin(run.script("long", "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n"))
+    wait_until(lambda: (run.folder / "said").read_text())
+    script = int(run.said()[0])
+    assert psutil.pid_exists(script)
+    os.kill(client, signal.SIGKILL)
+    wait_until(lambda: not psutil.pid_exists(script))
+    assert run.process.stdout.readline() == "-9\n"
+    assert run.run(run.script("after", "")) == 0
+
+
+def test_a_killed_run_leaves_neither_server_nor_folder(run):
+    run.run(run.script("first", ""))
+    run.run(run.script("second", ""))
+    (server,) = run.servers()
+    run.process.kill()
+    run.process.wait()
+    wait_until(lambda: not server.is_running() and not run.shell.exists())
+
+
+def test_other_commands_go_to_bash_which_is_strict(run):
+    assert run.run("false | true") == 1
+    assert run.run("echo $UNSET_VARIABLE") == 1
+    assert run.run("[[ a == a ]] && echo yes") == 0
+    assert run.said()[-1] == "yes"
+    assert not run.servers()
+
+
+def test_there_is_no_such_shell_where_processes_cannot_be_watched(monkeypatch):
+    monkeypatch.delattr(os, "pidfd_open")
+    assert warm.warm_shell() is None
