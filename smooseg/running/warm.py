@@ -1,9 +1,9 @@
 """A process that has the libraries loaded, and from which the workflow's scripts are forked: a start costs no import.
 
-Snakemake starts a Python process for each job, and most of a short job is imports (docs/develop/starts.md). Here the shell
-that Snakemake starts is ours (:mod:`smooseg.running.warmshell`). It hands a script to a server that forks for it. What one
-script imported, the server imports before the next fork. Every job still has a process, memory and random numbers of
-its own.
+Snakemake starts a Python process for each job, and most of a short job is imports (docs/develop/starts.md). Here, the
+shell that Snakemake starts is ours (:mod:`smooseg.running.warmshell`). It hands a script to a server that forks for it.
+What one script imported, the server imports before the next fork. Every job still has a process, memory and random
+numbers of its own.
 """
 
 import ast
@@ -40,7 +40,7 @@ class Request(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A process that was forked for a script: its id, a file that tells its end, its client, the modules it imported."""
+    """A process that was forked for a script: its id, files that tell its end and its imports, and its client."""
 
     process: int
     end: int
@@ -161,8 +161,8 @@ def become(request: Request, imports: int) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for file, target in zip(request.output, (1, 2), strict=True):
         os.dup2(file, target)
-    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 (for as long as the process)
-    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 (for as long as the process)
+    sys.stderr = open(2, "w", 1, "utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     os.environ.clear()
     os.environ.update(request.environment)
     os.chdir(request.folder)

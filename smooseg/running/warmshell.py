@@ -1,7 +1,7 @@
 """The shell that Snakemake starts its commands with: ``python -I -S warmshell.py FOLDER BASH PYTHON -c COMMAND``.
 
-A script of the workflow goes to a process that has the libraries loaded (:mod:`smooseg.running.warm`), any other command to
-bash. This file is run by its path, for every job: it imports nothing that is slow.
+A script of the workflow goes to a process that has the libraries loaded (:mod:`smooseg.running.warm`), any other
+command to bash. This file is run by its path, for every job: it imports nothing that is slow.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ THREADS = "OMP_NUM_THREADS"  # of the job, set by Snakemake: libraries read it w
 def connect(folder: str, python: str) -> socket.socket | None:
     """A connection to the process for jobs of this many threads, which is started for the second of them."""
     place = os.path.join(folder, os.environ.get(THREADS, "1"))
-    with open(place + ".lock", "a") as lock:
+    with open(place + ".lock", "a", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not lock.tell():  # one job alone is as fast by itself
             lock.write("1")
