@@ -1,6 +1,6 @@
 """Label files as people have them: where they lie, what values they hold, and which class a value means."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -87,13 +87,13 @@ def plain_name(name: str) -> str:
     return VOID_NAME if name.lower() == VOID_NAME else name
 
 
-def meanings(said: dict[str, list], classes: list[str], number: Callable[[Any], int]) -> dict[int, int]:
+def meanings(said: dict[str, list], classes: list[str], numbers: Callable[[Any], Iterable[int]]) -> dict[int, int]:
     """Class id, or :data:`VOID`, of each value that a data set's entry gives to a class or to void.
 
     Args:
         said: Values by name.
         classes: Class names.
-        number: A value as a number.
+        numbers: A value as one number or several.
 
     Raises:
         SmoosegError: If a name is that of no class, or a value has two.
@@ -105,9 +105,15 @@ def meanings(said: dict[str, list], classes: list[str], number: Callable[[Any], 
         if name not in known:
             raise SmoosegError(f"labels name {name!r}, which is none of the classes {', '.join(classes)}, nor void")
         for value in values:
-            if found.setdefault(number(value), known[name]) != known[name]:
+            if any(found.setdefault(number, known[name]) != known[name] for number in numbers(value)):
                 raise SmoosegError(f"labels give {value} to {name} and to another class; keep one")
     return found
+
+
+def id_numbers(written: int | str) -> range:
+    """The ids that an id or a range as 0-127 stands for, ends included."""
+    first, _, last = str(written).rpartition("-") if isinstance(written, str) else (written, "", written)
+    return range(int(first), int(last) + 1)
 
 
 def colour_number(colour: str) -> int:
