@@ -16,6 +16,7 @@ from ..gdal import quiet
 VOID = 255  # label value of pixels that no score counts
 VOID_NAME = "void"  # of values that mean no class, beside the classes' names
 SUFFIXES = {".bmp", ".png", ".tif", ".tiff"}  # of formats that keep every value
+MOST_IDS = 1 << 16  # in a range
 MOST_NAMED = 5  # values that an error names
 SAY = "say what it means in the data set's labels: {kind} (smooseg fit: --label-table), void too"
 
@@ -111,9 +112,18 @@ def meanings(said: dict[str, list], classes: list[str], numbers: Callable[[Any],
 
 
 def id_numbers(written: int | str) -> range:
-    """The ids that an id or a range as 0-127 stands for, ends included."""
-    first, _, last = str(written).rpartition("-") if isinstance(written, str) else (written, "", written)
-    return range(int(first), int(last) + 1)
+    """The ids that an id or a range as 0-127 stands for, ends included.
+
+    Raises:
+        SmoosegError: If a range is none, or has more ids than 16 bits.
+    """
+    if not isinstance(written, str):
+        return range(written, written + 1)
+    first, _, last = written.partition("-")
+    found = range(int(first), int(last) + 1)
+    if not 0 < len(found) <= MOST_IDS:
+        raise SmoosegError(f"labels: a range of ids must rise, by less than {MOST_IDS}; got {written}")
+    return found
 
 
 def colour_number(colour: str) -> int:
