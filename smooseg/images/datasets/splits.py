@@ -1,6 +1,7 @@
 """Which images of one folder are a split's: those that a list names, those whose names begin so, the first of them."""
 
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import yaml
 
@@ -99,6 +100,7 @@ def read_list(listing: Path, key: str | None) -> list[str | int]:
     """
     try:
         text = listing.read_text("utf-8-sig")
+        items: Any
         if listing.suffix.lower() not in {".yaml", ".yml", ".json"}:
             items = [line.strip() for line in text.splitlines() if line.strip()]
         else:
