@@ -72,7 +72,7 @@ def fetch(context: click.Context, names: tuple[str, ...], config: Path | None, d
     settings = catalogue.load_catalogue(given["config"], data_root=given["data_root"])
     for name in names:
         fetched = catalogue.fetch_dataset(settings, name)
-        (row,) = (row for row in catalogue.datasets(settings) if row["name"] == name)
+        row = catalogue.dataset_row(settings, name)
         click.echo(f"{name}: {'fetched into' if fetched else 'is there already, in'} {row['folder']}")
         for title in ("licence", "citation"):
             if fetched and row[title]:

@@ -79,10 +79,7 @@ def fetch_dataset(config: dict, name: str) -> bool:
     Raises:
         SmoosegError: If there is no such data set, its folder is there without all of its files, or fetching fails.
     """
-    if name not in config["datasets"]:
-        known = list(config["datasets"])
-        raise SmoosegError(f"data set {name!r} is none of {', '.join(known)}{similar(name, known)}")
-    (row,) = (row for row in datasets(config) if row["name"] == name)
+    row = dataset_row(config, name)
     if row["present"] or config["datasets"][name]["generate"]:
         return False
     if os.path.lexists(row["folder"]):
@@ -91,7 +88,22 @@ def fetch_dataset(config: dict, name: str) -> bool:
             f"move it away"
         )
     sources.fetch_dataset(name, config["datasets"][name]["source"], Path(row["folder"]))
+    if missing := dataset_row(config, name)["missing"]:
+        raise SmoosegError(f"{name} was fetched into {row['folder']}, but its entry asks for {', '.join(missing)}, too")
     return True
+
+
+def dataset_row(config: dict, name: str) -> dict:
+    """The row of one data set.
+
+    Raises:
+        SmoosegError: If there is none of that name.
+    """
+    if name not in config["datasets"]:
+        known = list(config["datasets"])
+        raise SmoosegError(f"data set {name!r} is none of {', '.join(known)}{similar(name, known)}")
+    (row,) = (row for row in datasets(config) if row["name"] == name)
+    return row
 
 
 def fetch_command(config: dict, name: str) -> str:

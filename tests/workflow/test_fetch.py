@@ -64,6 +64,7 @@ def test_a_run_fetches_what_it_needs_only_if_it_is_asked(place):
 
     result = project.snakemake(TARGET, **asked)
     assert result.returncode == 0, result.stderr
+    assert "Fetch tiny: about 1 MB, file://" in result.stderr and "licence: mine" in result.stderr
     assert [path.name for path in data(project)] == ["tiny"]
     assert (project.folder / TARGET).is_file()
     for later in (changes, wrong):  # what is there is not fetched again, and nothing runs again

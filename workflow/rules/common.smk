@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import sys
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -100,6 +101,7 @@ def fetch_problem(dataset):
     fetchable = isinstance(settings["source"], dict) and dataset not in GENERATED
     if not (config["fetch"] and fetchable and runs_jobs()) or os.path.lexists(settings["root"]):
         return ""
+    print(f"Fetch {dataset}: {describe_source(settings['source'])}", file=sys.stderr, flush=True)
     try:
         fetch_dataset(dataset, settings["source"], Path(settings["root"]))
     except SmoosegError as error:

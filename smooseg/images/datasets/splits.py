@@ -98,9 +98,9 @@ def read_list(listing: Path, key: str | None) -> list[str | int]:
     Raises:
         SmoosegError: If it is missing, does not parse, or has no such list.
     """
+    items: Any
     try:
         text = listing.read_text("utf-8-sig")
-        items: Any
         if listing.suffix.lower() not in {".yaml", ".yml", ".json"}:
             items = [line.strip() for line in text.splitlines() if line.strip()]
         else:

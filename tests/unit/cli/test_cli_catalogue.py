@@ -158,6 +158,19 @@ def test_what_cannot_be_fetched_is_one_sentence(names, sentence, place):
     assert not list(place.glob("data/.*"))
 
 
+def test_a_source_of_another_layout_is_said(fetchable):
+    place, _ = fetchable
+    config = yaml.safe_load((place / "other.yaml").read_text())
+    config["datasets"]["absent"]["source"]["folder"] = "."
+    (place / "other.yaml").write_text(yaml.safe_dump(config))
+    result = run("datasets", "fetch", "absent", "--config", "other.yaml")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "Error: absent was fetched into data/absent, but its entry asks for images/train, labels/train, images/val, "
+        "labels/val, too\n",
+    )
+
+
 def test_quiet_datasets_say_what_they_list(place):
     assert "tiny" in run("datasets", "--quiet").stdout
 
