@@ -122,7 +122,7 @@ class Listener(threading.Thread):
         with open(self.opened, encoding="utf-8", errors="replace") as pipe:
             for line in map(str.strip, pipe):  # a carriage return ends a line, too
                 if stage := STAGE.match(line):
-                    bar = bar if bar is not None else progress(total=100, bar_format=BAR, leave=False)
+                    bar = bar if bar is not None else progress(total=100, desc=self.title, bar_format=BAR, leave=False)
                     bar.set_description_str(f"{self.title}: {stage[1].lower()}", refresh=False)
                     bar.set_postfix_str(stage[3] or "", refresh=False)
                     bar.n = int(stage[2])
