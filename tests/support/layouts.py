@@ -54,24 +54,31 @@ CASES = [
         dict(enumerate(POTSDAM)) | {255: VOID, -1: VOID},
     ),
 ]
-TRAINING = [  # the other split of each, and CamVid's
-    CASES[0]._replace(
-        split="train", image=CASES[0].image.replace("val", "train"), label=CASES[0].label.replace("val", "train")
-    ),
-    CASES[1]._replace(
-        split="train",
-        image="images/train2017/00000000013{}.jpg",
-        label="annotations/train2017/00000000013{}.png",
-        listing="curated/train2017/Coco164kFull_Stuff_Coarse.txt",
-    ),
-    CASES[2]._replace(
-        split="train", image="imgs/trained {}.mat", label="gt/trained {}.mat", listing="labelled_train.txt"
-    ),
-    *(
-        Case("camvid", s, f"{s}/{{}}.png", f"{s}annot/{{}}.png", f"{s}.txt", dict(enumerate(range(12))))
-        for s in ("train", "val")
-    ),
-]
+
+
+def other_split(case: Case, split: str, **changes: str) -> Case:
+    """The training split of a layout: its names say so, or ``changes``."""
+    names = {
+        key: getattr(case, key).replace(case.split, split)
+        for key in ("image", "label", "listing")
+        if getattr(case, key)
+    }
+    return case._replace(split=split, **names | changes)
+
+
+SPLITS = {
+    (case.layout, case.split): case
+    for case in (
+        *CASES,
+        other_split(CASES[0], "train"),
+        other_split(CASES[1], "train", listing="curated/train2017/Coco164kFull_Stuff_Coarse.txt"),
+        other_split(CASES[2], "train", image="imgs/trained {}.mat", label="gt/trained {}.mat"),
+        *(
+            Case("camvid", name, f"{name}/{{}}.png", f"{name}annot/{{}}.png", f"{name}.txt", dict(enumerate(range(12))))
+            for name in ("train", "val")
+        ),
+    )
+}
 
 
 def save_image(path: Path, pixels: np.ndarray) -> None:

@@ -7,7 +7,7 @@ import timm
 import torch
 from timm.models import _registry, get_arch_name
 
-CHANNELS = 4  # of each attention head
+CHANNELS = 8  # of each attention head
 STAGES = (16, 16, 16, 32)  # channels of a ResNet's
 
 
