@@ -27,9 +27,9 @@ def create_model(name: str, pretrained: bool = False) -> Any:
     Raises:
         SmoosegError: If timm does not know the name, its weights cannot be fetched, or it gives no features.
     """
-    options = {} if pretrained else {"num_classes": 0}
+    options: dict[str, Any] = {} if pretrained else {"num_classes": 0}
     try:
-        model = timm.create_model(name, pretrained=pretrained, **options)
+        model: Any = timm.create_model(name, pretrained=pretrained, **options)
         if pretrained:
             model.reset_classifier(0)
     except Exception as error:  # the hub client raises many kinds

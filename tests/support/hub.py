@@ -16,9 +16,8 @@ from typing import NamedTuple
 
 import pytest
 from huggingface_hub import constants
-from safetensors.torch import save
 
-from tests.support.published import random_state, shrink
+from tests.support.published import shrink, tiny_file
 
 COMMIT = "0123456789abcdef" * 2 + "01234567"
 TOKEN = "hf_of_who_accepted_the_licence"
@@ -171,7 +170,7 @@ def asked_hub(monkeypatch: pytest.MonkeyPatch, folder: Path, models: list[str]) 
     with Hub() as hub:
         for name in models:
             shrink(monkeypatch, name)
-            hub.files[f"timm/{name}/model.safetensors"] = save(random_state(name))
+            hub.files[f"timm/{name}/model.safetensors"] = tiny_file(name)
         template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace(constants.ENDPOINT, hub.url)
         changes = {"HUGGINGFACE_CO_URL_TEMPLATE": template, "ENDPOINT": hub.url, "HF_HUB_OFFLINE": False}
         changes |= {"HF_HUB_CACHE": str(folder / "cache"), "HF_TOKEN_PATH": str(folder / "token")}
