@@ -41,6 +41,12 @@ def create_model(name: str, pretrained: bool = False) -> Any:
     return model
 
 
+def hub_repository(name: str) -> str | None:
+    """The hub's repository of a timm model's weights, as ``timm/NAME``; None where timm names none."""
+    found = timm.models.get_pretrained_cfg(name)
+    return found.hf_hub_id if found else None
+
+
 def load_strictly(model: nn.Module, state: dict[str, torch.Tensor], source: str | Path) -> None:
     """Load weights that must fit a model exactly.
 

@@ -21,15 +21,18 @@ REMEDY = (
 )
 
 
-def weights_problem(model: str) -> str:
-    """Why the hub does not give a model's weights, and what to do about it; empty where it gives them."""
+def weights_problem(repository: str | None) -> str:
+    """Why the hub does not give a repository's weights, and what to do about it; empty where it gives them.
+
+    Args:
+        repository: As ``timm/NAME``; None where only the hub can be asked.
+    """
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         return f"HF_HUB_OFFLINE is set, and its weights were not fetched before; unset it, or {REMEDY}"
     if problem := hub_problem():
         return f"{problem}; {REMEDY}"
-    repository = find_repository(model)
     return file_problem(repository) if repository else ""
 
 
@@ -65,14 +68,6 @@ def insist(ask: Callable[[], str], tries: int) -> str:
 def one_line(error: Exception) -> str:
     """The first words of an error; the kind of one that says nothing."""
     return next(filter(None, map(str.strip, str(error).splitlines())), type(error).__name__)
-
-
-def find_repository(model: str) -> str | None:
-    """The hub's repository of a timm model, as ``timm/NAME``; None where timm names none."""
-    from timm.models import get_pretrained_cfg
-
-    found = get_pretrained_cfg(model)
-    return found.hf_hub_id if found else None
 
 
 def file_problem(repository: str) -> str:
@@ -132,8 +127,12 @@ def offline() -> Iterator[None]:
         constants.HF_HUB_OFFLINE = before
 
 
-def fetch_file(model: str) -> Path | None:
+def fetch_file(repository: str, model: str) -> Path | None:
     """Fetch the file of a model's weights into the cache of the hub's client, if it is not there.
+
+    Args:
+        repository: As ``timm/NAME``.
+        model: What to call it in an error.
 
     Returns:
         The file, which the cache calls by its checksum; None where timm takes another one, or it is not to be had.
@@ -144,8 +143,6 @@ def fetch_file(model: str) -> Path | None:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    if (repository := find_repository(model)) is None:
-        return None
     try:
         return Path(hf_hub_download(repository, FILE)).resolve()
     except EntryNotFoundError:

@@ -16,7 +16,7 @@ from ..errors import SmoosegError
 from ..running.device import own_randomness
 from ..running.files import write_whole
 from ..running.machine import home_cache
-from .backbones import create_model, load_strictly
+from .backbones import create_model, hub_repository, load_strictly
 from .checkpoints import StateDict, to_timm
 from .hub import SHA256, fetch_file, offline, one_line, weights_problem
 from .provenance import file_sha256
@@ -90,9 +90,11 @@ def check_sha256(path: Path, expected: str | None, name: str) -> None:
 
 def from_hub(model: str, weights: dict) -> StateDict:
     """timm's pretrained weights; where the hub does not give them, those that were fetched before."""
-    problem = weights_problem(model)
+    repository = hub_repository(model)
+    problem = weights_problem(repository)
     with offline() if problem else nullcontext():
-        check_fetched(fetch_file(model))
+        if repository:
+            check_fetched(fetch_file(repository, model))
         try:
             return create_model(model, pretrained=True).state_dict()
         except SmoosegError:
