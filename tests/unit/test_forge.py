@@ -40,10 +40,30 @@ def test_every_action_is_pinned_by_its_commit():
     assert [line for line in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}  # v[\d.]+", line)] == []
 
 
-def test_the_workflow_calls_make_alone():
-    jobs = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text())["jobs"]
-    commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
-    assert commands == ["make lint", "make test", "make run", "make docs"]
+def jobs(name: str) -> dict:
+    """Jobs of a workflow."""
+    return yaml.safe_load((ROOT / ".github/workflows" / name).read_text())["jobs"]
+
+
+@pytest.mark.parametrize(
+    ("name", "commands"),
+    [("tests.yml", ["make lint", "make test", "make run"]), ("documentation.yml", ["make docs"])],
+)
+def test_the_workflows_call_make_alone(name, commands):
+    assert [step["run"] for job in jobs(name).values() for step in job["steps"] if "run" in step] == commands
+
+
+def test_pages_are_published_from_main_alone_by_the_one_job_that_may():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/documentation.yml").read_text())
+    triggers = workflow[True]  # YAML reads the key "on" as a truth value
+    assert triggers["push"] == {"branches": ["main"]}
+    build, publish = workflow["jobs"]["build"], workflow["jobs"]["publish"]
+    assert workflow["permissions"] == {}
+    assert build["permissions"] == {"contents": "read"}
+    assert publish["permissions"] == {"pages": "write", "id-token": "write"}
+    assert (publish["needs"], publish["if"]) == ("build", "github.event_name == 'push'")
+    built = re.search(r"sphinx-build .* (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert build["steps"][-1]["with"]["path"] == built[1]
 
 
 def test_the_version_stands_in_the_changelog_and_the_citation():
