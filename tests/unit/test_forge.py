@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,11 @@ def test_pages_are_published_from_main_alone_by_the_one_job_that_may():
 def test_the_version_stands_in_the_changelog_and_the_citation():
     assert f"## [{smooseg.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == smooseg.__version__
+
+
+def test_the_public_address_stands_everywhere_or_nowhere():
+    known = "urls" in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert ("repository-code" in yaml.safe_load((ROOT / "CITATION.cff").read_text())) is known
+    assert ("no public address yet" in (ROOT / "README.md").read_text()) is not known
+    for page in ("README.md", "docs/start/install.md"):
+        assert ("git clone ADDRESS-OF-THIS-REPOSITORY " in (ROOT / page).read_text()) is not known, page
