@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from ..settings import catalogue
-from .group import show_table
+from .group import Commands, show_table
 
 CONFIG = click.option(
     "--config",
@@ -26,22 +26,57 @@ def show(rows: list[dict], columns: list[str], as_json: bool) -> None:
         show_table(rows, columns)
 
 
-@click.command()
+@click.group(cls=Commands, invoke_without_command=True)
 @CONFIG
 @DATA_ROOT
 @RESULTS
 @JSON
-def datasets(config: Path | None, data_root: Path | None, results: Path | None, as_json: bool) -> None:
+@click.pass_context
+def datasets(
+    context: click.Context, config: Path | None, data_root: Path | None, results: Path | None, as_json: bool
+) -> None:
     """List the data sets: which ones are present, and which files the others lack and where to get them.
+
+    For those that can be fetched, the list has the size and the licence. Only "fetch" fetches anything.
 
     Example: smooseg datasets --data-root ../data
     """
-    rows = catalogue.datasets(catalogue.load_catalogue(config, data_root=data_root, results=results))
-    show(rows, ["name", "layout", "classes", "present", "folder"], as_json)
+    if context.invoked_subcommand:
+        return
+    settings = catalogue.load_catalogue(config, data_root=data_root, results=results)
+    rows = catalogue.datasets(settings)
+    show(rows, ["name", "layout", "classes", "present", "fetch", "licence", "folder"], as_json)
     for row in [] if as_json else rows:
-        if row["missing"]:
+        if row["missing"] and row["fetch"] and not Path(row["folder"]).exists():
+            command = catalogue.fetch_command(settings, row["name"])
+            click.echo(f"{row['name']}: {row['folder']} is not there; {command} fetches {row['from']}")
+        elif row["missing"]:
             source = f" (from {row['from']})" if row["from"] else ""
             click.echo(f"{row['name']}: {row['folder']} lacks {', '.join(row['missing'])}{source}")
+
+
+@datasets.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@CONFIG
+@DATA_ROOT
+@click.pass_context
+def fetch(context: click.Context, names: tuple[str, ...], config: Path | None, data_root: Path | None) -> None:
+    """Fetch data sets, each into its folder. One that is there stays as it is.
+
+    "smooseg datasets" shows the licences. By fetching, you accept them.
+
+    Example: smooseg datasets fetch camvid --data-root ../data
+    """
+    before = context.parent.params if context.parent else {}  # options may stand on either side of "fetch"
+    given = {"config": config or before["config"], "data_root": data_root or before["data_root"]}
+    settings = catalogue.load_catalogue(given["config"], data_root=given["data_root"])
+    for name in names:
+        fetched = catalogue.fetch_dataset(settings, name)
+        row = catalogue.dataset_row(settings, name)
+        click.echo(f"{name}: {'fetched into' if fetched else 'is there already, in'} {row['folder']}")
+        for title in ("licence", "citation"):
+            if fetched and row[title]:
+                click.echo(f"{name}: {title}: {row[title]}")
 
 
 @click.command()

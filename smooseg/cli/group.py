@@ -44,7 +44,7 @@ class Commands(click.Group):
     group_class = type
 
     def add_command(self, command: click.Command, name: str | None = None) -> None:
-        if not isinstance(command, click.Group):
+        if not isinstance(command, click.Group) or command.invoke_without_command:
             command.params.extend(VOLUME)
         super().add_command(command, name)
 
@@ -52,8 +52,9 @@ class Commands(click.Group):
         root = logging.getLogger()
         if not any(isinstance(handler, Speaker) for handler in root.handlers):
             root.addHandler(Speaker())
-        root.setLevel(logging.WARNING)
-        hide_progress(False)
+        if context.parent is None:  # a group within keeps what its own options have set
+            root.setLevel(logging.WARNING)
+            hide_progress(False)
         try:
             return super().invoke(context)
         except (click.ClickException, click.exceptions.Exit, click.Abort):

@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Self
 
 import timm
@@ -14,23 +15,36 @@ from ..running.device import own_randomness
 from ..settings.held import HELD
 from .provenance import block_indices
 
+LONGEST = 300  # characters of what timm says: it names every tensor that does not fit, on a line each
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def create_model(name: str, pretrained: bool = False) -> Any:
     """A timm model without a classifier; no type says what timm's models share.
 
+    Pretrained weights are loaded with their classifier: without it, timm takes checkpoints that lack tensors.
+
     Raises:
         SmoosegError: If timm does not know the name, its weights cannot be fetched, or it gives no features.
     """
+    options: dict[str, Any] = {} if pretrained else {"num_classes": 0}
     try:
-        model = timm.create_model(name, pretrained=pretrained, num_classes=0)
+        model: Any = timm.create_model(name, pretrained=pretrained, **options)
+        if pretrained:
+            model.reset_classifier(0)
     except Exception as error:  # the hub client raises many kinds
         what = "could not be fetched" if pretrained else "is not a model timm knows"
-        raise SmoosegError(f"{name} {what} ({str(error).splitlines()[0]})") from error
+        reason = shorten(str(error), LONGEST, placeholder=" …") or type(error).__name__
+        raise SmoosegError(f"{name} {what} ({reason})") from error
     if not hasattr(model, "forward_intermediates"):
         raise SmoosegError(f"{name} does not give the features of its blocks: timm has no forward_intermediates for it")
     return model
+
+
+def hub_repository(name: str) -> str | None:
+    """The hub's repository of a timm model's weights, as ``timm/NAME``; None where timm names none."""
+    found = timm.models.get_pretrained_cfg(name)
+    return found.hf_hub_id if found else None
 
 
 def load_strictly(model: nn.Module, state: dict[str, torch.Tensor], source: str | Path) -> None:

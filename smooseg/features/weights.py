@@ -16,9 +16,9 @@ from ..errors import SmoosegError
 from ..running.device import own_randomness
 from ..running.files import write_whole
 from ..running.machine import home_cache
-from .backbones import create_model, load_strictly
+from .backbones import create_model, hub_repository, load_strictly
 from .checkpoints import StateDict, to_timm
-from .hub import REMEDY, hub_problem, offline
+from .hub import SHA256, fetch_file, offline, one_line, weights_problem
 from .provenance import file_sha256
 
 
@@ -89,15 +89,24 @@ def check_sha256(path: Path, expected: str | None, name: str) -> None:
 
 
 def from_hub(model: str, weights: dict) -> StateDict:
-    """timm's pretrained weights; where the hub cannot be reached, those that were fetched before."""
-    problem = hub_problem()
-    try:
-        with offline() if problem else nullcontext():
+    """timm's pretrained weights; where the hub does not give them, those that were fetched before."""
+    repository = hub_repository(model)
+    problem = weights_problem(repository)
+    with offline() if problem else nullcontext():
+        if repository:
+            check_fetched(fetch_file(repository, model))
+        try:
             return create_model(model, pretrained=True).state_dict()
-    except SmoosegError:
-        if not problem:
-            raise
-        raise SmoosegError(f"{model} could not be fetched: {problem}; {REMEDY}") from None
+        except SmoosegError:
+            if not problem:
+                raise
+            raise SmoosegError(f"{model} could not be fetched: {problem}") from None
+
+
+def check_fetched(path: Path | None) -> None:
+    """Raise if a file of the hub's cache has another sha256 than the hub says; its client compares only sizes."""
+    if path and SHA256.fullmatch(path.name) and (found := file_sha256(path)) != path.name:
+        raise SmoosegError(f"{path}: sha256 is {found}, and the hub says {path.name}; delete the file and run again")
 
 
 def from_file(model: str, weights: dict) -> dict:
@@ -112,7 +121,7 @@ def from_file(model: str, weights: dict) -> dict:
         with torch.serialization.safe_globals([argparse.Namespace]):  # DINO's training checkpoints hold their options
             return torch.load(path, "cpu", weights_only=True)
     except Exception as error:  # either reader raises many kinds
-        raise SmoosegError(f"{path}: not a checkpoint that loads safely ({str(error).splitlines()[0]})") from error
+        raise SmoosegError(f"{path}: not a checkpoint that loads safely ({one_line(error)})") from error
 
 
 def from_wheel(model: str, weights: dict) -> StateDict:

@@ -1,15 +1,19 @@
 """What the configuration offers, what each entry needs on disk, and what of it is there. Nothing here needs torch."""
 
+import os
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import SmoosegError
+from ..images import sources
 from ..images.datasets import open_dataset
+from ..images.sources import describe_size, describe_source
 from .config import dataset_root, plain_path, resolve
 from .files import over_catalogue, read_config
 from .heads import SUPERVISED, head_names, head_schema
 from .held import HELD
-from .schema import load_schema, validate
+from .schema import load_schema, similar, validate
 from .shipped import shipped_path
 
 
@@ -55,11 +59,57 @@ def datasets(config: dict) -> list[dict]:
                 "present": not missing,
                 "folder": str(root),
                 "missing": [] if drawn else [str(Path(path).relative_to(root)) for path in missing],
-                "from": "drawn by the workflow" if drawn else entry["source"],
+                "from": "drawn by the workflow" if drawn else describe_source(entry["source"]),
+                "fetch": "" if drawn else describe_size(entry["source"]),
+                "licence": entry["source"]["licence"] if isinstance(entry["source"], dict) else "",
+                "citation": entry["source"]["citation"] if isinstance(entry["source"], dict) else "",
                 "needs": [str(path.relative_to(root)) for path in dict.fromkeys(needs)],
             }
         )
     return rows
+
+
+def fetch_dataset(config: dict, name: str) -> bool:
+    """Fetch a data set's files; whether they had to be.
+
+    Args:
+        config: A resolved configuration.
+        name: Of the data set.
+
+    Raises:
+        SmoosegError: If there is no such data set, its folder is there without all of its files, or fetching fails.
+    """
+    row = dataset_row(config, name)
+    if row["present"] or config["datasets"][name]["generate"]:
+        return False
+    if os.path.lexists(row["folder"]):
+        raise SmoosegError(
+            f"{name} was not fetched: {row['folder']} is there already, but lacks {', '.join(row['missing'])}; "
+            f"move it away"
+        )
+    sources.fetch_dataset(name, config["datasets"][name]["source"], Path(row["folder"]))
+    if missing := dataset_row(config, name)["missing"]:
+        raise SmoosegError(f"{name} was fetched into {row['folder']}, but its entry asks for {', '.join(missing)}, too")
+    return True
+
+
+def dataset_row(config: dict, name: str) -> dict:
+    """The row of one data set.
+
+    Raises:
+        SmoosegError: If there is none of that name.
+    """
+    if name not in config["datasets"]:
+        known = list(config["datasets"])
+        raise SmoosegError(f"data set {name!r} is none of {', '.join(known)}{similar(name, known)}")
+    (row,) = (row for row in datasets(config) if row["name"] == name)
+    return row
+
+
+def fetch_command(config: dict, name: str) -> str:
+    """The command that fetches a data set to where a configuration looks for it."""
+    root = "" if config["data_root"] == "data" else f" --data-root {shlex.quote(config['data_root'])}"
+    return f"smooseg datasets fetch {name}{root}"
 
 
 def backbones(config: dict) -> list[dict]:

@@ -7,6 +7,7 @@ from ..errors import SmoosegError
 from ..images.datasets import find_layout, open_dataset
 from ..images.datasets.labelfiles import VOID_NAME, plain_name
 from ..images.demo.scenes import CLASSES
+from ..images.sources import check_source
 from ..running.files import is_url
 from .heads import SUPERVISED, check_backbone, check_bases, check_clusters, head_names, head_schema
 from .renamed import rename_keys
@@ -211,6 +212,7 @@ def check_dataset(where: str, dataset: dict) -> None:
     """Raise if the keys of a data set contradict each other, or its layout."""
     try:
         open_dataset(dataset | {"root": dataset["path"]})
+        check_source(dataset["source"])
     except SmoosegError as error:
         raise SmoosegError(f"config: {where}: {error}") from None
     if void := [name for name in dataset["classes"] if plain_name(name) == VOID_NAME]:

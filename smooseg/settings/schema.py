@@ -14,7 +14,17 @@ from ..images.datasets import layout_names
 from .heads import head_names
 from .shipped import shipped_path
 
-NO_BRACES, NOT_EMPTY, ONLY_AUTO = "^[^{}]+$", r"\S", "^auto$"  # patterns in the schema
+PATTERNS = {  # patterns in the schema and in layouts, in words
+    "^[^{}]+$": "must hold no { and no }, which Snakemake takes for wildcards",
+    r"\S": "must not be empty",
+    "^auto$": "must be a number or auto",
+    r"^\d+-\d+$": "must be a number, or a range as 0-127",
+    "^[0-9a-f]{40}$": "must be a commit's 40 digits and letters a to f",
+    "^[0-9a-f]{64}$": "must be a sha256's 64 digits and letters a to f",
+    "^(https?|ssh|file)://[^{}]+$": "must begin with https://, http://, ssh:// or file://",
+    "^(https?|file)://[^{}]+$": "must begin with https://, http:// or file://",
+    r"^(?!/)[^{}*?\[\]\\]+$": "must be a path below the folder, without any of {}*?[] and backslashes",
+}
 
 # YAML has .nan and .inf, and JSON Schema takes 3.0 for an integer: neither is of use to any setting
 TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
@@ -103,12 +113,8 @@ def explain(error, where: str) -> str:
     elif error.validator == "uniqueItems":
         twice = next(item for i, item in enumerate(error.instance) if item in error.instance[:i])
         return f"config: {'.'.join(path)} lists {twice} twice; keep one"
-    elif error.validator == "pattern" and rule == NO_BRACES:
-        allowed = "must hold no { and no }, which Snakemake takes for wildcards"
-    elif error.validator == "pattern" and rule == NOT_EMPTY:
-        allowed = "must not be empty"
-    elif error.validator == "pattern" and rule == ONLY_AUTO:
-        allowed = "must be a number or auto"
+    elif error.validator == "pattern" and rule in PATTERNS:
+        allowed = PATTERNS[rule]
     elif error.validator == "enum":
         allowed = f"must be one of {', '.join(map(str, rule))}{similar(error.instance, rule)}"
     else:

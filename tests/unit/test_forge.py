@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -40,12 +41,40 @@ def test_every_action_is_pinned_by_its_commit():
     assert [line for line in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}  # v[\d.]+", line)] == []
 
 
-def test_the_workflow_calls_make_alone():
-    jobs = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text())["jobs"]
-    commands = [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
-    assert commands == ["make lint", "make test", "make run", "make docs"]
+def jobs(name: str) -> dict:
+    """Jobs of a workflow."""
+    return yaml.safe_load((ROOT / ".github/workflows" / name).read_text())["jobs"]
+
+
+@pytest.mark.parametrize(
+    ("name", "commands"),
+    [("tests.yml", ["make lint", "make test", "make run"]), ("documentation.yml", ["make docs"])],
+)
+def test_the_workflows_call_make_alone(name, commands):
+    assert [step["run"] for job in jobs(name).values() for step in job["steps"] if "run" in step] == commands
+
+
+def test_pages_are_published_from_main_alone_by_the_one_job_that_may():
+    workflow = yaml.safe_load((ROOT / ".github/workflows/documentation.yml").read_text())
+    triggers = workflow[True]  # YAML reads the key "on" as a truth value
+    assert triggers["push"] == {"branches": ["main"]}
+    build, publish = workflow["jobs"]["build"], workflow["jobs"]["publish"]
+    assert workflow["permissions"] == {}
+    assert build["permissions"] == {"contents": "read"}
+    assert publish["permissions"] == {"pages": "write", "id-token": "write"}
+    assert (publish["needs"], publish["if"]) == ("build", "github.event_name == 'push'")
+    built = re.search(r"sphinx-build .* (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert build["steps"][-1]["with"]["path"] == built[1]
 
 
 def test_the_version_stands_in_the_changelog_and_the_citation():
     assert f"## [{smooseg.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == smooseg.__version__
+
+
+def test_the_public_address_stands_everywhere_or_nowhere():
+    known = "urls" in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert ("repository-code" in yaml.safe_load((ROOT / "CITATION.cff").read_text())) is known
+    assert ("no public address yet" in (ROOT / "README.md").read_text()) is not known
+    for page in ("README.md", "docs/start/install.md"):
+        assert ("git clone ADDRESS-OF-THIS-REPOSITORY " in (ROOT / page).read_text()) is not known, page

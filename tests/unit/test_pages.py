@@ -124,7 +124,7 @@ def commands(text: str) -> list[list[str]]:
 def check_smooseg(words: list[str], page: Path) -> None:
     """A command of ours has these options, and takes their values."""
     command, rest = main, words
-    while isinstance(command, click.Group) and not rest[0].startswith("-"):
+    while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):  # "datasets" runs alone, too
         assert rest[0] in command.commands, f"smooseg has no command {rest[0]}"
         command, rest = command.commands[rest[0]], rest[1:]
     assert "--classes" not in words, "the option is called --clusters now"

@@ -1,6 +1,7 @@
 """Promises about the repository itself."""
 
 import ast
+import re
 import tomllib
 
 import yaml
@@ -92,3 +93,9 @@ def test_adding_a_data_set_or_a_head_leaves_features_and_other_heads_alone():
             fingerprint.sources(module)
         )
     assert not {"images.datasets", "images.datasets.camvid"} & set(fingerprint.sources("evaluation.prediction"))
+
+
+def test_readme_is_read_in_minutes():
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert len(text.splitlines()) <= 140
+    assert len(re.sub(r"```.*?```", "", text, flags=re.DOTALL).split()) <= 1000  # tables count, code does not

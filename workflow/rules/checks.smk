@@ -23,6 +23,15 @@ def absent_sources(jobs):
             )
 
 
+def how_to_get(name):
+    """Where a missing data set comes from, and what fetches it; or why that has failed."""
+    settings = dataset_settings(name)
+    said = fetch_problem(name) or describe_source(settings["source"])
+    if isinstance(settings["source"], str) or config["fetch"] or os.path.lexists(settings["root"]):
+        return said
+    return f"--config fetch=true or {fetch_command(config, name)} fetches {said}"
+
+
 def needed_but_missing(jobs):
     """What jobs read and is not there: a data set's folder or the parts of it, with where to get it; weights files."""
     absent = sorted(set(absent_sources(jobs)))
@@ -30,7 +39,7 @@ def needed_but_missing(jobs):
         settings = dataset_settings(name)
         parts = [str(path) for owner, path in absent if owner == name]
         where = ", ".join(parts) if Path(settings["root"]).is_dir() else settings["root"]
-        yield f"{name} at {where}" + (f" ({settings['source']})" if settings["source"] else "")
+        yield f"{name} at {where}" + (f" ({said})" if (said := how_to_get(name)) else "")
     for name in sorted({job.wildcards.backbone for job in jobs if job.rule.name == "fetch_weights"}):
         path = config["backbones"][name]["weights"]["path"]
         if path and not Path(path).is_file():

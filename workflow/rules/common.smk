@@ -3,18 +3,20 @@
 import logging
 import os
 import re
+import sys
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
-from smooseg.settings.catalogue import stated_needs
+from smooseg.settings.catalogue import fetch_command, stated_needs
 from smooseg.settings.config import compared_experiments, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
 from smooseg.settings.files import over_catalogue, read_config
 from smooseg.settings.schema import load_schema
 from smooseg.settings.heads import CHOOSING, SUPERVISED, head_schema, proposal_settings
 from smooseg.images.datasets import open_dataset
+from smooseg.images.sources import describe_source, fetch_dataset
 from smooseg.errors import SmoosegError
 from smooseg.running.codes import code, code_of_features, code_of_heads, code_of_maps, code_of_proposals
 from smooseg.running.files import FOLDER
@@ -96,9 +98,29 @@ def reading_settings(name, view):
     return {key: settings[key] for key in keys} | {"split": settings[view]["split"]}
 
 
+@cache
+def fetch_problem(dataset):
+    """Fetch a data set whose folder is missing, where the run may; why that failed, or nothing.
+
+    This happens while the graph is built: only then it is known which data sets are needed, and what jobs depend on is
+    the same as in a later run. A failure is reported when the run starts.
+    """
+    settings = dataset_settings(dataset)
+    fetchable = isinstance(settings["source"], dict) and dataset not in GENERATED
+    if not (config["fetch"] and fetchable and runs_jobs()) or os.path.lexists(settings["root"]):
+        return ""
+    print(f"Fetch {dataset}: {describe_source(settings['source'])}", file=sys.stderr, flush=True)
+    try:
+        fetch_dataset(dataset, settings["source"], Path(settings["root"]))
+    except SmoosegError as error:
+        return str(error)
+    return ""
+
+
 def existing(dataset, paths):
     """Sources as rule inputs, which no module's prefix changes; absent ones are reported when the run starts, so that
     dry runs need no data."""
+    fetch_problem(dataset)
     return [local(str(p)) for p in paths if dataset in GENERATED or p.exists()]
 
 

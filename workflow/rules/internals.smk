@@ -39,3 +39,8 @@ def run_cores(usable):
 def jobs_to_run():
     """Jobs of this run, once the graph is known: each has its ``rule.name`` and its ``wildcards``."""
     return list(workflow.persistence.dag.needrun_jobs())
+
+
+def runs_jobs():
+    """Whether this run executes jobs: no dry run, no --touch, and nothing that only shows the graph."""
+    return in_main_process() and workflow.executor_plugin is not None and not (workflow.dryrun or workflow.touch)

@@ -10,7 +10,17 @@ import numpy as np
 
 from ...errors import SmoosegError, raise_problems
 from ..finding import find_pictures
-from .labelfiles import SAY, VOID, classes_of_colours, colour_number, meanings, one_channel, read_values, translate
+from .labelfiles import (
+    SAY,
+    VOID,
+    classes_of_colours,
+    colour_number,
+    id_numbers,
+    meanings,
+    one_channel,
+    read_values,
+    translate,
+)
 
 LOG = logging.getLogger(__name__)
 
@@ -47,8 +57,8 @@ class Dataset(ABC):
         root: Folder that holds the data set.
         classes: Class names; class ``i`` is called ``classes[i]``. A layout with :attr:`CLASSES` needs none.
         void: Raw label value that means "no class", where ``labels`` say nothing else of it.
-        labels: What the values of label files mean where they are not class ids: lists of ids and of colours
-            (#RRGGBB) by class name, or void.
+        labels: What the values of label files mean where they are not class ids: lists of ids (or ranges, as 0-127) and
+            of colours (#RRGGBB) by class name, or void.
         settings: The layout's own, as :attr:`schema` describes them, with every default filled in.
 
     Raises:
@@ -78,8 +88,8 @@ class Dataset(ABC):
                 f"{', '.join(self.CLASSES)}; got void {void} and {', '.join(self.classes)}"
             )
         labels = labels or {}
-        self.ids = meanings(labels.get("ids", {}), self.classes, int)
-        self.colours = meanings(labels.get("colours", {}), self.classes, colour_number)
+        self.ids = meanings(labels.get("ids", {}), self.classes, id_numbers)
+        self.colours = meanings(labels.get("colours", {}), self.classes, lambda colour: [colour_number(colour)])
         if self.CLASSES and (self.ids or self.colours):
             raise SmoosegError(f"layout {type(self).__name__} knows what its labels mean; leave out labels")
 

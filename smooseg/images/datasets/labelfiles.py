@@ -1,6 +1,6 @@
 """Label files as people have them: where they lie, what values they hold, and which class a value means."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ..gdal import quiet
 VOID = 255  # label value of pixels that no score counts
 VOID_NAME = "void"  # of values that mean no class, beside the classes' names
 SUFFIXES = {".bmp", ".png", ".tif", ".tiff"}  # of formats that keep every value
+MOST_IDS = 1 << 16  # in a range
 MOST_NAMED = 5  # values that an error names
 SAY = "say what it means in the data set's labels: {kind} (smooseg fit: --label-table), void too"
 
@@ -87,13 +88,13 @@ def plain_name(name: str) -> str:
     return VOID_NAME if name.lower() == VOID_NAME else name
 
 
-def meanings(said: dict[str, list], classes: list[str], number: Callable[[Any], int]) -> dict[int, int]:
+def meanings(said: dict[str, list], classes: list[str], numbers: Callable[[Any], Iterable[int]]) -> dict[int, int]:
     """Class id, or :data:`VOID`, of each value that a data set's entry gives to a class or to void.
 
     Args:
         said: Values by name.
         classes: Class names.
-        number: A value as a number.
+        numbers: A value as one number or several.
 
     Raises:
         SmoosegError: If a name is that of no class, or a value has two.
@@ -105,8 +106,23 @@ def meanings(said: dict[str, list], classes: list[str], number: Callable[[Any], 
         if name not in known:
             raise SmoosegError(f"labels name {name!r}, which is none of the classes {', '.join(classes)}, nor void")
         for value in values:
-            if found.setdefault(number(value), known[name]) != known[name]:
+            if any(found.setdefault(number, known[name]) != known[name] for number in numbers(value)):
                 raise SmoosegError(f"labels give {value} to {name} and to another class; keep one")
+    return found
+
+
+def id_numbers(written: int | str) -> range:
+    """The ids that an id or a range as 0-127 stands for, ends included.
+
+    Raises:
+        SmoosegError: If a range is none, or has more ids than 16 bits.
+    """
+    if not isinstance(written, str):
+        return range(written, written + 1)
+    first, _, last = written.partition("-")
+    found = range(int(first), int(last) + 1)
+    if not 0 < len(found) <= MOST_IDS:
+        raise SmoosegError(f"labels: a range of ids must rise, by less than {MOST_IDS}; got {written}")
     return found
 
 

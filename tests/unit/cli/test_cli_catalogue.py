@@ -13,6 +13,7 @@ from smooseg.cli import examination, main
 from smooseg.running import machine
 from smooseg.settings.catalogue import load_catalogue
 from tests.conftest import TINY_MODEL, write_images
+from tests.support.repositories import make_repository
 
 TINY = {
     "runs": {"tiny": {"experiments": ["tiny_kmeans"]}},
@@ -72,9 +73,106 @@ def test_datasets_say_what_is_missing_and_where_it_comes_from(place):
     assert found["absent"]["missing"] == ["images/train", "labels/train", "images/val", "labels/val"]
     assert "camvid" in found  # of the catalogue, which this folder's configuration is merged over
     table = run("datasets").stdout.splitlines()
-    assert ["tiny", "folder", "2", "yes", "data/tiny"] in [line.split() for line in table]
+    assert ["tiny", "folder", "2", "yes", "-", "-", "data/tiny"] in [line.split() for line in table]
     assert "absent: data/absent lacks images/train, labels/train, images/val, labels/val (from a drawer)" in table
     assert not rows("datasets", "--data-root", place / "elsewhere")["tiny"]["present"]
+
+
+@pytest.fixture
+def fetchable(place):
+    """That folder, whose absent data set has a source."""
+    write_images(place / "origin" / "sub", "train", 1)
+    write_images(place / "origin" / "sub", "val", 1)
+    source = {
+        "git": f"file://{place}/origin",
+        "commit": make_repository(place / "origin"),
+        "folder": "sub",
+        "size": 2.5,
+        "licence": "for research",
+        "citation": "A drawer, 2026",
+    }
+    config = TINY | {"datasets": TINY["datasets"] | {"absent": TINY["datasets"]["absent"] | {"source": source}}}
+    (place / "other.yaml").write_text(yaml.safe_dump(config))
+    return place, source
+
+
+def test_datasets_say_what_would_be_fetched_and_fetch_nothing(fetchable):
+    place, source = fetchable
+    found = rows("datasets", "--config", "other.yaml")["absent"]
+    assert {key: found[key] for key in ("present", "fetch", "licence", "citation")} == {
+        "present": False,
+        "fetch": "about 2.5 MB",
+        "licence": "for research",
+        "citation": "A drawer, 2026",
+    }
+    said = run("datasets", "--config", "other.yaml", "--data-root", "my data").stdout
+    assert (
+        "absent: my data/absent is not there; smooseg datasets fetch absent --data-root 'my data' fetches about 2.5 MB, "
+        f"{source['git']} at commit {source['commit']}, folder sub; licence: for research\n"
+    ) in said
+    assert not (place / "data" / "absent").exists() and not (place / "my data").exists()
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_datasets_fetch_fetches_once(before, fetchable):
+    options = ("--config", "other.yaml", "--data-root", "data")
+    arguments = ["datasets", *options, "fetch", "absent"] if before else ["datasets", "fetch", "absent", *options]
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (
+        0,
+        "absent: fetched into data/absent\nabsent: licence: for research\nabsent: citation: A drawer, 2026\n",
+    ), result.output
+    assert rows("datasets", "--config", "other.yaml")["absent"]["present"]
+    assert run(*arguments, "tiny").stdout.splitlines() == [
+        "absent: is there already, in data/absent",
+        "tiny: is there already, in data/tiny",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "sentence"),
+    [
+        (["absnt"], "data set 'absnt' is none of .* (did you mean absent?)"),
+        (
+            ["cityscapes"],
+            "cityscapes has no source that can be fetched: put it at data/cityscapes by hand (leftImg8bit.*",
+        ),
+        (
+            ["half"],
+            "half was not fetched: data/half is there already, but lacks labels/train, labels/val; move it away",
+        ),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_what_cannot_be_fetched_is_one_sentence(names, sentence, place):
+    (place / "data" / "tiny" / "labels").rename(place / "labels")
+    (place / "data" / "tiny").rename(place / "data" / "half")
+    half = TINY["datasets"]["tiny"] | {"path": "half"}
+    (place / "other.yaml").write_text(yaml.safe_dump({**TINY, "datasets": TINY["datasets"] | {"half": half}}))
+    result = run("datasets", "fetch", *names, "--config", "other.yaml")
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert re.fullmatch(
+        sentence.replace("(", r"\(").replace(")", r"\)").replace("?", r"\?"),
+        result.stderr.strip().removeprefix("Error: "),
+    )
+    assert not list(place.glob("data/.*"))
+
+
+def test_a_source_of_another_layout_is_said(fetchable):
+    place, _ = fetchable
+    config = yaml.safe_load((place / "other.yaml").read_text())
+    config["datasets"]["absent"]["source"]["folder"] = "."
+    (place / "other.yaml").write_text(yaml.safe_dump(config))
+    result = run("datasets", "fetch", "absent", "--config", "other.yaml")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "Error: absent was fetched into data/absent, but its entry asks for images/train, labels/train, images/val, "
+        "labels/val, too\n",
+    )
+
+
+def test_quiet_datasets_say_what_they_list(place):
+    assert "tiny" in run("datasets", "--quiet").stdout
 
 
 def test_backbones_say_whether_weights_are_there(place):

