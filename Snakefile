@@ -31,6 +31,7 @@ include: "workflow/rules/report.smk"
 onstart:
     require_data(jobs_to_run())
     begin_run()
+    spare_rounds()
 
 
 rule all:

@@ -27,12 +27,11 @@ from typing import NamedTuple
 
 from . import warmshell
 
-LOOK = 1.0  # seconds between two looks at whether the run still goes on
-
 
 class Request(NamedTuple):
     """A script that a client wants to be run: where, with which environment, and where its output goes."""
 
+    client: socket.socket
     script: str
     folder: str
     environment: dict[str, str]
@@ -83,39 +82,36 @@ def serve(listener: socket.socket, run: int) -> Request | None:
     """
     jobs: list[Job] = []
     known: dict[str, None] = {}
-    while jobs or is_alive(run):
-        watched = [listener, *(file for job in jobs for file in (job.end, job.client))]
-        ready, _, _ = select.select(watched, [], [], LOOK)
-        for job in [job for job in jobs if job.client in ready and job.end not in ready]:
-            os.kill(job.process, signal.SIGTERM)  # its client was stopped
-            ready.append(job.end)
-        for job in [job for job in jobs if job.end in ready]:
-            known |= dict.fromkeys(settle(job))
-            jobs.remove(job)
-        if listener in ready:
-            client, _ = listener.accept()
-            request = receive(client)
+    ended = os.pidfd_open(run)
+    watched: set = {listener, ended}
+    while jobs or ended in watched:
+        ready, _, _ = select.select(watched, [], [])
+        watched.discard(ended if ended in ready else None)
+        for job in list(jobs):
+            if job.end in ready:
+                known |= dict.fromkeys(settle(job))
+                watched -= {job.end, job.client}
+                jobs.remove(job)
+            elif job.client in ready:  # it was stopped, and with it goes its script
+                os.kill(job.process, signal.SIGTERM)
+                watched.discard(job.client)
+        if listener in ready and (request := receive(listener.accept()[0])):
             load(known | dict.fromkeys(imports_of(request.script)))
-            if (job := fork(client, request)) is None:
+            if (job := fork(request)) is None:
                 return request
             jobs.append(job)
+            watched |= {job.end, job.client}
     return None
 
 
-def is_alive(process: int) -> bool:
-    """Whether a process of ours exists."""
-    with suppress(ProcessLookupError):
-        os.kill(process, 0)
-        return True
-    return False
-
-
-def receive(client: socket.socket) -> Request:
-    """What a client wants."""
+def receive(client: socket.socket) -> Request | None:
+    """What a client wants; None of one that was stopped meanwhile."""
     size, output, _, _ = socket.recv_fds(client, 8, 2)
     told = client.recv(int.from_bytes(size, "big"), socket.MSG_WAITALL)
+    if not told or len(told) < int.from_bytes(size, "big"):
+        return None
     folder, script, *environment = (os.fsdecode(word) for word in told.split(b"\0"))
-    return Request(script, folder, dict(word.split("=", 1) for word in environment), output)
+    return Request(client, script, folder, dict(word.split("=", 1) for word in environment), output)
 
 
 def imports_of(script: str) -> list[str]:
@@ -136,7 +132,7 @@ def load(names: dict[str, None]) -> None:
         gc.freeze()  # collections in forked processes leave the shared memory alone
 
 
-def fork(client: socket.socket, request: Request) -> Job | None:
+def fork(request: Request) -> Job | None:
     """Fork for a script.
 
     Returns:
@@ -151,7 +147,7 @@ def fork(client: socket.socket, request: Request) -> Job | None:
         return None
     for file in request.output:
         os.close(file)
-    return Job(process, os.pidfd_open(process), client, imports)
+    return Job(process, os.pidfd_open(process), request.client, imports)
 
 
 def become(request: Request, imports: int) -> None:

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 
-SCRIPT = re.compile(r"set -euo pipefail; (\S+) (\S*/\.snakemake/scripts/tmp\w+\.\w+\.py)")
+SCRIPT = re.compile(r"set -euo pipefail; +(\S+) (\S*/\.snakemake/scripts/tmp\w+\.\w+\.py)")
 THREADS = "OMP_NUM_THREADS"  # of the job, set by Snakemake: libraries read it when they are loaded
 
 
@@ -40,7 +40,10 @@ def start(place: str, python: str) -> None:
         listener.bind(place)
         listener.listen(64)
         command = [python, "-P", "-m", "smooseg.running.warm", str(listener.fileno()), str(os.getppid())]
-        subprocess.Popen(command, pass_fds=[listener.fileno()], stdin=subprocess.DEVNULL)
+        silent = dict.fromkeys(
+            ("stdin", "stdout", "stderr"), subprocess.DEVNULL
+        )  # ours may be a pipe that is read to its end
+        subprocess.Popen(command, pass_fds=[listener.fileno()], **silent)
 
 
 def run_there(peer: socket.socket, script: str) -> int:

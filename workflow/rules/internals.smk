@@ -6,6 +6,8 @@ The names below are not part of what Snakemake documents, so a release may chang
 
 from snakemake.utils import available_cpu_count
 
+LOOKED_AT = 50  # jobs, of those that are ready, among which the scheduler chooses
+
 
 def in_main_process():
     """Whether this parse is the run's own, and not that of a job."""
@@ -44,3 +46,16 @@ def jobs_to_run():
 def runs_jobs():
     """Whether this run executes jobs: no dry run, no --touch, and nothing that only shows the graph."""
     return in_main_process() and workflow.executor_plugin is not None and not (workflow.dryrun or workflow.touch)
+
+
+def spare_rounds():
+    """Once the graph is known, let the scheduler look at its jobs when one has ended, and at some of them.
+
+    Snakemake limits how many jobs start in a second. To do so it looks again a second after every look, each time at all
+    jobs that are ready: with hundreds of jobs this takes longer than they do. On one machine its cores are the limit.
+    """
+    scheduler = workflow.scheduler
+    limit = scheduler.job_rate_limiter
+    if workflow.local_exec and limit and (limit.max_jobs, limit.timespan) == (100, 1):  # Snakemake's default
+        scheduler.job_rate_limiter = None
+    scheduler.subsample = scheduler.subsample or LOOKED_AT

@@ -149,6 +149,18 @@ def test_other_commands_go_to_bash_which_is_strict(run):
     assert not run.servers()
 
 
+def test_snakemake_starts_scripts_in_this_form(run):
+    run.script("one", "")
+    script = run.script("two", "import os, psutil\nprint(psutil.Process(os.getppid()).cmdline()[2:4])\n").split()[1]
+    code = (
+        "import sys; from snakemake.shell import shell; from smooseg.running.warm import warm_shell\n"
+        "shell.executable(warm_shell())\n"
+        "for _ in range(2): shell('{py_exec} {fname:q}', py_exec=sys.executable, fname=sys.argv[1])\n"
+    )
+    told = subprocess.run([sys.executable, "-c", code, script], capture_output=True, text=True, check=True)
+    assert told.stdout.splitlines()[1] == "['-m', 'smooseg.running.warm']"
+
+
 def test_there_is_no_such_shell_where_processes_cannot_be_watched(monkeypatch):
     monkeypatch.delattr(os, "pidfd_open")
     assert warm.warm_shell() is None
