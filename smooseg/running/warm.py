@@ -97,10 +97,10 @@ def serve(listener: socket.socket, run: int) -> Request | None:
                 watched.discard(job.client)
         if listener in ready and (request := receive(listener.accept()[0])):
             load(known | dict.fromkeys(imports_of(request.script)))
-            if (job := fork(request)) is None:
+            if (begun := fork(request)) is None:
                 return request
-            jobs.append(job)
-            watched |= {job.end, job.client}
+            jobs.append(begun)
+            watched |= {begun.end, begun.client}
     return None
 
 

@@ -40,10 +40,8 @@ def start(place: str, python: str) -> None:
         listener.bind(place)
         listener.listen(64)
         command = [python, "-P", "-m", "smooseg.running.warm", str(listener.fileno()), str(os.getppid())]
-        silent = dict.fromkeys(
-            ("stdin", "stdout", "stderr"), subprocess.DEVNULL
-        )  # ours may be a pipe that is read to its end
-        subprocess.Popen(command, pass_fds=[listener.fileno()], **silent)
+        nowhere = subprocess.DEVNULL  # our own output may be a pipe that somebody reads to its end
+        subprocess.Popen(command, pass_fds=[listener.fileno()], stdin=nowhere, stdout=nowhere, stderr=nowhere)
 
 
 def run_there(peer: socket.socket, script: str) -> int:
