@@ -123,9 +123,7 @@ def leave_one_out(fits: pd.DataFrame) -> pd.DataFrame:
         and its score. No rows if there is one set.
     """
     rows: list[dict] = []
-    for (postprocess, _), blind in fits[~fits["reference"].astype(bool)].groupby(
-        ["postprocess", "reference"], sort=False
-    ):
+    for postprocess, blind in fits[~fits["reference"].astype(bool)].groupby("postprocess", sort=False):
         heads = {head: list(part["method"].unique()) for head, part in blind.groupby("head", sort=False)}
         groups = {ANY: list(blind["method"].unique())} | heads
         for kind in SCORES:
