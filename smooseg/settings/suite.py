@@ -129,13 +129,13 @@ def suite_datasets(config: dict) -> list[str]:
 
 
 def is_there(config: dict, name: str) -> bool:
-    """Whether the pictures of both views and the labels of the evaluation views are there, or will be drawn."""
+    """Whether the pictures of both views and the labels of the evaluation views are there, or the run makes them so."""
     entry = config["datasets"][name]
     if entry["generate"]:
         return True
     root = dataset_root(config, name)
     if not root.is_dir():
-        return False
+        return bool(config.get("fetch")) and isinstance(entry["source"], dict)  # which the run fetches
     dataset, splits = open_dataset(entry | {"root": root}), [entry[view]["split"] for view in ("train", "eval")]
     return all_exist(
         [path for split in splits for path in dataset.image_sources(split)] + dataset.label_sources(splits[1])

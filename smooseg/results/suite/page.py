@@ -1,20 +1,16 @@
 """The suite's part of a report: its tables as people read them, and what each head and each data set is."""
 
+import json
 from os.path import relpath
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from ..plots.scores import POSTPROCESS
 from .tables import ANY, DIGITS, SCORES
 
-SAID = {  # keys of a data set's entry that say what it is, and what the page calls them
-    "path": "folder below data_root",
-    "source": "where it comes from",
-    "licence": "licence",
-    "citation": "citation",
-}
+FROM = "where it comes from"
+SAID = {"git": FROM, "url": FROM, "licence": "licence", "citation": "citation"}  # of a source that can be fetched
 
 
 def suite_view(tables: list[str], members: dict[str, dict], heads: dict[str, dict], config: dict, page: Path) -> dict:
@@ -92,22 +88,19 @@ def choice_rows(choices: pd.DataFrame, titles: dict[str, str]) -> list[dict]:
 
 def set_facts(name: str, entry: dict) -> dict:
     """What a data set is: its classes, and what its entry says of it."""
-    drawn = {"where it comes from": "drawn by the workflow"} if entry["generate"] else {}
-    said = {} if drawn else {title: text(entry[key]) for key, title in SAID.items() if entry.get(key)}
-    classes = entry["classes"]
     views = ", ".join(
         f"{entry[view]['split']} for {use}" for view, use in (("train", "training"), ("eval", "evaluation"))
     )
-    return {
-        "name": name,
-        "classes": len(classes),
-        "facts": {"classes": ", ".join(classes), "splits": views, "layout": entry["layout"]} | drawn | said,
-    }
+    facts = {"classes": ", ".join(entry["classes"]), "splits": views, "layout": entry["layout"]}
+    return {"name": name, "classes": len(entry["classes"]), "facts": facts | origin(entry)}
 
 
-def text(value) -> str:
-    """A value of an entry in one line."""
-    return value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True, width=10**6).strip()
+def origin(entry: dict) -> dict[str, str]:
+    """Where a data set comes from, and its licence and citation where its entry has them."""
+    if entry["generate"]:
+        return {FROM: "drawn by the workflow"}
+    source = entry["source"] if isinstance(entry["source"], dict) else {"url": entry["source"]}
+    return {title: source[key] for key, title in SAID.items() if source.get(key)}
 
 
 def head_facts(name: str, facts: dict, members: dict[str, dict], config: dict) -> dict:
@@ -118,5 +111,7 @@ def head_facts(name: str, facts: dict, members: dict[str, dict], config: dict) -
         "title": facts["title"],
         "what": facts["description"],
         "page": facts["page"],
-        "presets": {preset: f"{text(entry['settings'])} on {entry['backbone']}" for preset, entry in of_head.items()},
+        "presets": {
+            preset: f"{json.dumps(entry['settings'])} on {entry['backbone']}" for preset, entry in of_head.items()
+        },
     }

@@ -15,6 +15,7 @@ from smooseg.results.suite.ranks import compare_all, compare_ranks, critical_dif
 from smooseg.results.suite.tables import ANY, ONE_CLASS, fit_table, leave_one_out, rank_scores, summary_table
 
 TITLES = {"a": "A", "b": "B", "linear": "linear probe"}
+SOURCE = {"git": "https://example.org/y", "url": None, "licence": "research", "citation": ""}
 CONFUSION = [[6, 1, 0], [0, 2, 1]]  # 10 pixels, 6 of class 0
 
 
@@ -221,7 +222,7 @@ def test_the_page_marks_the_best_and_says_what_heads_and_sets_are(tmp_path):
     entry = {"classes": ["up", "down"], "layout": "folder", "path": "p", "generate": None, "train": view, "eval": view}
     config = {
         "suite": {"seeds": [0, 1]},
-        "datasets": {"x": entry | {"source": "https://example.org/x"}, "y": entry | {"source": ""}},
+        "datasets": {"x": entry | {"source": "https://example.org/x"}, "y": entry | {"source": SOURCE}},
         "experiments": {name: {"settings": {"steps": 3}, "backbone": "net"} for name in members},
     }
     heads = {head: {"title": title, "description": f"What {title} is.", "page": ""} for head, title in TITLES.items()}
@@ -239,7 +240,9 @@ def test_the_page_marks_the_best_and_says_what_heads_and_sets_are(tmp_path):
     assert rows[ONE_CLASS]["ranks"] == rows[ONE_CLASS]["spread"] == ["–", "–"]
     assert rows[ONE_CLASS]["head"] is None
     assert shown["sets"][0]["facts"]["where it comes from"] == "https://example.org/x"
-    assert "where it comes from" not in shown["sets"][1]["facts"]
-    assert shown["heads"][0]["presets"] == {"small": "{steps: 3} on net"}
+    facts = {"where it comes from": "https://example.org/y", "licence": "research"}
+    assert facts.items() <= shown["sets"][1]["facts"].items()
+    assert "citation" not in shown["sets"][1]["facts"]
+    assert shown["heads"][0]["presets"] == {"small": '{"steps": 3} on net'}
     (choice,) = [row for row in shown["choices"] if row["score"] == "accuracy"]
     assert choice["chosen"] == "B (1 of 2); A (1 of 2)"

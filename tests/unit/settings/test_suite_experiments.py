@@ -86,6 +86,13 @@ def test_large_published_sets_belong_to_it_when_they_are_named(tmp_path):
     assert members(named, "dataset") == ["cocostuff27", "mine"]  # a run says what of them is missing
 
 
+def test_what_a_run_fetches_will_be_there(tmp_path):
+    config = resolved(tmp_path)
+    config["datasets"]["mine"]["source"] = {"git": "https://example.org/mine"}
+    assert members(config, "dataset") == ["demo"]
+    assert members(config | {"fetch": True}, "dataset") == ["demo", "mine"]
+
+
 def test_heads_are_those_that_are_named(tmp_path):
     assert members(resolved(tmp_path, suite_heads=["linear", "kmeans"]), "head") == ["kmeans", "linear"]
 
