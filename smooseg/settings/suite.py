@@ -135,7 +135,7 @@ def is_there(config: dict, name: str) -> bool:
         return True
     root = dataset_root(config, name)
     if not root.is_dir():
-        return bool(config.get("fetch")) and isinstance(entry["source"], dict)  # which the run fetches
+        return config["fetch"] and isinstance(entry["source"], dict)  # which the run fetches
     dataset, splits = open_dataset(entry | {"root": root}), [entry[view]["split"] for view in ("train", "eval")]
     return all_exist(
         [path for split in splits for path in dataset.image_sources(split)] + dataset.label_sources(splits[1])

@@ -88,9 +88,9 @@ def test_large_published_sets_belong_to_it_when_they_are_named(tmp_path):
 
 def test_what_a_run_fetches_will_be_there(tmp_path):
     config = resolved(tmp_path)
-    config["datasets"]["mine"]["source"] = {"git": "https://example.org/mine"}
     assert members(config, "dataset") == ["demo"]
-    assert members(config | {"fetch": True}, "dataset") == ["demo", "mine"]
+    fetched = {"camvid", "crops", "drone", "facade", "roads"}  # which the catalogue has sources of
+    assert set(members(config | {"fetch": True}, "dataset")) == {"demo", *fetched}
 
 
 def test_heads_are_those_that_are_named(tmp_path):
