@@ -10,7 +10,7 @@ from ..suite.ranks import LEVEL, Comparison
 from .palette import method_colours
 
 NOTHING = "nothing to compare: ranks need two methods or more that have scores on one set or more"
-BAR_STEP = 0.35  # of ranks, between the bars of two groups
+BAR_STEP = 0.035  # of the number of methods, between the bars of two groups
 
 
 def plot_ranks(comparisons: dict[str, Comparison], path: Path) -> None:
@@ -39,13 +39,14 @@ def draw_ranks(axis: Axes, title: str, found: Comparison) -> None:
     rows = -np.arange(methods)
     axis.hlines(rows, 1, values, color="#BBBBBB", linewidth=1)
     axis.plot(values, rows, "o", color=method_colours(1)[0], markersize=7)
+    step = BAR_STEP * methods
     places = dict(zip(found.ranks.index, rows, strict=True))
     for number, group in enumerate(found.groups):
         ends = [places[group[0]] + 0.2, places[group[-1]] - 0.2]
-        axis.plot([methods + (number + 1) * BAR_STEP] * 2, ends, color="#D55E00", linewidth=4, solid_capstyle="butt")
+        axis.plot([methods + (number + 1) * step] * 2, ends, color="#D55E00", linewidth=4, solid_capstyle="butt")
     axis.set_yticks(rows, [f"{name}  {rank:.2f}" for name, rank in found.ranks.items()], fontsize=9)
     axis.set_ylim(-methods + 0.4, 0.6)
-    axis.set_xlim(0.8, methods + (len(found.groups) + 1) * BAR_STEP)
+    axis.set_xlim(0.8, methods + (len(found.groups) + 1) * step)
     axis.set_xticks(np.arange(1, methods + 1))
     axis.set_xlabel("mean rank (1 is best)")
     axis.grid(axis="x", alpha=0.3)
@@ -56,9 +57,10 @@ def draw_ranks(axis: Axes, title: str, found: Comparison) -> None:
 def verdict(found: Comparison) -> str:
     """What the tests say, in one sentence."""
     apart = f"critical difference {found.difference:.2f} of ranks"
+    p = "none, all are tied" if np.isnan(found.p) else f"= {found.p:.3f}" if found.p >= 0.001 else "< 0.001"
+    friedman = f"Friedman p {p}"
     if found.undecidable:
         return f"{apart}: with so few sets,\nno two methods can differ significantly"
     if len(found.ranks) > 2 and not found.p < LEVEL:
-        p = "none, all are tied" if np.isnan(found.p) else f"{found.p:.2g}"
-        return f"Friedman p {p}: no method differs significantly"
-    return (f"Friedman p {found.p:.2g}; " if not np.isnan(found.p) else "") + apart
+        return f"{friedman}: no method differs significantly"
+    return apart if np.isnan(found.p) else f"{friedman}; {apart}"
