@@ -30,7 +30,8 @@ def fit_table(paths: list[str], members: dict[str, dict], titles: dict[str, str]
         the second are by data set and postprocessing, and have no head, preset, experiment and seed.
     """
     names = method_names(members, titles)
-    fits, constant = [], {}
+    fits: list[dict] = []
+    constant: dict[tuple[str, str], dict] = {}
     for path in map(Path, paths):
         experiment, kind = path.parts[-3], path.stem
         member, found = members[experiment], json.loads(path.read_text("utf-8"))
@@ -97,7 +98,7 @@ def summarise(postprocess: str, fits: pd.DataFrame, constant: pd.DataFrame) -> p
     by_method = rows.groupby("method", sort=False)
     table = by_method.agg(head=("head", "first"), preset=("preset", "first"), reference=("reference", "first"))
     table = table.assign(postprocess=postprocess, sets=by_method["set"].nunique(), seeds=by_method["seed"].nunique())
-    by_set = {}
+    by_set: dict[str, pd.Series] = {}
     for kind in SCORES:
         means, spread = mean_scores(rows, kind), fits.groupby(["method", "set"])[kind].std().unstack("set")
         blind = means[~table["reference"].astype(bool)]
