@@ -25,10 +25,12 @@ include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/figures_heads.smk"
 include: "workflow/rules/figures_methods.smk"
+include: "workflow/rules/suite.smk"
 include: "workflow/rules/report.smk"
 
 
 onstart:
+    check_suite(jobs_to_run())
     require_data(jobs_to_run())
     begin_run()
     spare_rounds()
@@ -38,4 +40,5 @@ rule all:
     input:
         rules.tables.input,
         rules.figures.input,
+        rules.suite.input if RUN["suite"] else [],
         rules.make_report.output,

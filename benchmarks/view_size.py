@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.view_size --data ../shared/data`` fits SmooSeg+ on the training cache of every labelled set
 below a folder and segments evaluation images as ``smooseg segment`` does, at each size, and with ``--scales`` in
-windows of the first size. Clusters are matched on all pixels of a set. Caches are those of :mod:`benchmarks.suite`.
+windows of the first size. Clusters are matched on all pixels of a set.
 """
 
 import argparse
@@ -16,8 +16,7 @@ import pandas as pd
 import torch
 from scipy.ndimage import distance_transform_edt
 
-from benchmarks.sets import BACKBONE, Case, find_datasets, make_caches
-from benchmarks.suite import BUDGET, settings_of
+from benchmarks.sets import BACKBONE, features_of, find_datasets, make_caches
 from smooseg.evaluation.metrics import confusion_matrix, match_clusters, score
 from smooseg.evaluation.segmentation import averaged_embeddings, pixel_logits
 from smooseg.features.provenance import round_to_patch
@@ -30,9 +29,11 @@ from smooseg.pictures.photos import PhotoView, upright_size
 from smooseg.pictures.shapes import ShapedBackbone, scaled_shape, view_shape
 from smooseg.pictures.windows import Unfinished, Windows, label_windows
 from smooseg.running.device import default_device
+from smooseg.settings.choices import choose
 
 TRIMAP = 5  # pixels on either side of a class border
 RESAMPLE = "bilinear"  # as fit resizes people's pictures
+HEAD, BUDGET = "smooseg_plus", 4 * 10**9  # bytes of features in memory
 
 
 def near_border(label: np.ndarray) -> np.ndarray:
@@ -120,13 +121,14 @@ def count(
 
 
 def run_set(
-    case: Case, entry: dict, data: Path, ways: list[tuple[int, float | None]], images: int, seeds: list[int]
+    name: str, entry: dict, data: Path, out: Path, ways: list[tuple[int, float | None]], images: int, seeds: list[int]
 ) -> list[dict]:
     """One row for each way and seed: accuracy, mIoU, accuracy near borders, median CPU seconds of an image."""
-    store, settings, rows = case.features("train"), settings_of("smooseg_plus", {}), []
-    heads = [SmooSegPlusHead.fit(store, case.classes, settings, seed=seed, budget=BUDGET)[0] for seed in seeds]
+    store, settings, rows = features_of(out, name, "train"), choose(HEAD, backbone=BACKBONE).settings, []
+    clusters = len(entry["classes"])
+    heads = [SmooSegPlusHead.fit(store, clusters, settings, seed=seed, budget=BUDGET)[0] for seed in seeds]
     backbone = ShapedBackbone.of(store.provenance)
-    backbone.load(case.folder / "weights" / f"{BACKBONE}.safetensors")
+    backbone.load(out / "weights" / f"{BACKBONE}.safetensors")
     dataset = open_dataset(entry | {"root": data / entry["path"]})
     entries = dataset.entries(entry["eval"]["split"])
     chosen = [entries[i] for i in np.unique(np.linspace(0, len(entries) - 1, images).astype(int))]
@@ -138,7 +140,7 @@ def run_set(
             matched = match_clusters(whole)
             scores, trimap = score(whole, matched), score(border, matched).accuracy
             way = f"{size} in windows at {scale:g}" if scale else str(size)
-            row = {"set": case.name, "size": way, "seed": seed, "images": len(pairs), "seconds": np.median(seconds)}
+            row = {"set": name, "size": way, "seed": seed, "images": len(pairs), "seconds": np.median(seconds)}
             rows.append(row | {"accuracy": scores.accuracy, "miou": scores.miou, "trimap": trimap})
     return rows
 
@@ -146,7 +148,7 @@ def run_set(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the labelled data sets")
-    parser.add_argument("--out", type=Path, default=Path("results/suite"), help="caches and view_size.csv")
+    parser.add_argument("--out", type=Path, default=Path("results/view_size"), help="caches and view_size.csv")
     parser.add_argument("--sets", nargs="+", help="only these of the sets")
     parser.add_argument("--sizes", type=int, nargs="+", default=[322, 448, 644], help="shorter side of a view (pixels)")
     parser.add_argument("--scales", type=float, nargs="*", default=[], help="pixels of a view for one of its image")
@@ -160,8 +162,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     rows, ways = [], [*((size, None) for size in given.sizes), *((given.sizes[0], scale) for scale in given.scales)]
     for name, entry in datasets.items():
-        case = Case(name, given.out, name, tuple(range(len(entry["classes"]))))
-        rows += run_set(case, entry, given.data, ways, given.images, given.seeds)
+        rows += run_set(name, entry, given.data, given.out, ways, given.images, given.seeds)
         pd.DataFrame(rows).to_csv(given.out / "view_size.csv", index=False)
     groups = pd.DataFrame(rows).drop(columns="seed").groupby(["set", "size"], sort=False)
     spread = groups[["accuracy", "miou", "trimap"]].std().add_suffix(" spread")

@@ -56,9 +56,8 @@ def figure_kinds(figures: list[Path], captions: list[Path], page: Path) -> list[
 
 
 def run_facts(config: dict) -> dict[str, str]:
-    """What the numbers depend on besides the configuration and the weights."""
-    return {
-        "run": config["run"],
+    """What the numbers depend on besides the configuration and the weights; the suite's own page is of no run."""
+    return ({"run": config["run"]} if "run" in config else {}) | {
         "written": datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         "machine that wrote this page": f"{machine.devices()}, {machine.processor()}",
         "versions": machine.versions(),
@@ -85,6 +84,7 @@ class Run:
         times: What :func:`smooseg.results.timing.stage_times` gave.
         weights: What :func:`smooseg.features.weights.fetch_weights` returned, by backbone.
         config: Resolved configuration.
+        suite: What :func:`smooseg.results.suite.page.suite_view` gave; None in a report without it.
     """
 
     summary: pd.DataFrame
@@ -97,6 +97,7 @@ class Run:
     times: pd.DataFrame
     weights: dict[str, dict]
     config: dict
+    suite: dict | None = None
 
 
 def write_report(template: Path, run: Run, path: Path) -> None:
@@ -132,6 +133,7 @@ def write_report(template: Path, run: Run, path: Path) -> None:
             details=[kind for kind in kinds if kind.details],
             times=run.times.to_dict("records"),
             weights=run.weights,
+            suite=run.suite,
             facts=run_facts(run.config),
             config=yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True),
         ),

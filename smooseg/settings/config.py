@@ -45,7 +45,7 @@ def resolve(config: dict) -> dict:
     for name, experiment in experiments.items():
         complete_experiment(name, experiment, resolved, schema)
     check_bases(experiments)
-    check_selections(resolved)
+    check_selections(resolved, schema)
     if "@" in urlsplit(resolved["extract"]["cache"] or "").netloc:
         raise SmoosegError("config: extract.cache holds a user or password, which logs would show; set them outside")
     for name, dataset in resolved["datasets"].items():
@@ -144,8 +144,8 @@ def check_presets(config: dict, schema: dict) -> None:
             validate(settings, head_schema(schema, head), schema, f"presets.{head}.{name}")
 
 
-def check_selections(config: dict) -> None:
-    """Raise if a run, table or sweep names something unknown, or a run nothing."""
+def check_selections(config: dict, schema: dict) -> None:
+    """Raise if a run, table, sweep or the suite names something unknown, or a run nothing."""
     require_known("run", config["run"], config["runs"])
     tables, sweeps = config["tables"], config["sweeps"]
     criteria = {f"{name}_criteria" for name in sweeps}  # files of these names lie beside those of sweeps
@@ -156,12 +156,15 @@ def check_selections(config: dict) -> None:
         for row in table["rows"]:
             if row["experiment"] is not None:
                 require_known(f"tables.{name}.rows", row["experiment"], config["experiments"])
+    for key, offered in (("suite_heads", dict.fromkeys(head_names(schema))), ("suite_datasets", config["datasets"])):
+        for chosen in config[key] or []:
+            require_known(key, chosen, offered)
     for name, run in config["runs"].items():
         for kind in ("experiments", "tables", "sweeps"):
             for chosen in run[kind]:
                 require_known(f"runs.{name}.{kind}", chosen, config[kind])
-        if not any(run[kind] for kind in ("experiments", "tables", "sweeps")):
-            raise SmoosegError(f"config: runs.{name} selects nothing: give it experiments, tables or sweeps")
+        if not any(run[kind] for kind in ("experiments", "tables", "sweeps", "suite")):
+            raise SmoosegError(f"config: runs.{name} selects nothing: give it experiments, tables, sweeps or the suite")
         for chosen in run["compare"] or []:
             require_known(f"runs.{name}.compare", chosen, dict(run_jobs(config, name)))
 

@@ -17,6 +17,7 @@ from smooseg.settings.catalogue import heads
 from smooseg.settings.config import resolve
 from smooseg.settings.heads import head_schema
 from smooseg.settings.schema import load_schema, validate
+from smooseg.settings.suite import suite_experiments
 from tests.conftest import clustered_features, make_store, shipped_config
 from tests.support.package import blocks, install
 
@@ -61,6 +62,17 @@ def test_its_entries_resolve_with_defaults(package):
     assert settings == {"steps": 300, "lr": 0.01, "subtract_mean": True}  # as the backbone's entry says
     assert config["datasets"]["streets"]["settings"] == {"step": 10}
     assert "cosine" in [row["name"] for row in heads()]
+
+
+def test_it_joins_the_suite_by_its_entry_point(package, tmp_path):
+    config = resolve(shipped_config() | {"data_root": str(tmp_path)})
+    found = suite_experiments(config)
+    (own,) = [name for name, member in found.items() if member["head"] == "cosine"]
+    assert found[own] == {"dataset": "demo", "head": "cosine", "preset": "default"}
+    assert config["experiments"][own]["settings"]["steps"] == 500
+    assert len(found) == 12
+    alone = resolve(shipped_config() | {"data_root": str(tmp_path), "suite_heads": ["cosine"]})
+    assert list(suite_experiments(alone)) == [own]
 
 
 @pytest.mark.parametrize(

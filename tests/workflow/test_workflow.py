@@ -1,6 +1,7 @@
 """The workflow as people use it: real snakemake on a tiny configuration."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,9 +15,10 @@ from safetensors.torch import load_file
 
 from smooseg.features.store import Store
 from smooseg.heads import load_head
+from tests.conftest import write_images
 from tests.support.cluster import cluster
 from tests.support.package import install
-from tests.support.project import UMASK, Project
+from tests.support.project import TINY, UMASK, Project
 
 OF_LABELS = {"plot_segmentations", "plot_side_by_side", "plot_embeddings", "plot_scores", "plot_confusion"}
 COLLECT = {"make_tables", "make_report", "all"} | OF_LABELS
@@ -239,6 +241,48 @@ def test_a_table_a_sweep_and_a_reference_with_labels(project):
     assert project.planned("sweep", **changes)["train_head"] == 1  # only what is new
 
 
+QUICK = {  # the suite with the heads of the run, whose settings are a preset here
+    "presets": {head: {"quick": TINY["experiments"][f"tiny_{head}"]["settings"]} for head in ("kmeans", "smooseg")},
+    "suite": {"presets": ["quick"], "seeds": [0], "backbone": "tiny"},
+    "suite_heads": ["kmeans", "smooseg"],
+    "suite_datasets": ["tiny", "other"],
+    "datasets": {"other": TINY["datasets"]["tiny"] | {"path": "other", "source": "our own"}},
+}
+
+
+def test_the_suite_sets_heads_side_by_side_on_all_sets_and_trains_only_what_is_not_there(project):
+    for split in ("train", "val"):
+        write_images(project.folder / "data/other", split, 3, seed=2)
+    planned = project.planned("suite", **QUICK)
+    assert (planned["train_head"], planned["score_labels"], planned["plan_features"]) == (2, 2, 2)  # of the other set
+    result = project.snakemake("suite", **QUICK)
+    assert result.returncode == 0, result.stderr
+    suite = project.folder / "results/suite"
+    scores, summary = pd.read_csv(suite / "scores.csv"), pd.read_csv(suite / "summary.csv")
+    assert scores["set"].tolist() == ["tiny", "tiny", "other", "other"]
+    assert scores["experiment"].tolist()[::2] == ["tiny_kmeans", "suite@other,kmeans,quick"]
+    assert sorted(summary["method"]) == ["SmooSeg", "k-means", "one class everywhere"]
+    assert summary["miou_rank"].sum() == 3
+    assert set(pd.read_csv(suite / "leave_one_out.csv")["set"]) == {"tiny", "other"}
+    assert (suite / "ranks.png").stat().st_size > 5000
+    page = (suite / "report.html").read_text("utf-8")
+    inside = set(re.findall(r'id="([^"]+)"', page))
+    assert {link[1:] for link in re.findall(r'href="(#[^"]+)"', page)} <= inside
+    assert {"head-kmeans", "head-smooseg", "set-tiny", "set-other"} <= inside
+    assert "where it comes from: our own" in page
+    assert all((suite / name).is_file() for name in re.findall(r'href="([^"#]+\.csv)"', page))
+
+
+def test_a_run_with_the_suite_shows_it_first(project):
+    assert project.snakemake("suite", **QUICK).returncode == 0
+    run = {"runs": {"tiny": {"suite": True}}}
+    assert set(project.planned(**QUICK, **run)) == {"make_report", "all"}
+    assert project.snakemake("all", **QUICK, **run).returncode == 0
+    page = (project.folder / "results/report.html").read_text("utf-8")
+    assert page.index('id="suite-table"') < page.index('id="suite"') < page.index('id="scores"')
+    assert 'href="suite/summary.csv"' in page
+
+
 def test_only_evaluation_and_the_marked_reference_take_labels(project):
     linear = {"tiny_linear": {"dataset": "tiny", "backbone": "tiny", "head": "linear"}}
     compared = ["tiny_kmeans", "tiny_smooseg"]
@@ -384,6 +428,8 @@ def test_a_head_of_another_package_runs_to_the_report_and_its_code_counts(fresh)
         kind.name for kind in (fresh.folder / "results/figures").iterdir()
     }
     assert fresh.planned("train", **own) == {}
+    suite = {"suite_heads": ["cosine"], "suite_datasets": ["tiny"], "suite": {"backbone": "tiny", "seeds": [0]}}
+    assert fresh.planned("suite", **suite)["train_head"] == 1  # with its defaults, 500 steps
     text = (package / "cosine.py").read_text()
     (package / "cosine.py").write_text(text.replace(".max(-1)", ".max(2)"))
     assert fresh.planned("train", **own) == {"train": 1, "train_head": 1}

@@ -73,6 +73,12 @@ def require_labels(jobs):
             raise_problems(f"{job.wildcards.dataset}: these images have no label", missing)
 
 
+def check_suite(jobs):
+    """Say why the suite cannot run, where a run is to collect it."""
+    if SUITE_PROBLEM and any(job.rule.name == "collect_suite" for job in jobs):
+        raise WorkflowError(SUITE_PROBLEM)
+
+
 def begin_run():
     """Say that another run is at work on the same results, before anything is computed."""
     try:

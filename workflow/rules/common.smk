@@ -14,6 +14,7 @@ from smooseg.settings.catalogue import fetch_command, stated_needs
 from smooseg.settings.config import compared_experiments, dataset_root, resolve, run_jobs, sweep_jobs, table_jobs
 from smooseg.settings.files import over_catalogue, read_config
 from smooseg.settings.schema import load_schema
+from smooseg.settings.suite import suite_experiments
 from smooseg.settings.heads import CHOOSING, SUPERVISED, head_schema, proposal_settings
 from smooseg.images.datasets import open_dataset
 from smooseg.images.sources import describe_source, fetch_dataset
@@ -37,6 +38,11 @@ try:
     resolved = resolve(over_catalogue(config, config if config_is_replaced() else read_config(OWN_CONFIG)))
 except SmoosegError as error:
     raise WorkflowError(str(error)) from None
+SUITE, SUITE_PROBLEM = {}, ""
+try:
+    SUITE = suite_experiments(resolved)
+except SmoosegError as error:  # of no concern to other targets: check_suite says it
+    SUITE_PROBLEM = str(error)
 config.clear()
 config.update(resolved)  # scripts see the complete configuration
 

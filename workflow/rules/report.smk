@@ -2,6 +2,7 @@
 
 # in the order of the report
 KINDS = [
+    "suite",
     "side_by_side",
     "class_scores",
     "sweeps",
@@ -10,11 +11,15 @@ KINDS = [
     "embeddings",
     *("segmentations", "confusion", "training_curves"),
 ]
-USED = {key: {config["experiments"][name][key] for name in dict(JOBS + SWEPT)} for key in ("dataset", "backbone")}
+OF_SUITE = list(SUITE) if RUN["suite"] else []
+USED = {
+    key: {config["experiments"][name][key] for name in [*dict(JOBS + SWEPT), *OF_SUITE]}
+    for key in ("dataset", "backbone")
+}
 # what the run's page says of the configuration: no entry that the run does not use, so that those can change
 SAID = {
     "runs": [config["run"]],
-    "experiments": [job for job, _ in JOBS + SWEPT],
+    "experiments": [*dict(JOBS + SWEPT), *OF_SUITE],
     "datasets": USED["dataset"],
     "backbones": USED["backbone"],
     "tables": RUN["tables"],
@@ -22,6 +27,7 @@ SAID = {
     "presets": [],
 }
 FIGURES = [
+    *([rules.collect_suite.output.figure] if RUN["suite"] else []),
     *expand(rules.plot_side_by_side.output.figure, dataset=COMPARED),
     *expand(rules.plot_scores.output.figure, dataset=COMPARED),
     *expand(rules.plot_penalties.output.figure, dataset=COMPARED),
@@ -45,6 +51,7 @@ rule make_report:
         tables=expand(rules.compare_methods.output[0], table=RUN["tables"]),
         sweeps=expand(rules.collect_sweep.output.table, sweep=RUN["sweeps"]),
         criteria=expand(rules.collect_sweep.output.criteria, sweep=RUN["sweeps"]),
+        suite=rules.report_suite.input.tables if RUN["suite"] else [],
         figures=FIGURES,
         weights=expand(rules.fetch_weights.output.facts, backbone=USED["backbone"]),
     output:
@@ -56,9 +63,10 @@ rule make_report:
     resources:
         mem_mb=1500,
     params:
-        names=[*dict(JOBS + SWEPT), *USED["dataset"], *USED["backbone"], *RUN["tables"], *RUN["sweeps"]],
+        suite=SHOWN_SUITE if RUN["suite"] else {},
+        names=[*dict(JOBS + SWEPT), *OF_SUITE, *USED["dataset"], *USED["backbone"], *RUN["tables"], *RUN["sweeps"]],
         config=lambda w: config | {"results": PLACED} | {key: entries(key, names) for key, names in SAID.items()},
-        code=code("results.report", "results.timing"),
+        code=code("results.report", "results.suite.page", "results.timing"),
     message:
         "Write the report"
     script:

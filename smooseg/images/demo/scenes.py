@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 CLASSES = ["sky", "water", "grass", "tree", "building", "road"]
-KINDS = [*CLASSES, "conifer", "forest", "block", "roof"]  # finer than classes: benchmarks make other data sets of them
+KINDS = [*CLASSES, "conifer", "forest", "block", "roof"]  # finer than classes: what is drawn
 SKY, WATER, GRASS, TREE, BUILDING, ROAD, CONIFER, FOREST, BLOCK, ROOF = range(len(KINDS))
 CLASS_OF = np.array([*range(len(CLASSES)), TREE, TREE, BUILDING, BUILDING], np.uint8)
 NOISE_SIDE = 256  # pixels of the noise tile that the ground repeats
