@@ -38,11 +38,12 @@ try:
     resolved = resolve(over_catalogue(config, config if config_is_replaced() else read_config(OWN_CONFIG)))
 except SmoosegError as error:
     raise WorkflowError(str(error)) from None
-SUITE, SUITE_PROBLEM = {}, ""
+SUITE, SUITE_PROBLEM, MADE_BEFORE = {}, "", set(resolved["experiments"])
 try:
     SUITE = suite_experiments(resolved)
 except SmoosegError as error:  # of no concern to other targets: check_suite says it
     SUITE_PROBLEM = str(error)
+OF_SUITE = [name for name in SUITE if name not in MADE_BEFORE]
 config.clear()
 config.update(resolved)  # scripts see the complete configuration
 
@@ -58,10 +59,9 @@ os.environ[FOLDER] = str(Path(PLACED).absolute())  # jobs share its lock: a kill
 RUN = config["runs"][config["run"]]
 JOBS = run_jobs(config)  # (experiment, seed) pairs that the run's tables and report show
 SWEPT = [job for name in RUN["sweeps"] for job in sweep_jobs(config["sweeps"][name])]  # and those of its sweeps
-POINTS = [  # of any sweep, that need a score and no label map
+POINTS = [  # of sweeps, and what is made for the suite: they need a score and no label map
     name
-    for sweep in config["sweeps"].values()
-    for name in dict(sweep_jobs(sweep))
+    for name in dict.fromkeys([name for sweep in config["sweeps"].values() for name, _ in sweep_jobs(sweep)] + OF_SUITE)
     if name not in dict(JOBS) and not config["experiments"][name]["names"]
 ]
 GENERATED = [name for name, dataset in config["datasets"].items() if dataset["generate"]]

@@ -30,8 +30,6 @@ rule collect_suite:
         ),
     log:
         "<logs>/collect_suite.log",
-    benchmark:
-        "<benchmarks>/collect_suite.tsv"
     threads: 1
     resources:
         mem_mb=500,
@@ -65,8 +63,6 @@ rule report_suite:
         "<results>/suite/report.html",
     log:
         "<logs>/report_suite.log",
-    benchmark:
-        "<benchmarks>/report_suite.tsv"
     threads: 1
     resources:
         mem_mb=1000,
