@@ -46,9 +46,10 @@ def shorten(config: dict) -> None:
 
 
 def write_data(config: dict) -> None:
-    """Files of every data set: noise, and labels in bands of all classes; the demo's scenes are drawn."""
+    """Files of every data set with an experiment: noise, and labels in bands; the demo's scenes are drawn."""
     rng = np.random.default_rng(0)
-    for name, entry in config["datasets"].items():
+    for name in sorted({experiment["dataset"] for experiment in config["experiments"].values()}):
+        entry = config["datasets"][name]
         root = dataset_root(config, name)
         if entry["generate"]:
             write_splits(root, entry["generate"] | {"train": IMAGES["train"], "val": IMAGES["eval"]}, 1)
