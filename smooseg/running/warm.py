@@ -52,22 +52,21 @@ def warm_shell() -> str | None:
 
     Returns:
         Its path. None where there is no such help: on macOS, whose libraries do not survive a fork, on Linux before
-        5.3, and without bash.
+        5.3, without bash, and where the folder of temporary files takes no program.
     """
-    bash = shutil.which("bash")
+    if not (bash := shutil.which("bash")):
+        return None
     try:
         os.close(os.pidfd_open(os.getpid()))
+        folder = Path(tempfile.mkdtemp(prefix="smooseg-shell-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        shell = folder / "bash"  # a name that tells Snakemake to be strict, as with bash
+        words = [sys.executable, "-I", "-S", warmshell.__file__, str(folder), bash, sys.executable]
+        shell.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', "utf-8")
+        shell.chmod(0o700)
     except (AttributeError, OSError):
         return None
-    if not bash:
-        return None
-    folder = Path(tempfile.mkdtemp(prefix="smooseg-shell-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    shell = folder / "bash"  # a name that tells Snakemake to be strict, as with bash
-    words = [sys.executable, "-I", "-S", warmshell.__file__, str(folder), bash, sys.executable]
-    shell.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', "utf-8")
-    shell.chmod(0o700)
-    return str(shell)
+    return str(shell) if os.access(shell, os.X_OK) else None
 
 
 def serve(listener: socket.socket, run: int) -> Request | None:
@@ -81,7 +80,7 @@ def serve(listener: socket.socket, run: int) -> Request | None:
         In a process that was forked for it, the script to run; None in the server.
     """
     jobs: list[Job] = []
-    known: dict[str, None] = {}
+    known: set[str] = set()
     ended = os.pidfd_open(run)
     watched: set = {listener, ended}
     while jobs or ended in watched:
@@ -89,14 +88,14 @@ def serve(listener: socket.socket, run: int) -> Request | None:
         watched.discard(ended if ended in ready else None)
         for job in list(jobs):
             if job.end in ready:
-                known |= dict.fromkeys(settle(job))
+                load(settle(job), known)
                 watched -= {job.end, job.client}
                 jobs.remove(job)
             elif job.client in ready:  # it was stopped, and with it goes its script
                 os.kill(job.process, signal.SIGTERM)
                 watched.discard(job.client)
         if listener in ready and (request := receive(listener.accept()[0])):
-            load(known | dict.fromkeys(imports_of(request.script)))
+            load(imports_of(request.script), known)
             if (begun := fork(request)) is None:
                 return request
             jobs.append(begun)
@@ -121,13 +120,19 @@ def imports_of(script: str) -> list[str]:
     return found + [name.name for node in body if isinstance(node, ast.Import) for name in node.names]
 
 
-def load(names: dict[str, None]) -> None:
-    """Import modules, as far as that goes without their script."""
-    lacking = [name for name in names if name not in sys.modules]
-    for name in lacking:
+def load(names: list[str], known: set[str]) -> None:
+    """Import modules, as far as that goes without their script.
+
+    Args:
+        names: Of the modules.
+        known: Those that were imported, or could not be; these are added.
+    """
+    new = [name for name in dict.fromkeys(names) if name not in known]
+    known.update(new)
+    for name in new:
         with suppress(Exception):  # a script that cannot do without says so itself
             importlib.import_module(name)
-    if lacking:
+    if new:
         gc.collect()
         gc.freeze()  # collections in forked processes leave the shared memory alone
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -164,3 +165,33 @@ def test_snakemake_starts_scripts_in_this_form(run):
 def test_there_is_no_such_shell_where_processes_cannot_be_watched(monkeypatch):
     monkeypatch.delattr(os, "pidfd_open")
     assert warm.warm_shell() is None
+
+
+def test_there_is_no_such_shell_where_temporary_files_are_no_programs(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    assert warm.warm_shell() is None
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # as where they are mounted noexec
+    assert warm.warm_shell() is None
+
+
+def test_a_socket_that_cannot_be_made_leaves_scripts_as_they_were(tmp_path):
+    deep = tmp_path / ("deep" * 25)  # a socket's path has 107 characters at most
+    deep.mkdir()
+    environment = os.environ | {"TMPDIR": str(deep), "OMP_NUM_THREADS": "1"}
+    options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": tmp_path}
+    with subprocess.Popen([sys.executable, "-c", ASKER], env=environment, **options) as process:
+        script = tmp_path / ".snakemake" / "scripts" / "tmp0.x.py"
+        script.parent.mkdir(parents=True)
+        script.write_text("print('ran')", "utf-8")
+        process.communicate(f"{sys.executable} {script}\n" * 3, timeout=60)
+    assert (tmp_path / "said").read_text("utf-8").split() == ["ran"] * 3
+
+
+def test_a_module_that_does_not_import_is_tried_once(monkeypatch):
+    tried = []
+    monkeypatch.setattr(warm.importlib, "import_module", lambda name: tried.append(name) or 1 / 0)
+    known: set[str] = set()
+    warm.load(["absent", "absent"], known)
+    warm.load(["absent"], known)
+    assert tried == ["absent"]
