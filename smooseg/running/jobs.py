@@ -68,13 +68,13 @@ def record(log: str, seconds: float) -> None:
     """Write what a job took beside its log: seconds, those of processors, and memory (MB) of its largest process.
 
     Args:
-        log: RESULTS/logs/RULE/….log; the record is RESULTS/benchmarks/rules/RULE/….tsv.
+        log: RESULTS/logs/RULE/….log, or nothing is written; the record is RESULTS/benchmarks/rules/RULE/….tsv.
         seconds: Since the work began.
     """
-    if FOLDER not in os.environ:
+    folder, path = Path(os.environ.get(FOLDER, os.devnull)), Path(log).absolute()
+    if not path.is_relative_to(folder / "logs"):  # somebody's own rule
         return
-    folder = Path(os.environ[FOLDER])
-    place = folder / "benchmarks" / "rules" / Path(log).absolute().relative_to(folder / "logs").with_suffix(".tsv")
+    place = folder / "benchmarks" / "rules" / path.relative_to(folder / "logs").with_suffix(".tsv")
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     processor = sum(each.ru_utime + each.ru_stime for each in used)
     memory = max(each.ru_maxrss for each in used) / MB

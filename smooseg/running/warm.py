@@ -8,6 +8,7 @@ numbers of its own.
 
 import ast
 import atexit
+import ctypes
 import gc
 import importlib
 import os
@@ -21,11 +22,14 @@ import socket
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from . import warmshell
+
+DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG: a script whose server was killed has nobody who waits for it
 
 
 class Request(NamedTuple):
@@ -47,8 +51,11 @@ class Job(NamedTuple):
     imports: int
 
 
-def warm_shell() -> str | None:
+def warm_shell(scripts: Iterable[str]) -> str | None:
     """Write the shell for ``shell.executable`` of this Snakemake.
+
+    Args:
+        scripts: Names of the scripts that are forked for, without ``.py``; other commands go to bash.
 
     Returns:
         Its path. None where there is no such help: on macOS, whose libraries do not survive a fork, on Linux before
@@ -61,7 +68,7 @@ def warm_shell() -> str | None:
         folder = Path(tempfile.mkdtemp(prefix="smooseg-shell-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         shell = folder / "bash"  # a name that tells Snakemake to be strict, as with bash
-        words = [sys.executable, "-I", "-S", warmshell.__file__, str(folder), bash, sys.executable]
+        words = [sys.executable, "-I", "-S", warmshell.__file__, str(folder), "|".join(scripts), bash, sys.executable]
         shell.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n', "utf-8")
         shell.chmod(0o700)
     except (AttributeError, OSError):
@@ -94,21 +101,30 @@ def serve(listener: socket.socket, run: int) -> Request | None:
             elif job.client in ready:  # it was stopped, and with it goes its script
                 os.kill(job.process, signal.SIGTERM)
                 watched.discard(job.client)
-        if listener in ready and (request := receive(listener.accept()[0])):
-            load(imports_of(request.script), known)
-            if (begun := fork(request)) is None:
+        if listener in ready:
+            client, _ = listener.accept()
+            try:
+                request = receive(client)
+                load(imports_of(request.script), known)
+                begun = fork(request)
+            except (OSError, ValueError, SyntaxError):  # it was stopped, or no process can be made: it says so
+                client.close()
+                continue
+            if begun is None:
                 return request
             jobs.append(begun)
             watched |= {begun.end, begun.client}
     return None
 
 
-def receive(client: socket.socket) -> Request | None:
-    """What a client wants; None of one that was stopped meanwhile."""
+def receive(client: socket.socket) -> Request:
+    """What a client wants.
+
+    Raises:
+        ValueError: If it was stopped meanwhile.
+    """
     size, output, _, _ = socket.recv_fds(client, 8, 2)
-    told = client.recv(int.from_bytes(size, "big"), socket.MSG_WAITALL)
-    if not told or len(told) < int.from_bytes(size, "big"):
-        return None
+    told = client.recv(int.from_bytes(size, "big"), socket.MSG_WAITALL) if size else b""
     folder, script, *environment = (os.fsdecode(word) for word in told.split(b"\0"))
     return Request(client, script, folder, dict(word.split("=", 1) for word in environment), output)
 
@@ -130,7 +146,7 @@ def load(names: list[str], known: set[str]) -> None:
     new = [name for name in dict.fromkeys(names) if name not in known]
     known.update(new)
     for name in new:
-        with suppress(Exception):  # a script that cannot do without says so itself
+        with suppress(Exception, SystemExit):  # a script that cannot do without says so itself
             importlib.import_module(name)
     if new:
         gc.collect()
@@ -157,6 +173,8 @@ def fork(request: Request) -> Job | None:
 
 def become(request: Request, imports: int) -> None:
     """Make this process what a new one for a script would be."""
+    ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGTERM, 0, 0, 0)
+    request.client.close()
     before = set(sys.modules)
     atexit.register(lambda: os.write(imports, "\n".join(name for name in sys.modules if name not in before).encode()))
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -170,6 +188,8 @@ def become(request: Request, imports: int) -> None:
     sys.path.insert(0, str(Path(request.script).parent))
     tempfile.tempdir = None  # found again, in this environment
     random.seed()
+    if numpy := sys.modules.get("numpy.random"):
+        numpy.seed()
 
 
 def settle(job: Job) -> list[str]:

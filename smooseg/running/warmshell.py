@@ -1,4 +1,4 @@
-"""The shell that Snakemake starts its commands with: ``python -I -S warmshell.py FOLDER BASH PYTHON -c COMMAND``.
+"""The shell of Snakemake's commands: ``python -I -S warmshell.py FOLDER SCRIPTS BASH PYTHON -c COMMAND``.
 
 A script of the workflow goes to a process that has the libraries loaded (:mod:`smooseg.running.warm`), any other
 command to bash. This file is run by its path, for every job: it imports nothing that is slow.
@@ -7,11 +7,12 @@ command to bash. This file is run by its path, for every job: it imports nothing
 import fcntl
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 
-SCRIPT = re.compile(r"set -euo pipefail; +(\S+) (\S*/\.snakemake/scripts/tmp\w+\.\w+\.py)")
+SCRIPT = re.compile(r"set -euo pipefail; +(\S+) (\S*/\.snakemake/scripts/tmp\w+\.(\w+)\.py)")
 THREADS = "OMP_NUM_THREADS"  # of the job, set by Snakemake: libraries read it when they are loaded
 
 
@@ -48,17 +49,21 @@ def run_there(peer: socket.socket, script: str) -> int:
     """Have a script run with our folder, environment and output; its exit status."""
     words = [os.getcwd(), script, *(f"{name}={value}" for name, value in os.environ.items())]
     told = b"\0".join(map(os.fsencode, words))
-    socket.send_fds(peer, [len(told).to_bytes(8, "big")], [1, 2])
-    peer.sendall(told)
-    if not (status := peer.recv(16)):
-        sys.exit("error: the process that runs the workflow's scripts was ended from outside; run again")
-    return int(status)
+    status = b""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the script gets it, too, and says how it ended
+    try:
+        socket.send_fds(peer, [len(told).to_bytes(8, "big")], [1, 2])
+        peer.sendall(told)
+        status = peer.recv(16)
+    except OSError:
+        pass
+    return int(status) if status else sys.exit("error: the process that was to run this script ended; run again")
 
 
-def main(folder: str, bash: str, python: str, *arguments: str) -> None:
+def main(folder: str, scripts: str, bash: str, python: str, *arguments: str) -> None:
     """Run the command that Snakemake gives."""
     found = SCRIPT.fullmatch(arguments[-1])
-    if found and found[1] == python:
+    if found and found[1] == python and found[3] in scripts.split("|"):
         try:
             peer = connect(folder, python)
         except OSError:  # a full disk, no more processes: the job itself says what is wrong

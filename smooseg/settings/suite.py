@@ -134,7 +134,7 @@ def is_there(config: dict, name: str) -> bool:
     if entry["generate"]:
         return True
     root = dataset_root(config, name)
-    if not root.is_dir():
+    if not all_exist([root]):
         return config["fetch"] and isinstance(entry["source"], dict)  # which the run fetches
     dataset, splits = open_dataset(entry | {"root": root}), [entry[view]["split"] for view in ("train", "eval")]
     return all_exist(
@@ -151,5 +151,8 @@ def may_train_with_labels(config: dict, name: str) -> bool:
 
 
 def all_exist(paths: list[Path]) -> bool:
-    """Whether every one of some files and folders is there."""
-    return all(path.exists() for path in paths)
+    """Whether all of some files and folders are there, and may be looked at: every start asks."""
+    try:
+        return all(path.exists() for path in paths)
+    except OSError:
+        return False

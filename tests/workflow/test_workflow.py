@@ -254,7 +254,7 @@ def test_the_suite_sets_heads_side_by_side_on_all_sets_and_trains_only_what_is_n
     for split in ("train", "val"):
         write_images(project.folder / "data/other", split, 3, seed=2)
     planned = project.planned("suite", **QUICK)
-    assert (planned["train_head"], planned["score_labels"], planned["plan_features"]) == (2, 2, 2)  # of the other set
+    assert (planned["train_head"], planned["score_point"], planned["plan_features"]) == (2, 2, 2)  # of the other set
     result = project.snakemake("suite", **QUICK)
     assert result.returncode == 0, result.stderr
     suite = project.folder / "results/suite"

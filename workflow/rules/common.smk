@@ -25,7 +25,7 @@ from smooseg.running.fingerprint import tree_state
 from smooseg.running.machine import interpreter_problem, usable_cores
 from smooseg.running.plugins import code_of, code_with_heads
 from smooseg.running.spreadsheets import read_table
-from smooseg.running.warm import warm_shell
+from smooseg.settings.shipped import shipped_path
 
 if problem := interpreter_problem():
     raise WorkflowError(problem)
@@ -43,12 +43,12 @@ try:
     SUITE = suite_experiments(resolved)
 except SmoosegError as error:  # of no concern to other targets: check_suite says it
     SUITE_PROBLEM = str(error)
-OF_SUITE = [name for name in SUITE if name not in MADE_BEFORE]
+MADE_FOR_SUITE = [name for name in SUITE if name not in MADE_BEFORE]
 config.clear()
 config.update(resolved)  # scripts see the complete configuration
 
-if config["warm_starts"] and (warm := warm_shell()):
-    shell.executable(warm)
+if config["warm_starts"]:
+    start_warm(path.stem for path in shipped_path("workflow/scripts").glob("*.py"))
 ALL_CORES = run_cores(usable_cores())
 SCHEMA = load_schema()
 RESULTS = config["results"]  # as rules write it
@@ -59,11 +59,10 @@ os.environ[FOLDER] = str(Path(PLACED).absolute())  # jobs share its lock: a kill
 RUN = config["runs"][config["run"]]
 JOBS = run_jobs(config)  # (experiment, seed) pairs that the run's tables and report show
 SWEPT = [job for name in RUN["sweeps"] for job in sweep_jobs(config["sweeps"][name])]  # and those of its sweeps
-POINTS = [  # of sweeps, and what is made for the suite: they need a score and no label map
-    name
-    for name in dict.fromkeys([name for sweep in config["sweeps"].values() for name, _ in sweep_jobs(sweep)] + OF_SUITE)
-    if name not in dict(JOBS) and not config["experiments"][name]["names"]
-]
+SCORED_ONLY = [*(name for sweep in config["sweeps"].values() for name, _ in sweep_jobs(sweep)), *MADE_FOR_SUITE]
+POINTS = {  # of sweeps, and what is made for the suite: they need a score and no label map
+    name: None for name in SCORED_ONLY if name not in dict(JOBS) and not config["experiments"][name]["names"]
+}
 GENERATED = [name for name, dataset in config["datasets"].items() if dataset["generate"]]
 
 

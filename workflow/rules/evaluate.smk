@@ -1,6 +1,7 @@
 """Evaluation: label maps, with and without the CRF, and their scores. Maps are kept, so figures need no second pass.
 
-With config["dask"]["scheduler"], the workers of that cluster compute, and the jobs here only wait for them.
+With config["dask"]["scheduler"], the workers of that cluster compute, and the jobs here only wait for them. Points of
+sweeps are scored by their own jobs.
 """
 
 # up to four heads are refined side by side, each after a start that takes one core, and beside a training that does
@@ -18,6 +19,8 @@ rule predict_labels:
         measures="<results>/experiments/{experiment}/{seed}/measures.json",  # in the same job, since a start costs more
     log:
         "<logs>/predict_labels/{experiment}/{seed}.log",
+    wildcard_constraints:
+        experiment=one_of(name for name in config["experiments"] if name not in POINTS),
     threads: 1
     resources:
         mem_mb=growing(2000),
@@ -86,7 +89,15 @@ rule score_labels:
         "../scripts/score_labels.py"
 
 
-# a point of a sweep, in one job and without a label map: rules that write maps serve whoever asks for one
+# maps of a point of a sweep, for whoever asks for them: its measures come with its scores
+use rule predict_labels as predict_point with:
+    output:
+        complete="<results>/experiments/{experiment}/{seed}/raw.zarr/complete.json",
+    wildcard_constraints:
+        experiment=one_of(POINTS),
+
+
+# a point of a sweep, in one job of this machine and without a label map
 rule score_point:
     input:
         head=rules.train_head.output.head,
@@ -111,7 +122,7 @@ rule score_point:
         classes=lambda w: config["datasets"][config["experiments"][w.experiment]["dataset"]]["classes"],
         matched=lambda w: not is_supervised(w.experiment),
         code=lambda w: code_of_maps(*heads_of(w.experiment)),
-        code_of_scores=code("evaluation.scoring", "evaluation.measures"),
+        code_of_scores=code("evaluation.scoring", "evaluation.states", "evaluation.measures"),
     message:
         "Score {wildcards.experiment}, seed {wildcards.seed}, and measure it without labels"
     script:
@@ -119,7 +130,6 @@ rule score_point:
 
 
 ruleorder: score_point > score_labels
-ruleorder: score_point > predict_labels
 
 
 rule evaluate:

@@ -4,7 +4,12 @@ The names below are not part of what Snakemake documents, so a release may chang
 (``workflow.source_path``, ``snakemake.utils``, ``snakemake.exceptions``); tests/unit/test_lint.py checks this.
 """
 
+import shutil
+
+from snakemake.shell import shell
 from snakemake.utils import available_cpu_count
+
+from smooseg.running.warm import warm_shell
 
 LOOKED_AT = 50  # jobs, of those that are ready, among which the scheduler chooses
 
@@ -48,6 +53,12 @@ def runs_jobs():
     return in_main_process() and workflow.executor_plugin is not None and not (workflow.dryrun or workflow.touch)
 
 
+def start_warm(scripts):
+    """Start scripts of these names from a process that has the libraries loaded, where nobody chose another shell."""
+    if shell.get_executable() == shutil.which("bash") and (path := warm_shell(scripts)):
+        shell.executable(path)
+
+
 def spare_rounds():
     """Once the graph is known, let the scheduler look at its jobs when one has ended, and at some of them.
 
@@ -58,4 +69,4 @@ def spare_rounds():
     limit = scheduler.job_rate_limiter
     if workflow.local_exec and limit and (limit.max_jobs, limit.timespan) == (100, 1):  # Snakemake's default
         scheduler.job_rate_limiter = None
-    scheduler.subsample = scheduler.subsample or LOOKED_AT
+        scheduler.subsample = scheduler.subsample or max(LOOKED_AT, 4 * ALL_CORES)

@@ -65,7 +65,7 @@ rule collect_sweep:
             postprocess=config["sweeps"][w.sweep]["evaluate"],
         ),
         histories=lambda w: of_jobs(rules.train_head.output.history, sweep_jobs(config["sweeps"][w.sweep])),
-        measures=lambda w: of_jobs(rules.predict_labels.output.measures, sweep_jobs(config["sweeps"][w.sweep])),
+        measures=lambda w: of_jobs(rules.score_point.output.measures, sweep_jobs(config["sweeps"][w.sweep])),
     output:
         table="<results>/sweeps/{sweep}.csv",
         criteria="<results>/sweeps/{sweep}_criteria.csv",

@@ -103,9 +103,10 @@ def own_place(folder: Path) -> Iterator[tuple[Path, int]]:
     """
     place, new = folder.with_name(f".{folder.name}.fetch"), not folder.parent.exists()
     lock = lock_folder(place, begin=True)
+    if not is_open_file(place / ".lock", lock):  # of a fetch that ended while we looked
+        os.close(lock)
+        raise SmoosegError(f"{place}: another fetch is at work here; try again")
     try:
-        if not is_open_file(place / ".lock", lock):  # of a fetch that ended while we looked
-            raise SmoosegError(f"{place}: another fetch is at work here; try again")
         empty(place)
         yield place, lock
     finally:

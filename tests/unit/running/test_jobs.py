@@ -49,3 +49,10 @@ def test_finished_work_records_its_time_and_memory_and_failed_work_does_not(tmp_
     assert record == tmp_path / "benchmarks/rules/rule/a.b/well.tsv"
     found = pd.read_csv(record, sep="\t").iloc[0]
     assert found["s"] < 60 and found["cpu_time"] > 0 and 1 < found["max_rss"] < 10_000
+
+
+def test_a_rule_of_somebody_else_with_a_log_elsewhere_records_nothing(tmp_path):
+    code = "import sys; from smooseg.running.jobs import job\nwith job(sys.argv[1], 1):\n    pass\n"
+    environment = os.environ | {FOLDER: str(tmp_path / "results")}
+    assert not subprocess.run([sys.executable, "-c", code, tmp_path / "mine.log"], env=environment).returncode
+    assert not (tmp_path / "results" / "benchmarks").exists()

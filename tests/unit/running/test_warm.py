@@ -14,10 +14,26 @@ import pytest
 from smooseg.running import warm
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="macOS starts a process for each script")
+NAMES = (
+    "first",
+    "second",
+    "load",
+    "learn",
+    "facts",
+    "stop",
+    "kill",
+    "raise",
+    "long",
+    "after",
+    "x",
+    "broken",
+    "exits",
+    "slow",
+)
 ASKER = """
 import os, subprocess, sys
 from smooseg.running.warm import warm_shell
-shell = warm_shell()
+shell = warm_shell(sys.argv[1:])
 print(os.path.dirname(shell), flush=True)
 for line in sys.stdin:
     command = "set -euo pipefail; " + line.strip()
@@ -35,7 +51,7 @@ class Run:
         (folder / ".snakemake" / "scripts").mkdir(parents=True)
         options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": folder}
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        self.process = subprocess.Popen([sys.executable, "-c", ASKER], env=environment, **options)
+        self.process = subprocess.Popen([sys.executable, "-c", ASKER, *NAMES], env=environment, **options)
         self.shell = Path(self.process.stdout.readline().strip())
 
     def begin(self, command: str) -> int:
@@ -56,8 +72,12 @@ class Run:
         return (self.folder / "said").read_text("utf-8").splitlines()
 
     def servers(self) -> list[psutil.Process]:
-        """Processes that serve this run."""
-        return [p for p in psutil.process_iter(["cmdline"]) if (p.info["cmdline"] or [""])[-1] == str(self.process.pid)]
+        """Processes that serve this run, without those that they forked."""
+        found = [
+            p for p in psutil.process_iter(["cmdline"]) if (p.info["cmdline"] or [""])[-1] == str(self.process.pid)
+        ]
+        forked = [child for process in found for child in process.children()]
+        return [process for process in found if process not in forked]
 
 
 @pytest.fixture
@@ -108,7 +128,7 @@ def test_scripts_have_their_folder_environment_threads_and_random_numbers(run):
     first, number, second, other = run.said()
     script = command.split()[1]
     assert first == second == f"{run.folder} ['{script}'] {Path(script).parent} 1 None "
-    assert number != other
+    assert not set(number.split()) & set(other.split())
 
 
 def test_an_exit_code_and_an_error_reach_the_run_and_its_log(run):
@@ -130,6 +150,41 @@ def test_a_script_ends_with_whoever_waits_for_it(run):
     os.kill(client, signal.SIGKILL)
     wait_until(lambda: not psutil.pid_exists(script))
     assert run.process.stdout.readline() == "-9\n"
+    assert run.run(run.script("after", "")) == 0
+
+
+def test_a_script_that_cannot_be_read_or_ends_while_it_imports_leaves_the_server_alone(run):
+    (run.folder / ".snakemake/scripts/ends.py").write_text("import sys\nsys.exit(3)\n", "utf-8")
+    run.run(run.script("first", ""))
+    assert run.run(run.script("second", "")) == 0
+    (server,) = run.servers()
+    assert run.run(run.script("broken", "def f(:\n")) == 1
+    assert run.run(run.script("exits", "import ends\n")) == 3
+    assert run.run(run.script("after", "")) == 0
+    assert run.servers() == [server]
+
+
+def test_a_terminal_that_interrupts_lets_scripts_clean_up(run):
+    run.run(run.script("first", ""))
+    code = "import time\ntry:\n    print('on', flush=True)\n    time.sleep(60)\nfinally:\n    time.sleep(0.5)\n    print('off')\n"
+    client = run.begin(run.script("slow", code))
+    wait_until(lambda: "on" in (run.folder / "said").read_text())
+    (server,) = run.servers()
+    for process in [client, *(child.pid for child in server.children())]:
+        os.kill(process, signal.SIGINT)  # as a terminal does to its group
+    run.process.stdout.readline()
+    assert "off" in run.said()
+
+
+def test_scripts_end_with_a_server_that_is_killed(run):
+    run.run(run.script("first", ""))
+    run.begin(run.script("long", "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n"))
+    wait_until(lambda: (run.folder / "said").read_text())
+    (server,) = run.servers()
+    server.kill()
+    assert run.process.stdout.readline() == "1\n"
+    assert "run again" in run.said()[-1]
+    wait_until(lambda: not psutil.pid_exists(int(run.said()[0])))
     assert run.run(run.script("after", "")) == 0
 
 
@@ -155,7 +210,7 @@ def test_snakemake_starts_scripts_in_this_form(run):
     script = run.script("two", "import os, psutil\nprint(psutil.Process(os.getppid()).cmdline()[2:4])\n").split()[1]
     code = (
         "import sys; from snakemake.shell import shell; from smooseg.running.warm import warm_shell\n"
-        "shell.executable(warm_shell())\n"
+        "shell.executable(warm_shell(['two']))\n"
         "for _ in range(2): shell('{py_exec} {fname:q}', py_exec=sys.executable, fname=sys.argv[1])\n"
     )
     told = subprocess.run([sys.executable, "-c", code, script], capture_output=True, text=True, check=True)
@@ -164,15 +219,15 @@ def test_snakemake_starts_scripts_in_this_form(run):
 
 def test_there_is_no_such_shell_where_processes_cannot_be_watched(monkeypatch):
     monkeypatch.delattr(os, "pidfd_open")
-    assert warm.warm_shell() is None
+    assert warm.warm_shell(NAMES) is None
 
 
 def test_there_is_no_such_shell_where_temporary_files_are_no_programs(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
-    assert warm.warm_shell() is None
+    assert warm.warm_shell(NAMES) is None
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # as where they are mounted noexec
-    assert warm.warm_shell() is None
+    assert warm.warm_shell(NAMES) is None
 
 
 def test_a_socket_that_cannot_be_made_leaves_scripts_as_they_were(tmp_path):
@@ -180,7 +235,7 @@ def test_a_socket_that_cannot_be_made_leaves_scripts_as_they_were(tmp_path):
     deep.mkdir()
     environment = os.environ | {"TMPDIR": str(deep), "OMP_NUM_THREADS": "1"}
     options = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": tmp_path}
-    with subprocess.Popen([sys.executable, "-c", ASKER], env=environment, **options) as process:
+    with subprocess.Popen([sys.executable, "-c", ASKER, *NAMES], env=environment, **options) as process:
         script = tmp_path / ".snakemake" / "scripts" / "tmp0.x.py"
         script.parent.mkdir(parents=True)
         script.write_text("print('ran')", "utf-8")
