@@ -181,7 +181,7 @@ def become(request: Request, imports: int) -> None:
     for file, target in zip(request.output, (1, 2), strict=True):
         os.dup2(file, target)
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 (for as long as the process)
-    sys.stderr = open(2, "w", 1, "utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
     os.environ.clear()
     os.environ.update(request.environment)
     os.chdir(request.folder)

@@ -191,7 +191,7 @@ def test_the_rules_ask_the_same_functions_for_the_code():
     rules = {path.stem: path.read_text("utf-8") for path in (ROOT / "workflow" / "rules").glob("*.smk")}
     assert "code=code_of_features()" in rules["features"] and "code=code_of_proposals()" in rules["proposals"]
     assert "code_of_heads(*heads_of(w.experiment))" in rules["train"]
-    assert rules["evaluate"].count("code_of_maps(*heads_of(w.experiment))") == 2
+    assert rules["evaluate"].count("code_of_maps(*heads_of(w.experiment))") == 3
 
 
 SCRIPT = """

@@ -402,7 +402,7 @@ def test_the_papers_tables_plan_without_data_and_say_what_is_missing(fresh):
     planned = fresh.planned("table1", "table2", "table3")
     assert (planned["fetch_weights"], planned["index_views"], planned["compare_methods"]) == (10, 8, 3)
     said = failure(fresh.snakemake("table1"))
-    assert "cocostuff27 at data/cocostuff (train2017.zip and" in said
+    assert "cocostuff27 at data/cocostuff (train2017.zip (19.3 GB) and" in said
     assert "the weights of moco_v2 at weights/moco_v2_800ep_pretrain.pth.tar" in said
     assert not (fresh.folder / "results").exists()
 

@@ -273,3 +273,9 @@ def caption(kind):
 def is_supervised(experiment):
     """Whether an experiment's head is trained with labels."""
     return config["experiments"][experiment]["head"] in SUPERVISED
+
+
+def facts_of_head(head):
+    """What the report says of a head: title, description, and the page about it."""
+    schema = head_schema(SCHEMA, head)
+    return {key: schema.get(key, "") for key in ("title", "description", "page")}

@@ -4,12 +4,6 @@ SUITE_JOBS = [(name, seed) for name in SUITE for seed in config["suite"]["seeds"
 SUITE_HEADS = list(dict.fromkeys(member["head"] for member in SUITE.values()))
 
 
-def facts_of_head(head):
-    """What the report says of a head: title, description, and the page about it."""
-    schema = head_schema(SCHEMA, head)
-    return {key: schema.get(key, "") for key in ("title", "description", "page")}
-
-
 # what a report says of the suite besides its tables
 SHOWN_SUITE = {"members": SUITE, "heads": {head: facts_of_head(head) for head in SUITE_HEADS}}
 
