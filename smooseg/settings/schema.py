@@ -21,8 +21,8 @@ PATTERNS = {  # patterns in the schema and in layouts, in words
     r"^\d+-\d+$": "must be a number, or a range as 0-127",
     "^[0-9a-f]{40}$": "must be a commit's 40 digits and letters a to f",
     "^[0-9a-f]{64}$": "must be a sha256's 64 digits and letters a to f",
-    "^(https?|ssh|file)://[^{}]+$": "must begin with https://, http://, ssh:// or file://",
-    "^(https?|file)://[^{}]+$": "must begin with https://, http:// or file://",
+    "^(https?://[^{}@]+|(ssh|file)://[^{}]+)$": "must begin with https://, http://, ssh:// or file://, without a user",
+    "^(https?://[^{}@]+|file://[^{}]+)$": "must begin with https://, http:// or file://, without a user",
     r"^(?!/)[^{}*?\[\]\\]+$": "must be a path below the folder, without any of {}*?[] and backslashes",
 }
 

@@ -26,9 +26,11 @@ def check_source(source: str | dict) -> None:
     (other,) = (key for key in NEEDED.values() if key != NEEDED[kind])
     if not source[NEEDED[kind]] or source[other]:
         raise SmoosegError(f"source.{kind} needs {NEEDED[kind]}, and takes no {other}")
-    if ".." in Path(source["folder"]).parts or Path(source["folder"]).is_absolute():
+    folder = Path(source["folder"])  # without the dots and double slashes that git does not know
+    if ".." in folder.parts or folder.is_absolute() or str(folder) != source["folder"]:
         raise SmoosegError(
-            f"source.folder {source['folder']} must lie in the {'repository' if kind == 'git' else 'archive'}"
+            f"source.folder {source['folder']} must lie in the {'repository' if kind == 'git' else 'archive'}, "
+            "and be written as a/b"
         )
 
 
