@@ -8,6 +8,7 @@ import ctypes
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -93,7 +94,7 @@ def wait(process: int) -> float:
 def forget(folder: Path) -> None:
     """Remove what sweeps made, and keep the caches."""
     for name in "experiments", "sweeps", "figures":
-        subprocess.run(["rm", "-rf", folder / "results" / name], check=True)
+        shutil.rmtree(folder / "results" / name, ignore_errors=True)
 
 
 def recorded(folder: Path, rule: str) -> float:
@@ -117,7 +118,7 @@ def run() -> list[dict]:
         forget(folder)
         many = run_workflow(folder, "many")
         forget(folder)
-        subprocess.run(["rm", "-rf", folder / "results" / "benchmarks"], check=True)
+        shutil.rmtree(folder / "results" / "benchmarks")
         trained = run_workflow(folder, "trained")
         steps = recorded(folder, "train_head")
     few = cost[True]

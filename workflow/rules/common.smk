@@ -60,9 +60,9 @@ RUN = config["runs"][config["run"]]
 JOBS = run_jobs(config)  # (experiment, seed) pairs that the run's tables and report show
 SWEPT = [job for name in RUN["sweeps"] for job in sweep_jobs(config["sweeps"][name])]  # and those of its sweeps
 SCORED_ONLY = [*(name for sweep in config["sweeps"].values() for name, _ in sweep_jobs(sweep)), *MADE_FOR_SUITE]
-POINTS = {  # of sweeps, and what is made for the suite: they need a score and no label map
-    name: None for name in SCORED_ONLY if name not in dict(JOBS) and not config["experiments"][name]["names"]
-}
+# they need a score and no label map, unless the run shows them or somebody has named their clusters
+SHOWN = dict(JOBS)
+POINTS = {name: None for name in SCORED_ONLY if name not in SHOWN and not config["experiments"][name]["names"]}
 GENERATED = [name for name, dataset in config["datasets"].items() if dataset["generate"]]
 
 
