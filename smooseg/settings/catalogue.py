@@ -150,7 +150,7 @@ def heads() -> list[dict]:
             {
                 "name": name,
                 "labels": "of the training views" if name in SUPERVISED else "none",
-                "what": head["description"].removeprefix("Settings of "),
+                "what": head["description"],
                 "settings": {key: part["default"] for key, part in head["properties"].items()},
                 "meanings": meanings(head["properties"]),
             }

@@ -109,7 +109,7 @@ def head_facts(name: str, facts: dict, members: dict[str, dict], config: dict) -
     return {
         "name": name,
         "title": facts["title"],
-        "what": facts["description"].removeprefix("Settings of "),
+        "what": facts["description"],
         "page": facts["page"],
         "presets": {
             preset: f"{json.dumps(entry['settings'])} on {entry['backbone']}" for preset, entry in of_head.items()
