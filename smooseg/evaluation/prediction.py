@@ -21,7 +21,7 @@ from ..running.device import threads as torch_threads
 from ..running.parallel import absolute, in_threads
 from .labelmaps import CHUNK, create_label_store, engine_workers, fill
 from .refinement import find_engine, refine
-from .segmentation import averaged_embeddings, image_logits, pixel_logits
+from .segmentation import averaged_embeddings, best_clusters, image_logits, pixel_logits
 
 
 def require_same_precision(features: Store, head_path: Path) -> None:
@@ -116,7 +116,7 @@ def predict_block(
     """Classify the pixels of images ``start`` to ``stop``, and write them to the label store at ``path``."""
     output, store = Store(path), open_store(features, {}, survey=False)
     logits = image_logits(load_named(head_path, named), store, 2 * start, 2 * stop, output.shape[1])
-    output.write(start, np.stack([image.argmax(0).to(torch.uint8).numpy() for image in logits]))
+    output.write(start, np.stack([best_clusters(image) for image in logits]))
 
 
 @torch_threads(1)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -67,3 +68,15 @@ def image_logits(head: Head, store: Store, start: int, stop: int, size: int) -> 
     """Pixel logits of the images whose views are rows ``start`` to ``stop`` of an evaluation store."""
     for grid in averaged_embeddings(head, torch.from_numpy(store.read(start, stop))):
         yield pixel_logits(head, grid, size)
+
+
+def best_clusters(logits: torch.Tensor) -> np.ndarray:
+    """The cluster with the largest logit of every pixel, the first of equals.
+
+    Args:
+        logits: (clusters, height, width), of 256 clusters at most.
+
+    Returns:
+        uint8 (height, width).
+    """
+    return logits.max(0).indices.to(torch.uint8).numpy()  # argmax gives the same, in four times the time

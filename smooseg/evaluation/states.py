@@ -15,7 +15,7 @@ from ..heads import Head, load_head
 from ..running.progress import progress
 from .labelmaps import CHUNK
 from .metrics import Scores, confusion_matrix, match_clusters, score
-from .segmentation import image_logits
+from .segmentation import best_clusters, image_logits
 
 
 def score_states(
@@ -67,7 +67,7 @@ def image_confusions(head: Head, features: Store, labels: Store, classes: int) -
         maps = labels.read(start, stop)
         logits = image_logits(head, features, 2 * start, 2 * stop, maps.shape[1])
         found += [
-            confusion_matrix(image.argmax(0).numpy(), label, head.clusters, classes)
+            confusion_matrix(best_clusters(image), label, head.clusters, classes)
             for label, image in zip(maps, logits, strict=True)
         ]
     return np.stack(found)

@@ -10,7 +10,7 @@ import torch
 from ..errors import SmoosegError
 from ..evaluation.naming import read_names
 from ..evaluation.refinement import find_engine, refine, refine_marginals
-from ..evaluation.segmentation import averaged_embeddings, pixel_logits
+from ..evaluation.segmentation import averaged_embeddings, best_clusters, pixel_logits
 from ..features.provenance import file_sha256, round_to_patch
 from ..features.weights import own_weights
 from ..heads import Head, load_head
@@ -160,7 +160,7 @@ class Segmenter:
         def clusters(logits: torch.Tensor, view: np.ndarray) -> np.ndarray:
             if self.crf:
                 return refine(logits, view, self.crf, self.head.sharpness)
-            return logits.argmax(0).to(torch.uint8).numpy()
+            return best_clusters(logits)
 
         yield from self.map_views(clusters, views)
 

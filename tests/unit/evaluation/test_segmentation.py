@@ -1,10 +1,11 @@
 """Upsampled label maps: exact, and faithful to mirror images."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from smooseg.evaluation.segmentation import averaged_embeddings, pixel_logits, upsampling_matrix
+from smooseg.evaluation.segmentation import averaged_embeddings, best_clusters, pixel_logits, upsampling_matrix
 from smooseg.heads import HEADS
 from smooseg.heads.kmeans import KMeansHead
 from smooseg.heads.smooseg.head import SmooSegHead
@@ -68,3 +69,10 @@ def test_heads_whose_release_takes_no_mirror_image_see_the_image_alone(monkeypat
     pairs = torch.randn(4, 9, 12)  # mirror images that are anything
     expected = head.embed(pairs[0::2]).unflatten(1, (3, 3)).permute(0, 3, 1, 2)
     assert torch.equal(averaged_embeddings(head, pairs), expected)
+
+
+def test_of_equal_logits_the_first_cluster_is_taken():
+    logits = torch.randint(0, 3, (7, 12, 9), generator=torch.Generator().manual_seed(0)).float()  # many are equal
+    found = best_clusters(logits)
+    assert found.dtype == np.uint8
+    assert (found == logits.numpy().argmax(0)).all()
