@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from smooseg.evaluation.measures import head_measures
+from smooseg.evaluation.measures import measure_head
 from smooseg.evaluation.prediction import require_same_precision
 from smooseg.evaluation.scoring import summarise
 from smooseg.evaluation.states import image_confusions
@@ -23,7 +23,7 @@ if __name__ == "__main__":
         head, _ = load_head(Path(inputs.head))
         counted = image_confusions(head, features, labels, len(params.classes))
         found = {
-            output.measures: head_measures(head, features, int(snakemake.wildcards.seed)),
+            output.measures: measure_head(head, features),
             output.scores: summarise(counted, params.classes, params.matched),
         }
         for path, content in found.items():

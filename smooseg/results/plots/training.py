@@ -74,7 +74,7 @@ def read_penalties(paths: list[str], titles: dict[str, str], *, before: bool) ->
     for path in map(Path, paths):
         measured = json.loads(path.read_text("utf-8"))
         title = titles[path.parts[-3]]
-        states = {f"{title}, untrained": measured["start"]} if before and measured["start"] else {}
+        states = {f"{title}, untrained": measured["start"]} if before and measured.get("start") else {}
         for panel, state in (states | {title: measured}).items():
             rows.append(penalty_rows(state).assign(panel=panel))
     groups = pd.concat(rows).groupby(["panel", "pairs", "delta"], sort=False)
