@@ -141,6 +141,27 @@ def test_an_exit_code_and_an_error_reach_the_run_and_its_log(run):
     assert said[-1] == "ValueError: defect"
 
 
+ENDING = """
+import atexit, builtins, sys, threading, time
+
+class Kept:
+    def __del__(self):
+        print("taken apart")
+
+builtins.kept = Kept()
+atexit.register(print, "registered")
+threading.Thread(target=lambda: (time.sleep(0.3), print("thread"))).start()
+sys.exit(CODE)
+"""
+
+
+def test_a_script_ends_with_its_threads_and_what_it_registered_and_is_not_taken_apart(run):
+    run.run(run.script("first", ""))
+    assert run.run(run.script("exits", ENDING.replace("CODE", "7"))) == 7
+    assert run.run(run.script("exits", ENDING.replace("CODE", "None"))) == 0
+    assert run.said() == ["thread", "registered"] * 2
+
+
 def test_a_script_ends_with_whoever_waits_for_it(run):
     run.run(run.script("first", ""))
     client = run.begin(run.script("long", "import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(60)\n"))
