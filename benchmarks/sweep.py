@@ -1,7 +1,7 @@
 """What a sweep costs beside its training: warm starts against a process for each job, and Snakemake's own time.
 
 CPU seconds of all processes of a run, on 40 drawn views: a sweep of k-means, whose work takes a fraction of a second,
-and one of SmooSeg against its steps alone. Not part of `make bench`, since it takes half an hour.
+and one of SmooSeg against its training jobs. Not part of `make bench`, since it takes five to ten minutes.
 """
 
 import ctypes
