@@ -67,3 +67,24 @@ def test_every_rule_runs_through_slurm_to_the_same_bytes_as_without(tmp_path, ti
     names = ["tables/scores.csv", "tables/class_iou.csv", "experiments/tiny_smooseg/0/head.safetensors"]
     for name in names:
         assert (tmp_path / "slurm" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_points_of_a_sweep_share_a_job_of_slurm(tmp_path, tiny_checkpoint, cluster):
+    project = Project(tmp_path, tiny_checkpoint)
+    (profile,) = (tmp_path / "workflow" / "profiles" / "slurm").iterdir()
+    with open(profile, "a", encoding="utf-8") as file:
+        file.write("groups: [train_head=points, score_point=points]\ngroup-components: [points=4]\n")
+    grid = {"experiment": "tiny_kmeans", "settings": {"epochs": [1, 2, 3, 4]}}
+    run = {"runs": {"tiny": {"sweeps": ["grid"]}}, "sweeps": {"grid": grid}}
+    how = project.command("grid", *PROFILE, results="slurm", **run)
+    result = subprocess.run(**how | {"env": how["env"] | cluster}, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    jobs = jobs_of(cluster)
+    assert len(jobs["points_score_point_train_head"]) == 1  # eight jobs of Snakemake
+    assert not {"train_head", "score_point"} & set(jobs)
+    local = project.snakemake("grid", results="local", **run)
+    assert local.returncode == 0, local.stderr
+    for path in sorted((tmp_path / "local" / "experiments").rglob("*")):
+        if path.name in ("head.safetensors", "raw.json", "measures.json"):
+            assert (tmp_path / "slurm" / path.relative_to(tmp_path / "local")).read_bytes() == path.read_bytes()
