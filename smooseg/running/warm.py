@@ -52,7 +52,7 @@ class Job(NamedTuple):
 
 
 class Ending:
-    """The last thing that a process does: it leaves its memory to the system. Python takes 0.4 s to clear torch."""
+    """The last thing that a process does: it leaves its memory to the system. Python needs 0.4 s to free torch."""
 
     code = 0
 
